@@ -1,0 +1,40 @@
+"""What a backend can do. A program is evaluated by calling these, and nothing else.
+
+Values and prepared plaintexts are opaque: each backend has its own. Scales and levels are written in the program;
+a backend that keeps them checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from heclstm.circuit.ir import Floats, TransformPlan
+
+Value = TypeVar("Value")
+Plain = TypeVar("Plain")
+Prepared = TypeVar("Prepared")
+
+
+class Backend(Protocol[Value, Plain, Prepared]):
+    """Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step)."""
+
+    def plaintext(self, values: Floats, level: int, scale: float) -> Plain: ...
+
+    def transform(self, plan: TransformPlan) -> Prepared: ...
+
+    def add(self, a: Value, b: Value) -> Value: ...
+
+    def add_plain(self, a: Value, plaintext: Plain) -> Value: ...
+
+    def multiply_plain(self, a: Value, plaintext: Plain) -> Value: ...
+
+    def sum_of_products(self, pairs: Sequence[tuple[Value, Value]]) -> Value: ...
+
+    def rescale(self, a: Value) -> Value: ...
+
+    def drop_level(self, a: Value, level: int) -> Value: ...
+
+    def rotate(self, a: Value, step: int) -> Value: ...
+
+    def linear_transform(self, inputs: Sequence[Value], transform: Prepared) -> list[Value]: ...

@@ -1,0 +1,111 @@
+"""What every program must satisfy, whoever made it: the compiler's last pass and the server's first."""
+
+from __future__ import annotations
+
+import math
+
+from heclstm.circuit.ir import (
+    Add,
+    AddPlain,
+    DropLevel,
+    Input,
+    LinearTransform,
+    MultiplyPlain,
+    Operation,
+    Rescale,
+    Rotate,
+    SumOfProducts,
+    operands,
+)
+from heclstm.circuit.parameters import LEVEL_MIN
+from heclstm.circuit.program import Program
+from heclstm.errors import LayoutError, LevelError, ParameterError, ScaleError
+
+SCALE_TOLERANCE = 2.0**-40  # scales are float64 products of a few factors: 2^-52 each
+
+
+def check(program: Program) -> Program:
+    """Return `program` if every level, scale, plan and vector fits its operands; raise what does not."""
+    slots = program.parameters.slots
+    if {program.input_layout.slots, program.result_layout.slots} != {slots}:
+        raise LayoutError(f"program: its layouts do not have the {slots} slots of its parameters")
+    defined: dict[int, tuple[int, float]] = {}
+    inputs = 0
+    for operation in program.operations:
+        for value in operands(operation):
+            if value not in defined:
+                raise ParameterError(f"{operation.layer}: reads value {value} before it is defined")
+        if not LEVEL_MIN <= operation.level <= program.parameters.max_level:
+            raise LevelError(
+                f"{operation.layer}: at level {operation.level}, "
+                f"expected {LEVEL_MIN} … {program.parameters.max_level}"
+            )
+        _check_operation(operation, [defined[value] for value in operands(operation)], program)
+        inputs += isinstance(operation, Input)
+        for value in operation.outputs:
+            if value in defined:
+                raise ParameterError(f"{operation.layer}: defines value {value} twice")
+            defined[value] = operation.level, operation.scale
+    if program.result not in defined:
+        raise ParameterError(f"program: its result, value {program.result}, is never defined")
+    if inputs != program.input_layout.ciphertexts:
+        raise LayoutError(
+            f"program: reads {inputs} ciphertexts, its input layout has {program.input_layout.ciphertexts}"
+        )
+    return program
+
+
+def _check_operation(operation: Operation, read: list[tuple[int, float]], program: Program) -> None:
+    level, slots = operation.level, program.parameters.slots
+    above = {Rescale: 1}.get(type(operation), 0)
+    for own, _ in read:
+        if own != level + above and not (isinstance(operation, DropLevel) and own > level):
+            raise LevelError(f"{operation.layer}: {type(operation).__name__} reads level {own} for level {level}")
+    scales = [scale for _, scale in read]
+    match operation:
+        case Input():
+            expected = [program.parameters.scales[level]]
+        case SumOfProducts():
+            expected = [a * b for a, b in zip(scales[::2], scales[1::2], strict=True)]
+        case MultiplyPlain():
+            expected = [scales[0] * operation.plaintext_scale]
+            _check_vector(operation.layer, len(operation.vector), slots)
+        case AddPlain():
+            expected = scales
+            _check_vector(operation.layer, len(operation.vector), slots)
+        case Rescale():
+            expected = [scales[0] / program.parameters.moduli[level + 1]]
+        case LinearTransform():
+            plan = operation.plan
+            expected = [a * b for a, b in zip(scales, plan.plaintext_scales, strict=True)]
+            _check_plan(operation, slots)
+        case Add() | Rotate() | DropLevel():
+            expected = scales
+        case _:
+            raise ParameterError(f"{operation.layer}: unknown operation {type(operation).__name__}")
+    for scale in expected:
+        if not math.isclose(scale, operation.scale, rel_tol=SCALE_TOLERANCE):
+            raise ScaleError(
+                f"{operation.layer}: {type(operation).__name__} has scale 2^{math.log2(operation.scale):.6f}, "
+                f"its operands give 2^{math.log2(scale):.6f}"
+            )
+
+
+def _check_plan(operation: LinearTransform, slots: int) -> None:
+    plan, layer = operation.plan, operation.layer
+    _check_vector(layer, plan.period, slots)
+    shape = (plan.n_outputs, len(plan.chains), max(map(len, plan.chains)), len(plan.babies), plan.n_inputs)
+    index = plan.index
+    if plan.n_inputs != len(operation.inputs) or plan.n_outputs != len(operation.outputs):
+        raise LayoutError(f"{layer}: its plan has {plan.n_inputs} inputs and {plan.n_outputs} outputs, not its own")
+    if index.shape != (len(plan.vectors), 5) or (index < 0).any() or (index >= shape).any():
+        raise LayoutError(f"{layer}: the plan's index does not fit its steps {shape}")
+    if any(position >= len(plan.chains[chain]) for _, chain, position, _, _ in index.tolist()):
+        raise LayoutError(f"{layer}: the plan's index points behind the end of a chain")
+    if plan.level != operation.level:
+        raise LevelError(f"{layer}: its plan is for level {plan.level}, the operation at {operation.level}")
+
+
+def _check_vector(layer: str, length: int, slots: int) -> None:
+    if length < 1 or slots % length:
+        raise LayoutError(f"{layer}: a vector of {length} values does not repeat in {slots} slots")

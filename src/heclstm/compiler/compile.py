@@ -1,0 +1,87 @@
+"""The whole way from a model to a program, on one page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heclstm.circuit.check import check
+from heclstm.circuit.parameters import Parameters, RingType, Security, choose
+from heclstm.circuit.program import Program, Purpose
+from heclstm.compiler.graph import trace
+from heclstm.compiler.layouts import choose_layouts
+from heclstm.compiler.levels import depth_of, manage_levels
+from heclstm.compiler.lower import Lowered, lower
+from heclstm.errors import ModelError
+from heclstm.model.weights import Model
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the model owner may choose; the rest follows from the model.
+
+    ring_degree: of the ring; by default the smallest that is secure at the depth of the circuit.
+    scale_bits: log2 of the scale; more bits are more precise and leave fewer levels.
+    security: "128", or "INSECURE_TEST" for small and fast circuits in tests, never for patients.
+    """
+
+    ring: RingType = "conjugate_invariant"
+    ring_degree: int | None = None
+    scale_bits: float = 29.0
+    special_count: int | None = None
+    security: Security = "128"
+
+
+def compile_model(model: Model, options: Options = Options()) -> Program:  # noqa: B008 – frozen
+    """The program of `model`: operations with levels and scales, parameters, layouts, needed keys.
+
+    Raises ModelError if the model has exact (non-polynomial) activations, ParameterError if no ring holds it.
+    """
+    _check_polynomial(model)
+    graph = trace(model)
+    ring_degree = options.ring_degree or 1 << 15
+    while True:
+        lowered = lower(graph, choose_layouts(graph, _slots(ring_degree, options)))
+        parameters = _parameters(lowered, options, ring_degree)
+        if parameters.ring_degree == ring_degree:
+            break
+        ring_degree = parameters.ring_degree  # another ring has other slots, hence other layouts
+    operations, result = manage_levels(lowered.trace, lowered.output, parameters)
+    return check(
+        Program(
+            parameters=parameters,
+            input_layout=lowered.input_layout,
+            result_layout=lowered.result_layout,
+            operations=tuple(operations),
+            result=result,
+            purpose=Purpose.of(model),
+        )
+    )
+
+
+def _slots(ring_degree: int, options: Options) -> int:
+    return ring_degree if options.ring == "conjugate_invariant" else ring_degree // 2
+
+
+def _parameters(lowered: Lowered, options: Options, ring_degree: int) -> Parameters:
+    return choose(
+        depth_of(lowered.trace, lowered.output),
+        slots_min=1,
+        scale_bits=options.scale_bits,
+        ring=options.ring,
+        ring_degree=ring_degree if options.ring_degree or options.security != "128" else None,
+        special_count=options.special_count,
+        security=options.security,
+    )
+
+
+def _check_polynomial(model: Model) -> None:
+    """Exact twins (ReLU, sigmoid, tanh) exist for comparison in clear; nothing here can evaluate them."""
+    config = model.config
+    for k, block in enumerate(config.blocks):
+        if block.activation_degree is None:
+            raise ModelError(f"blocks.{k}: got ReLU, expected a polynomial; train with activation_degree 2 or 3")
+    if config.lstm.gate_degree is None or config.lstm.cell_output == "tanh":
+        raise ModelError(
+            f"lstm: got gate_degree {config.lstm.gate_degree} and cell_output {config.lstm.cell_output!r}, "
+            "expected polynomials; train with gate_degree 1, 2 or 3 and cell_output 'identity' or 'cubic'"
+        )

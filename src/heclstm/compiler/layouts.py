@@ -1,0 +1,86 @@
+"""Which layout each feature map gets: the cheapest way through all candidates.
+
+Every map between two layouts has a price (its rotations, from `bsgs`), so the choice is a shortest path: stage by
+stage, the cheapest way to reach each candidate layout is kept.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from heclstm.circuit.ir import DiagonalMatrix
+from heclstm.circuit.layout import ImageLayout, Layout, VectorLayout, power_of_two
+from heclstm.compiler.bsgs import BABY_COST, GIANT_COST, split_offsets
+from heclstm.compiler.graph import Affine, Graph, Shape
+from heclstm.compiler.linear import fold_of, offsets_of
+
+DIAGONAL_COST = 0.25  # one multiplication with an encoded diagonal, against one baby step
+
+
+def choose_layouts(graph: Graph, slots: int) -> list[ImageLayout]:
+    """The layout of the input and of every stage's output."""
+    frames = graph.config.frames
+    first = image_layout(graph.input_shape, frames, slots)
+    gates = VectorLayout(slots, frames, graph.config.lstm.hidden_size)
+    ways: list[tuple[float, list[ImageLayout]]] = [(0.0, [first])]
+    for stage in graph.stages:
+        reached = []
+        for candidate in _candidates(stage.affine.shape, frames, slots, {way[-1] for _, way in ways}):
+            prices = [
+                (cost + map_cost(stage.affine, way[-1], candidate), index)
+                for index, (cost, way) in enumerate(ways)
+            ]
+            cost, index = min(prices)
+            reached.append((cost, [*ways[index][1], candidate]))
+        ways = reached
+    closing = [cost + _gates_cost(graph.pooled, way[-1], gates) for cost, way in ways]
+    return ways[int(np.argmin(closing))][1]
+
+
+def image_layout(shape: Shape, frames: int, slots: int, gap_y: int = 1, gap_x: int = 1) -> ImageLayout:
+    """Feature maps of `shape` with the least rows and columns that hold them."""
+    channels, height, width = shape
+    rows, columns = power_of_two(height * gap_y), power_of_two(width * gap_x)
+    return ImageLayout(slots, frames, channels, height, width, rows, columns, gap_y, gap_x)
+
+
+def map_cost(affine: Affine, source: Layout, target: Layout) -> float:
+    """Price of one affine map, in baby steps: its rotations, diagonals and rotate-and-adds."""
+    coo = affine.matrix.tocoo()
+    slot_in = source.positions[coo.col] * source.frame_slots
+    slot_out = target.positions[coo.row] * target.frame_slots
+    slots = source.slots
+    offset = offsets_of(slot_in % slots, slot_out % slots, source, target) + slots
+    block = slot_out // slots * source.ciphertexts + slot_in // slots
+    block, offset = np.divmod(np.unique(block * 2 * slots + offset), 2 * slots)
+    distinct = np.stack([*np.divmod(block, source.ciphertexts), offset - slots])
+    empty = np.zeros(1)
+    vectors = {(int(i), int(j), int(k)): empty for i, j, k in distinct.T}
+    matrix = DiagonalMatrix(target.ciphertexts, source.ciphertexts, 1, vectors)
+    split = split_offsets(matrix, set(), slots)
+    giants = sum(len(chain) for chain in split.chains)
+    fold_from, fold_to = fold_of(source, target)
+    return (
+        BABY_COST * len(split.babies) * source.ciphertexts
+        + GIANT_COST * (giants + math.log2(fold_from / fold_to)) * target.ciphertexts
+        + DIAGONAL_COST * len(vectors)
+    )
+
+
+def _gates_cost(pooled: Affine, source: Layout, gates: VectorLayout) -> float:
+    """Price of the four projections from pooled features: dense, at most `cells` diagonals each."""
+    fold_from, fold_to = fold_of(source, gates)
+    return 4 * (GIANT_COST * math.log2(fold_from / fold_to) + DIAGONAL_COST * gates.cells)
+
+
+def _candidates(shape: Shape, frames: int, slots: int, before: set[ImageLayout]) -> list[ImageLayout]:
+    """Dense, or with the gaps that a stride leaves when nothing moves."""
+    gaps = {(1, 1)}
+    for layout in before:
+        gaps.add((
+            max(1, layout.rows // power_of_two(shape[1])),
+            max(1, layout.columns // power_of_two(shape[2])),
+        ))
+    return [image_layout(shape, frames, slots, *gap) for gap in sorted(gaps)]

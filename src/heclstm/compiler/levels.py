@@ -1,0 +1,221 @@
+"""Expressions → operations: every level and scale written down, rescales and drops put in.
+
+Levels are given from the end: a value gets the lowest level that its consumers allow, so that work beside the
+critical path runs where it is cheap. The scale is a function of the level (`circuit.parameters`): linear maps and
+plaintext products choose the plaintext's scale so that the rescale lands on it exactly; a value that comes down
+beside them is multiplied by one for the same end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from heclstm.circuit.ir import (
+    Add,
+    AddPlain,
+    DropLevel,
+    Expression,
+    Floats,
+    Input,
+    Linear,
+    LinearTransform,
+    MultiplyPlain,
+    Operation,
+    Products,
+    Rescale,
+    Rotate,
+    Rotation,
+    Source,
+    Sum,
+    SumOfProducts,
+    Trace,
+)
+from heclstm.circuit.parameters import LEVEL_MIN, Parameters
+from heclstm.compiler.bsgs import plan, split_offsets
+from heclstm.errors import LevelError
+
+ONE = np.ones(1)
+
+
+def shortest_period(vectors: Floats) -> Floats:
+    """(…, power of two) → its shortest repeating part along the last axis: less to store and to encode."""
+    half = vectors.shape[-1] // 2
+    while half and np.array_equal(vectors[..., :half], vectors[..., half:]):
+        vectors, half = vectors[..., :half], half // 2
+    return vectors
+
+
+def reads(expression: Expression) -> tuple[int, ...]:
+    match expression:
+        case Linear():
+            return expression.inputs
+        case Products():
+            factors = [value for pair in expression.pairs for value in pair]
+            return (*factors, *(value for value, _ in expression.plains))
+        case Rotation():
+            return (expression.input,)
+        case Sum():
+            return expression.terms
+    return ()
+
+
+def cost(expression: Expression) -> int:
+    return 1 if isinstance(expression, Linear | Products) else 0
+
+
+def required_levels(trace: Trace, output: int) -> dict[int, int]:
+    """The lowest level at which each value may be defined, if the output ends at the base level."""
+    needed = {output: LEVEL_MIN}
+    for expression in reversed(trace.expressions):
+        own = max((needed[value] for value in expression.outputs if value in needed), default=None)
+        if own is None:
+            continue
+        for value in reads(expression):
+            needed[value] = max(needed.get(value, LEVEL_MIN), own + cost(expression))
+    return needed
+
+
+def depth_of(trace: Trace, output: int) -> int:
+    """Levels between the fresh ciphertexts and the result."""
+    return max(required_levels(trace, output).values()) - LEVEL_MIN
+
+
+def manage_levels(trace: Trace, output: int, parameters: Parameters) -> tuple[list[Operation], int]:
+    """The operations of the circuit and the value that is its result."""
+    writer = _Writer(trace.slots, parameters, required_levels(trace, output))
+    if max(writer.needed.values()) > parameters.max_level:
+        raise LevelError(
+            f"circuit: needs {max(writer.needed.values())} levels but its parameters have {parameters.max_level}; "
+            "shorten the sequence, lower the gate degree, or choose larger parameters"
+        )
+    for expression in trace.expressions:
+        if any(value in writer.needed for value in expression.outputs):
+            writer.write(expression)
+    return writer.operations, writer.at(output, LEVEL_MIN)
+
+
+@dataclass
+class _Writer:
+    slots: int
+    parameters: Parameters
+    needed: dict[int, int]
+    operations: list[Operation] = field(default_factory=list)
+    defined: dict[int, tuple[int, int]] = field(default_factory=dict)  # traced value → (operand, level)
+    aligned: dict[tuple[int, int], int] = field(default_factory=dict)  # (traced value, level) → operand
+    dropped: dict[tuple[int, int], int] = field(default_factory=dict)
+    known_steps: set[int] = field(default_factory=set)
+    count: int = 0
+    layer: str = ""
+
+    def write(self, expression: Expression) -> None:
+        self.layer = expression.layer
+        level = max(self.needed[value] for value in expression.outputs if value in self.needed)
+        match expression:
+            case Source():
+                level = max(self.needed.values())
+                results = [self._new(Input, level, self.scale(level))]
+            case Linear():
+                results = self._linear(expression, level)
+            case Products():
+                results = [self._products(expression, level)]
+            case Rotation():
+                step = expression.step % self.slots
+                self.known_steps.add(step)
+                value = self.at(expression.input, level)
+                results = [self._new(Rotate, level, self.scale(level), input=value, step=step)]
+            case Sum():
+                results = [self._sum(expression, level)]
+            case _:
+                raise TypeError(f"{type(expression).__name__} is no expression")
+        for value, operand in zip(expression.outputs, results, strict=True):
+            self.defined[value] = operand, level
+
+    def scale(self, level: int) -> float:
+        return self.parameters.scales[level]
+
+    def at(self, value: int, level: int) -> int:
+        """The value at `level` and at that level's scale."""
+        operand, own = self.defined[value]
+        if own == level:
+            return operand
+        if (value, level) not in self.aligned:
+            above = level + 1
+            source, scale = self._down(value, above)
+            product = self._times(source, ONE, above, scale)
+            self.aligned[value, level] = self._rescale(product, above)
+        return self.aligned[value, level]
+
+    def _down(self, value: int, level: int) -> tuple[int, float]:
+        """The value at `level`, at whatever scale it was defined with."""
+        operand, own = self.defined[value]
+        scale = self.scale(own)
+        if own == level:
+            return operand, scale
+        if (value, level) not in self.dropped:
+            self.dropped[value, level] = self._new(DropLevel, level, scale, input=operand)
+        return self.dropped[value, level], scale
+
+    def _linear(self, expression: Linear, level: int) -> list[int]:
+        above = level + 1
+        sources = [self._down(value, above) for value in expression.inputs]
+        split = split_offsets(expression.matrix, self.known_steps, self.slots)
+        self.known_steps |= {step % self.slots for step in split.keys()}
+        target = self._before_rescale(above)
+        transform = plan(
+            expression.matrix,
+            split,
+            level=above,
+            plaintext_scales=tuple(target / scale for _, scale in sources),
+            output_scale=target,
+        )
+        outputs = self._fresh(expression.matrix.outputs)
+        inputs = tuple(operand for operand, _ in sources)
+        self.operations.append(LinearTransform(self.layer, outputs, above, target, inputs, transform))
+        return [self._rescale(value, above) for value in outputs]
+
+    def _products(self, expression: Products, level: int) -> int:
+        above = level + 1
+        target = self._before_rescale(above)
+        total: int | None = None
+        if expression.pairs:
+            pairs = tuple((self.at(a, above), self.at(b, above)) for a, b in expression.pairs)
+            total = self._new(SumOfProducts, above, target, pairs=pairs)
+        for value, vector in expression.plains:
+            operand, scale = self._down(value, above)
+            product = self._times(operand, vector, above, scale)
+            total = product if total is None else self._new(Add, above, target, left=total, right=product)
+        if total is None:
+            raise LevelError(f"{self.layer}: a sum of no products")
+        return self._rescale(total, above)
+
+    def _sum(self, expression: Sum, level: int) -> int:
+        first, *rest = (self.at(value, level) for value in expression.terms)
+        for other in rest:
+            first = self._new(Add, level, self.scale(level), left=first, right=other)
+        if expression.constant is not None:
+            vector = shortest_period(expression.constant)
+            first = self._new(AddPlain, level, self.scale(level), input=first, vector=vector)
+        return first
+
+    def _before_rescale(self, level: int) -> float:
+        """The scale that the rescale at `level` turns into the scale of level − 1."""
+        return self.scale(level - 1) * self.parameters.moduli[level]
+
+    def _times(self, operand: int, vector: Floats, level: int, scale: float) -> int:
+        target = self._before_rescale(level)
+        vector = shortest_period(vector)
+        return self._new(MultiplyPlain, level, target, input=operand, vector=vector, plaintext_scale=target / scale)
+
+    def _rescale(self, operand: int, level: int) -> int:
+        return self._new(Rescale, level - 1, self.scale(level - 1), input=operand)
+
+    def _fresh(self, number: int) -> tuple[int, ...]:
+        self.count += number
+        return tuple(range(self.count - number, self.count))
+
+    def _new(self, kind: type[Operation], level: int, scale: float, **fields: object) -> int:
+        (value,) = self._fresh(1)
+        self.operations.append(kind(self.layer, (value,), level, scale, **fields))
+        return value

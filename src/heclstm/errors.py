@@ -1,0 +1,80 @@
+"""Everything that heclstm raises on purpose.
+
+    HeclstmError                      catch this to catch all; the command line turns it into exit code 2
+    ├── InputError                    what the hospital handed in
+    │   ├── SequenceError             wrong length, size, channel count, NaN, no image
+    │   └── RangeError                a value leaves its calibrated or fitted interval
+    ├── ModelError                    a model that cannot be read, or that the compiler cannot express
+    ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
+    ├── LevelError                    a ciphertext has too few levels, or two have different ones
+    ├── ScaleError                    two ciphertexts have different scales
+    ├── ParameterError                parameters are inconsistent
+    │   └── SecurityError             parameters are weaker than asked for
+    ├── FileFormatError               truncated, oversized, foreign or newer files and messages
+    │   └── DigestError               made for another program, or altered on the way
+    ├── MissingKeyError               an evaluation key is needed and absent
+    ├── HandleError                   a native object was used after it was closed
+    └── EngineError                   the native engine refused; the text says what and where
+
+A message names place, got, expected, remedy. It never holds a pixel, a score or key material.
+"""
+
+
+class HeclstmError(Exception):
+    """The root of all errors that heclstm raises on purpose."""
+
+
+class InputError(HeclstmError):
+    """What was handed in cannot be used."""
+
+
+class SequenceError(InputError):
+    """An image sequence has the wrong length, size, channel count or content."""
+
+
+class RangeError(InputError):
+    """A value leaves the interval on which a polynomial was fitted or a layer calibrated."""
+
+
+class ModelError(HeclstmError):
+    """A model cannot be read, or the compiler cannot express it."""
+
+
+class LayoutError(HeclstmError):
+    """A tensor does not fit into the slots, or two layouts do not match."""
+
+
+class LevelError(HeclstmError):
+    """A ciphertext has too few levels for an operation, or two operands have different ones."""
+
+
+class ScaleError(HeclstmError):
+    """Two operands have different scales."""
+
+
+class ParameterError(HeclstmError):
+    """Encryption parameters are inconsistent with each other or with the program."""
+
+
+class SecurityError(ParameterError):
+    """Encryption parameters are weaker than the security level that was asked for."""
+
+
+class FileFormatError(HeclstmError):
+    """A file or message is truncated, oversized, foreign, or of an unknown version."""
+
+
+class DigestError(FileFormatError):
+    """A file belongs to another program, or was altered."""
+
+
+class MissingKeyError(HeclstmError):
+    """An evaluation key that an operation needs is absent."""
+
+
+class HandleError(HeclstmError):
+    """A native object was used after it was closed."""
+
+
+class EngineError(HeclstmError):
+    """The native engine refused an operation."""
