@@ -1,0 +1,82 @@
+"""The simulator: the clear backend plus the noise of CKKS, drawn from `circuit.noise` for every operation.
+
+It runs the same program and predicts how far an encrypted result lies from the clear one, in a fraction of the time
+and without keys. Errors are drawn as independent Gaussians per slot; real ones are fixed by the key to some extent,
+so a prediction holds to a small factor, not to a digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from heclstm.backend.clear import ClearBackend, ClearPlaintext, ClearValue
+from heclstm.circuit.ir import Floats, TransformPlan
+from heclstm.circuit.noise import Noise
+from heclstm.circuit.parameters import Parameters
+
+
+class SimulatedBackend(ClearBackend):
+    def __init__(self, parameters: Parameters, seed: int = 0) -> None:
+        super().__init__(parameters.slots, parameters.moduli)
+        self.noise = Noise(parameters)
+        self.rng = np.random.default_rng(seed)
+
+    def value(self, values: Floats, level: int, scale: float) -> ClearValue:
+        """A fresh encryption."""
+        return self._with(super().value(values, level, scale), self.noise.encryption)
+
+    def plaintext(self, values: Floats, level: int, scale: float) -> ClearPlaintext:
+        error = self._draw(values.shape, self.noise.encoding(len(values)) / scale)
+        return super().plaintext(values + error, level, scale)
+
+    def transform(self, plan: TransformPlan) -> TransformPlan:
+        vectors = plan.vectors.copy()
+        std = self.noise.encoding(plan.period)
+        for row, source in enumerate(plan.index[:, 4]):
+            vectors[row] += self._draw(vectors[row].shape, std / plan.plaintext_scales[source])
+        return replace(plan, vectors=vectors)
+
+    def sum_of_products(self, pairs: Sequence[tuple[ClearValue, ClearValue]]) -> ClearValue:
+        return self._switched(super().sum_of_products(pairs))
+
+    def rescale(self, a: ClearValue) -> ClearValue:
+        return self._with(super().rescale(a), self.noise.rounding)
+
+    def rotate(self, a: ClearValue, step: int) -> ClearValue:
+        return self._switched(super().rotate(a, step))
+
+    def linear_transform(self, inputs: Sequence[ClearValue], transform: TransformPlan) -> list[ClearValue]:
+        """Every turned input carries a key switch of its own; giant steps switch at the product's scale."""
+        outputs = super().linear_transform(inputs, transform)
+        switch = self.noise.key_switch(transform.level)
+        steps = len(transform.giant_steps)
+        giant = np.sqrt(steps) * switch + self.noise.rounding
+        return [
+            self._with(
+                replace(output, values=output.values + self._baby_errors(i, inputs, transform, switch)), giant
+            )
+            for i, output in enumerate(outputs)
+        ]
+
+    def _baby_errors(self, i: int, inputs: Sequence[ClearValue], plan: TransformPlan, switch: float) -> Floats:
+        """Σ over babies of (Σ vectors²)^½ · error: the errors of one turned input, through all its diagonals."""
+        shape = inputs[0].values.shape
+        squares = np.zeros(plan.period)
+        scale = min(value.scale for value in inputs)
+        mine = plan.index[:, 0] == i
+        turned = np.array([step % self.slots != 0 for step in plan.babies])[plan.index[:, 3]]
+        squares = (plan.vectors[mine & turned] ** 2).sum(axis=0)
+        std = np.tile(np.sqrt(squares), self.slots // plan.period) * switch / scale
+        return np.asarray(self.rng.standard_normal(shape) * std)
+
+    def _switched(self, a: ClearValue) -> ClearValue:
+        return self._with(a, np.hypot(self.noise.key_switch(a.level), self.noise.rounding))
+
+    def _with(self, a: ClearValue, std: float) -> ClearValue:
+        return replace(a, values=a.values + self._draw(a.values.shape, std / a.scale))
+
+    def _draw(self, shape: tuple[int, ...], std: float) -> Floats:
+        return np.asarray(self.rng.standard_normal(shape) * std)

@@ -1,0 +1,143 @@
+"""The hospital's side: makes keys, encrypts sequences, decrypts results. Holds the secret key."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from heclstm.backend.lattigo import Engine
+from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, SecretKey
+from heclstm.backend.sizes import secret_key_bytes
+from heclstm.circuit.program import Description
+from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.diagnosis import Diagnosis, read_result
+from heclstm.deploy.keys import (
+    EVALUATION_KEYS_FILE,
+    SECRET_KEY_FILE,
+    evaluation_key_blobs,
+    query_blobs,
+    result_blobs,
+)
+from heclstm.deploy.wire import (
+    Header,
+    Kind,
+    read_file,
+    read_header,
+    require_key,
+    require_program,
+    require_sizes,
+    write_file,
+)
+from heclstm.errors import SecurityError, SequenceError
+
+OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all)
+
+
+class Client:
+    """One hospital with one secret key for one program.
+
+    Refuses a program whose parameters are below 128 bits, unless `allow_insecure` says that this is a test.
+    """
+
+    def __init__(
+        self, description: Description, *, threads: int | None = None, allow_insecure: bool = False
+    ) -> None:
+        if description.parameters.security != "128" and not allow_insecure:
+            raise SecurityError(
+                f"program: its parameters are {description.parameters.security}, expected 128-bit security; "
+                "never encrypt a patient's images with them"
+            )
+        self.description = description
+        self.engine = Engine(description.parameters, threads=threads)
+        self._secret: SecretKey | None = None
+        self._label = ""
+
+    def generate_keys(self, folder: Path, on_progress: OnProgress | None = None) -> None:
+        """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`."""
+        generator = KeyGenerator(self.engine)
+        self._secret, self._label = generator.secret_key(), secrets.token_hex(16)
+        header = self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.description))
+        done = 0
+
+        def count(size: int) -> None:
+            nonlocal done
+            done += size
+            if on_progress:
+                on_progress(done, header.total_bytes)
+
+        secret_blobs = [("secret", secret_key_bytes(self.description.parameters))]
+        write_file(
+            folder / SECRET_KEY_FILE,
+            self._header(Kind.SECRET_KEY, secret_blobs),
+            [self._secret.serialize()],
+            mode=0o600,
+        )
+        write_file(folder / EVALUATION_KEYS_FILE, header, self._evaluation_keys(generator), on_bytes=count)
+
+    def load_secret_key(self, path: Path) -> None:
+        """Take the secret key of a `secret.key` file that belongs to this program."""
+        header = read_header(path, Kind.SECRET_KEY)
+        require_program(header, self.description.digest, path)
+        require_sizes(header, [("secret", secret_key_bytes(self.description.parameters))], path)
+        ((_, blob),) = read_file(path, Kind.SECRET_KEY)
+        self._secret, self._label = SecretKey.load(self.engine, blob), header.key
+
+    def encrypt(self, sequence: ImageSequence, path: Path) -> int:
+        """Pack and encrypt `sequence` into a query file; returns its size in bytes."""
+        layout = self.description.input_layout
+        expected = (layout.frames, layout.channels, layout.height, layout.width)
+        if sequence.frames.shape != expected:
+            raise SequenceError(
+                f"{sequence.name}: got frames of shape {sequence.frames.shape}, expected {expected}; "
+                "prepare the images as program.json says"
+            )
+        tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
+        encryptor = Encryptor(self.engine, self._key())
+        blobs = [
+            encryptor.encrypt(slots, level=self.description.input_level, seeded=True)
+            for slots in layout.pack(tensor)
+        ]
+        return write_file(path, self._header(Kind.QUERY, query_blobs(self.description)), blobs)
+
+    def decrypt(self, path: Path, name: str = "") -> Diagnosis:
+        """Read an encrypted result."""
+        header = read_header(path, Kind.RESULT)
+        require_program(header, self.description.digest, path)
+        require_key(header, self._label, path)
+        require_sizes(header, result_blobs(self.description), path)
+        ((_, blob),) = read_file(path, Kind.RESULT)
+        with closing(self.engine.load_ciphertext(blob, level=self.description.result_level)) as ciphertext:
+            slots = Decryptor(self.engine, self._key()).decrypt(ciphertext)
+        return read_result(slots, self.description, name)
+
+    def close(self) -> None:
+        """Forget the secret key and free the engine."""
+        if self._secret is not None:
+            self._secret.close()
+            self._secret = None
+        self.engine.close()
+
+    def _key(self) -> SecretKey:
+        if self._secret is None:
+            raise SequenceError("client: has no secret key yet; call generate_keys or load_secret_key first")
+        return self._secret
+
+    def _header(self, kind: Kind, blobs: list[tuple[str, int]]) -> Header:
+        return Header(kind, self.description.digest, self._label, tuple(blobs))
+
+    def _evaluation_keys(self, generator: KeyGenerator) -> Iterator[bytes]:
+        """Keys in the order of `evaluation_key_blobs`, made on all cores a few ahead of the writer."""
+        keys, secret = self.description.keys, self._key()
+        jobs: list[Callable[[], bytes]] = []
+        if (level := keys.relinearization_level) is not None:
+            jobs.append(lambda level=level: generator.relinearization_key(secret, level))  # type: ignore[misc]
+        for step, level in keys.rotations.items():
+            jobs.append(lambda step=step, level=level: generator.rotation_key(secret, step, level))  # type: ignore[misc]
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for start in range(0, len(jobs), 8):
+                yield from pool.map(lambda job: job(), jobs[start : start + 8])

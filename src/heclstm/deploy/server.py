@@ -1,0 +1,76 @@
+"""The server's side: a program, evaluation keys, ciphertexts. No secret key type can be reached from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from heclstm.backend.execute import Executor, Observer
+from heclstm.backend.lattigo import Ciphertext, Engine, Plaintext, Transform
+from heclstm.circuit.program import Description, Program
+from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
+from heclstm.deploy.wire import (
+    Header,
+    Kind,
+    read_file,
+    read_header,
+    require_key,
+    require_program,
+    require_sizes,
+    write_file,
+)
+from heclstm.errors import MissingKeyError
+
+OnProgress = Callable[[int, int], None]  # (done, in all)
+
+
+class Server:
+    """Evaluates one program for one client at a time."""
+
+    def __init__(
+        self,
+        program: Program,
+        description: Description,
+        *,
+        threads: int | None = None,
+        on_prepare: OnProgress | None = None,
+    ) -> None:
+        self.description = description
+        self.engine = Engine(program.parameters, threads=threads)
+        self.executor: Executor[Ciphertext, Plaintext, Transform] = Executor(program, self.engine, on_prepare)
+        self._label = ""
+
+    def load_keys(self, path: Path, on_progress: OnProgress | None = None) -> None:
+        """Take a client's evaluation keys. Raises DigestError if they were made for another program."""
+        header = read_header(path, Kind.EVALUATION_KEYS)
+        require_program(header, self.description.digest, path)
+        require_sizes(header, evaluation_key_blobs(self.description), path)
+        self._label, done = "", 0
+        for name, blob in read_file(path, Kind.EVALUATION_KEYS):
+            if name == "relinearization":
+                self.engine.load_relinearization_key(blob)
+            else:
+                self.engine.load_rotation_key(blob)
+            done += len(blob)
+            if on_progress:
+                on_progress(done, header.total_bytes)
+        self._label = header.key  # only now: everything was read and its checksum fits
+
+    def evaluate(self, query: Path, result: Path, observe: Observer | None = None) -> int:
+        """Diagnose one encrypted sequence; writes the encrypted result and returns its size in bytes."""
+        header = read_header(query, Kind.QUERY)
+        require_program(header, self.description.digest, query)
+        if not self._label:
+            raise MissingKeyError("server: has no evaluation keys; load those of this client first")
+        require_key(header, self._label, query)
+        require_sizes(header, query_blobs(self.description), query)
+        level = self.description.input_level
+        inputs = [self.engine.load_ciphertext(blob, level=level) for _, blob in read_file(query, Kind.QUERY)]
+        with closing(self.executor.run(inputs, observe)) as output:
+            blob = output.serialize()
+        answer = Header(Kind.RESULT, self.description.digest, self._label, tuple(result_blobs(self.description)))
+        return write_file(result, answer, [blob])
+
+    def close(self) -> None:
+        self.engine.close()
