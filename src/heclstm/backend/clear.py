@@ -93,6 +93,8 @@ class ClearBackend:
                     if (i, c, position) in partial:
                         running = running + partial[i, c, position].reshape(*lead, slots)
                 total += np.roll(running, -chain[0], axis=-1)
+            for step in plan.folds:
+                total = total + np.roll(total, -step, axis=-1)
             outputs.append(ClearValue(total, plan.level, plan.output_scale))
         return outputs
 

@@ -68,12 +68,14 @@ class DiagonalMatrix:
     """A block matrix by its generalised diagonals: vectors[(i, j, k)] multiplies input j turned left by k.
 
     period: length of every vector, a power of two that divides the slots; the vectors repeat.
+    folds: rotate-and-adds that follow, x ← x + rotate(x, fold), one after another.
     """
 
     outputs: int
     inputs: int
     period: int
     vectors: dict[tuple[int, int, int], Floats]
+    folds: tuple[int, ...] = ()
 
     def offsets(self) -> list[int]:
         return sorted({k for _, _, k in self.vectors})
@@ -88,8 +90,9 @@ class TransformPlan:
 
     output_i = Σ_c Σ_k rotate(Σ_{b,j} vector ⊙ rotate(input_j, babies[b]), chains[c][k])
 
+    and then output ← output + rotate(output, fold) for each of the folds, all before one mod-down.
     Each chain is summed by Horner's rule, so the rotation keys needed are the babies, the differences within a
-    chain, and the heads chains[c][0] that are not zero.
+    chain, the heads chains[c][0] that are not zero, and the folds.
     index: (E, 5) int32: output, chain, position in the chain, baby, input of each vector.
     vectors: (E, period), already turned for their giant step.
     plaintext_scales: one for each input. output_scale: before the rescale that follows.
@@ -104,6 +107,7 @@ class TransformPlan:
     vectors: Floats
     plaintext_scales: tuple[float, ...]
     output_scale: float
+    folds: tuple[int, ...] = ()
 
     @property
     def period(self) -> int:
@@ -116,7 +120,7 @@ class TransformPlan:
         for chain in self.chains:
             steps += [after - before for before, after in zip(chain, chain[1:], strict=False)]
             steps += [chain[0]] if chain[0] else []
-        return steps
+        return [*steps, *self.folds]
 
 
 @dataclass(frozen=True, eq=False)

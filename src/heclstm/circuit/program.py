@@ -54,7 +54,7 @@ class Purpose:
             preparation=dict(metadata.get("preparation", {})),
             operating_point=dict(metadata.get("operating_point", {})),
             ranges=dict(metadata.get("ranges", {})),
-            attribution=str(metadata.get("attribution", "")),
+            attribution=". Licence: ".join(filter(None, (metadata.get("attribution"), metadata.get("licence")))),
             model_digest=model.digest,
         )
 

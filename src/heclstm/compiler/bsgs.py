@@ -115,4 +115,5 @@ def plan(
         vectors=vectors,
         plaintext_scales=plaintext_scales,
         output_scale=output_scale,
+        folds=matrix.folds,
     )

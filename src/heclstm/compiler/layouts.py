@@ -6,8 +6,6 @@ stage, the cheapest way to reach each candidate layout is kept.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from heclstm.circuit.ir import DiagonalMatrix
@@ -61,18 +59,17 @@ def map_cost(affine: Affine, source: Layout, target: Layout) -> float:
     matrix = DiagonalMatrix(target.ciphertexts, source.ciphertexts, 1, vectors)
     split = split_offsets(matrix, set(), slots)
     giants = sum(len(chain) for chain in split.chains)
-    fold_from, fold_to = fold_of(source, target)
+    folds = len(fold_of(source, target))
     return (
         BABY_COST * len(split.babies) * source.ciphertexts
-        + GIANT_COST * (giants + math.log2(fold_from / fold_to)) * target.ciphertexts
+        + GIANT_COST * (giants + folds) * target.ciphertexts
         + DIAGONAL_COST * len(vectors)
     )
 
 
 def _gates_cost(pooled: Affine, source: Layout, gates: VectorLayout) -> float:
     """Price of the four projections from pooled features: dense, at most `cells` diagonals each."""
-    fold_from, fold_to = fold_of(source, gates)
-    return 4 * (GIANT_COST * math.log2(fold_from / fold_to) + DIAGONAL_COST * gates.cells)
+    return 4 * (GIANT_COST * len(fold_of(source, gates)) + DIAGONAL_COST * gates.cells)
 
 
 def _candidates(shape: Shape, frames: int, slots: int, before: set[ImageLayout]) -> list[ImageLayout]:

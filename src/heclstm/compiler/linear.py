@@ -65,12 +65,9 @@ Blocks = dict[tuple[int, int], Entries]  # (output tensor, input tensor) → ent
 Bias = Floats | None  # (T, F) or nothing
 
 
-def diagonals(
-    blocks: Blocks, sources: Sequence[Layout], targets: Sequence[Layout]
-) -> tuple[DiagonalMatrix, int, int]:
+def diagonals(blocks: Blocks, sources: Sequence[Layout], targets: Sequence[Layout]) -> DiagonalMatrix:
     """The block matrix from the ciphertexts of `sources` to those of `targets`.
 
-    Returns it with the (from, to) periods of the rotate-and-adds that must follow; (1, 1) if none.
     Raises LayoutError if the blocks need different rotate-and-adds.
     """
     slots = sources[0].slots
@@ -89,13 +86,17 @@ def diagonals(
         folds.add(fold_of(sources[i], targets[o]))
     if len(folds) != 1:
         raise LayoutError(f"linear map: blocks need different rotate-and-adds {sorted(folds)}; lower them apart")
-    return DiagonalMatrix(int(first_out[-1]), int(first_in[-1]), length, vectors), *folds.pop()
+    return DiagonalMatrix(int(first_out[-1]), int(first_in[-1]), length, vectors, folds.pop())
 
 
-def fold_of(source: Layout, target: Layout) -> tuple[int, int]:
-    """The periods between which a map from `source` to `target` leaves partial sums; (1, 1) if none."""
-    period_in, period_out = min(source.period, source.slots), min(target.period, source.slots)
-    return (period_in, period_out) if period_out < period_in else (1, 1)
+def fold_of(source: Layout, target: Layout) -> tuple[int, ...]:
+    """The rotate-and-adds that complete the partial sums of a map from `source` to `target`."""
+    step, last = min(source.period, source.slots) // 2, min(target.period, source.slots)
+    folds = []
+    while step >= last:
+        folds.append(step)
+        step //= 2
+    return tuple(folds)
 
 
 def offsets_of(slot_in: Ints, slot_out: Ints, source: Layout, target: Layout) -> Ints:
@@ -135,18 +136,13 @@ def apply_linear(
 ) -> list[tuple[int, ...]]:
     """Write target_o = Σ_i blocks[o, i] · source_i + bias_o; one level.
 
-    Costs the rotations of its plan, and log2 rotate-and-adds where a target is shorter than its source.
+    Costs the rotations of its plan, log2 rotate-and-adds where a target is shorter than its source included.
     """
-    layouts = [layout for layout, _ in targets]
-    matrix, fold_from, fold_to = diagonals(blocks, [layout for _, layout in sources], layouts)
-    values = list(trace.linear(tuple(value for values, _ in sources for value in values), matrix))
-    step = fold_from // 2
-    while step >= fold_to and fold_from > fold_to:
-        values = [trace.sum(value, trace.rotate(value, step)) for value in values]
-        step //= 2
+    matrix = diagonals(blocks, [layout for _, layout in sources], [layout for layout, _ in targets])
+    values = trace.linear(tuple(value for values, _ in sources for value in values), matrix)
     results, first = [], 0
     for layout, bias in targets:
-        own = values[first : first + layout.ciphertexts]
+        own = list(values[first : first + layout.ciphertexts])
         first += layout.ciphertexts
         if bias is not None and np.any(bias):
             constants = layout.pack(bias)

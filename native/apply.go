@@ -1,0 +1,209 @@
+package main
+
+import "github.com/tuneinsight/lattigo/v6/ring"
+
+// rotationKeys are the keys of one transform, by step.
+type rotationKeys map[int]*evaluationKey
+
+// apply evaluates a transform with double hoisting, without a rescale: inputs are decomposed once, rotated inputs
+// and sums stay modulo QP, and each output is brought down once.
+func (e *engine) apply(s *scope, inputs []*ciphertext, t *transform) ([]*ciphertext, error) {
+	keys, err := e.checkInputs(s, inputs, t)
+	if err != nil {
+		return nil, err
+	}
+	sums := e.innerSums(inputs, t, keys)
+	totals := make([][2]residues, len(t.chains))
+	e.each(len(t.chains), func(i int) { totals[i] = e.horner(t, &t.chains[i], sums, keys) })
+
+	outputs := make([]*ciphertext, t.outputs)
+	e.each(t.outputs, func(output int) {
+		var total *[2]residues
+		for i, c := range t.chains {
+			if c.output != output {
+				continue
+			}
+			if total == nil {
+				total = &totals[i]
+				continue
+			}
+			e.addPair(*total, totals[i], t)
+			e.freePair(totals[i])
+		}
+		outputs[output] = e.wrap(t.level, t.outputScale, e.bringDown(total, t))
+	})
+	return outputs, nil
+}
+
+func (e *engine) checkInputs(s *scope, inputs []*ciphertext, t *transform) (rotationKeys, error) {
+	const place = "linear_transform"
+	if len(inputs) != len(t.inputScales) {
+		return nil, parameterError("%s: got %d inputs, expected %d", place, len(inputs), len(t.inputScales))
+	}
+	for i, input := range inputs {
+		if err := sameLevel(place, input.level, t.level); err != nil {
+			return nil, err
+		}
+		if err := sameScaleAs(place, input.scale*t.inputScales[i], t.outputScale); err != nil {
+			return nil, err
+		}
+	}
+	steps := []int{}
+	for _, b := range t.babies {
+		if b.step != 0 {
+			steps = append(steps, b.step)
+		}
+	}
+	for i := range t.chains {
+		steps = append(steps, t.chains[i].rotations(e)...)
+	}
+	keys := rotationKeys{}
+	for _, step := range steps {
+		if keys[step] == nil {
+			key, err := e.rotationKey(s, step, t.level)
+			if err != nil {
+				return nil, err
+			}
+			keys[step] = key
+		}
+	}
+	return keys, nil
+}
+
+// innerSums works limb by limb, so that the rotated inputs of only one limb a worker exist at a time.
+func (e *engine) innerSums(inputs []*ciphertext, t *transform, keys rotationKeys) [][2]residues {
+	digits := make([]digitLimbs, len(inputs))
+	e.each(len(inputs), func(i int) {
+		if t.decomposed[i] {
+			digits[i] = e.decompose(inputs[i].value[1], t.level)
+		}
+	})
+	sums := make([][2]residues, len(t.sums))
+	for i := range sums {
+		sums[i] = [2]residues{make(residues, t.limbs), make(residues, t.limbs)}
+	}
+	e.each(t.limbs, func(limb int) {
+		rotated := e.rotateLimb(inputs, digits, t, keys, limb)
+		for i := range t.sums {
+			list := terms{run: t.run}
+			for _, entry := range t.sums[i].entries {
+				if pair := rotated[entry.baby]; pair[0] != nil {
+					list.add(pair[0], pair[1], t.plain(entry.plain, limb))
+				}
+			}
+			sums[i][0][limb], sums[i][1][limb] = e.narrow.get(), e.narrow.get()
+			list.sum(sums[i][0][limb], sums[i][1][limb], nil, nil, e.modulus(t.level, limb))
+		}
+		for _, pair := range rotated {
+			e.narrow.put(pair[0])
+			e.narrow.put(pair[1])
+		}
+	})
+	for _, digit := range digits {
+		e.freeDigits(digit)
+	}
+	return sums
+}
+
+// rotateLimb makes one limb of every rotated input, times P. An input that is not rotated has no limbs modulo P:
+// its pair stays nil there.
+func (e *engine) rotateLimb(inputs []*ciphertext, digits []digitLimbs, t *transform, keys rotationKeys, limb int) [][2][]uint32 {
+	m := e.modulus(t.level, limb)
+	scaled := make([][]uint32, len(inputs)) // P · c0
+	if limb <= t.level {
+		for i, input := range inputs {
+			scaled[i] = e.timesSpecial(input.value[0].Coeffs[limb], limb, t)
+		}
+	}
+	rotated := make([][2][]uint32, len(t.babies))
+	for i, b := range t.babies {
+		switch {
+		case b.step != 0:
+			product0, product1 := e.narrow.get(), e.narrow.get()
+			key := keys[b.step]
+			e.gadget(product0, product1, digits[b.input], key, t.level, limb, scaled[b.input], nil)
+			rotated[i] = [2][]uint32{e.narrow.get(), e.narrow.get()}
+			gather(rotated[i][0], product0, key.index, nil, m)
+			gather(rotated[i][1], product1, key.index, nil, m)
+			e.narrow.put(product0)
+			e.narrow.put(product1)
+		case limb <= t.level:
+			input := inputs[b.input]
+			rotated[i] = [2][]uint32{
+				e.timesSpecial(input.value[0].Coeffs[limb], limb, t), e.timesSpecial(input.value[1].Coeffs[limb], limb, t),
+			}
+		}
+	}
+	e.narrow.putMany(scaled)
+	return rotated
+}
+
+// timesSpecial is a limb times P if the transform works modulo QP, and the limb itself otherwise.
+func (e *engine) timesSpecial(limb []uint64, index int, t *transform) []uint32 {
+	out := e.narrow.get()
+	if t.switched {
+		narrowScaled(out, limb, e.specialMod[index], &e.moduli[index])
+	} else {
+		narrow(out, limb)
+	}
+	return out
+}
+
+// horner sums one chain: from the last position to the first, turn what there is and add the next inner sum.
+// Only the second component is brought down for a turn, to be decomposed; the result stays modulo QP.
+func (e *engine) horner(t *transform, c *chain, sums [][2]residues, keys rotationKeys) [2]residues {
+	last := c.last()
+	total := sums[c.sums[last]]
+	for k := last; k >= 0; k-- {
+		var next *[2]residues
+		if k > 0 && c.sums[k-1] >= 0 {
+			next = &sums[c.sums[k-1]]
+		}
+		if step := c.rotation(e, k); step != 0 {
+			e.turn(total, keys[step], t.level, next)
+		} else if next != nil {
+			e.addPair(total, *next, t)
+		}
+		if next != nil {
+			e.freePair(*next)
+		}
+	}
+	return total
+}
+
+// turn rotates a pair modulo QP in place and adds another unless it is nil.
+func (e *engine) turn(pair [2]residues, key *evaluationKey, level int, next *[2]residues) {
+	second := e.modDown(pair[1], level)
+	digits := e.decompose(second, level)
+	e.freePoly(second)
+	e.each(e.limbs(level), func(limb int) { e.switchLimb(pair, digits, key, level, limb, pair[0][limb], next) })
+	e.freeDigits(digits)
+}
+
+func (e *engine) addPair(to, from [2]residues, t *transform) {
+	e.each(2*t.limbs, func(i int) { addTo(to[i%2][i/2], from[i%2][i/2], e.modulus(t.level, i/2)) })
+}
+
+// bringDown leaves QP; an output without entries is an encryption of zero that anyone can read.
+func (e *engine) bringDown(total *[2]residues, t *transform) (value [2]ring.Poly) {
+	if total == nil {
+		for i := range value {
+			value[i] = e.newPoly(t.level + 1)
+			for _, limb := range value[i].Coeffs {
+				clear(limb)
+			}
+		}
+		return value
+	}
+	defer e.freePair(*total)
+	if t.switched {
+		return e.modDownBoth(*total, t.level)
+	}
+	for i := range value {
+		value[i] = e.newPoly(t.level + 1)
+		for limb, out := range value[i].Coeffs {
+			widen(out, total[i][limb])
+		}
+	}
+	return value
+}

@@ -1,0 +1,35 @@
+package main
+
+import "fmt"
+
+// fault is an error that Python turns into one of heclstm's exceptions: kind is the name of the class.
+// A text names place, got, expected, remedy; it never holds data or key material.
+type fault struct{ kind, text string }
+
+func (f *fault) Error() string { return f.kind + "\x1f" + f.text }
+
+func failure(kind, format string, arguments ...any) error {
+	return &fault{kind, fmt.Sprintf(format, arguments...)}
+}
+
+func levelError(format string, arguments ...any) error {
+	return failure("LevelError", format, arguments...)
+}
+
+func parameterError(format string, arguments ...any) error {
+	return failure("ParameterError", format, arguments...)
+}
+
+func formatError(format string, arguments ...any) error {
+	return failure("FileFormatError", format, arguments...)
+}
+
+// safely runs work and turns a panic, ours or Lattigo's, into an error.
+func safely(work func() error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = failure("EngineError", "native engine: %v; please report this as a bug", reason)
+		}
+	}()
+	return work()
+}

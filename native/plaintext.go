@@ -1,0 +1,153 @@
+package main
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/tuneinsight/lattigo/v6/ring"
+	"github.com/tuneinsight/lattigo/v6/schemes/ckks"
+)
+
+// Values of period p encode to a polynomial in X^(N/n), where n is p or, in the standard ring, 2p. Its NTT is
+// constant on runs of N/n neighbours, and only one value of each run is kept: n residues a limb instead of N.
+
+const smallestTransform = 16 // Lattigo's NTT wants at least this many coefficients
+
+// plaintext is encoded modulo q_0 … q_level.
+type plaintext struct {
+	shared
+	engine *engine
+	level  int
+	scale  float64
+	run    int
+	words  []uint32
+}
+
+func (p *plaintext) limb(index int) []uint32 {
+	length := p.engine.RingDegree / p.run
+	return p.words[index*length : (index+1)*length]
+}
+
+// residuesFor is n for values of this period.
+func (e *engine) residuesFor(period int) int {
+	if !e.conjugateReals {
+		period *= 2
+	}
+	return max(period, smallestTransform)
+}
+
+func (e *engine) checkPeriod(place string, period int) error {
+	if period < 1 || period > e.slots() || period&(period-1) != 0 {
+		return parameterError("%s: got %d values, expected a power of two up to %d, the number of slots", place, period, e.slots())
+	}
+	return nil
+}
+
+func checkFinite(place string, values []float64) error {
+	for _, value := range values {
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			return parameterError("%s: a value is not finite", place)
+		}
+	}
+	return nil
+}
+
+func checkScale(place string, scale float64) error {
+	if !(scale >= 1 && scale < 0x1p120) {
+		return parameterError("%s: got scale %g, expected 1 … 2^120", place, scale)
+	}
+	return nil
+}
+
+func (e *engine) newPlaintext(values []float64, level int, scale float64) (*plaintext, error) {
+	const place = "plaintext"
+	if err := e.checkPeriod(place, len(values)); err != nil {
+		return nil, err
+	}
+	if err := e.checkLevel(place, level); err != nil {
+		return nil, err
+	}
+	if err := checkScale(place, scale); err != nil {
+		return nil, err
+	}
+	if err := checkFinite(place, values); err != nil {
+		return nil, err
+	}
+	length := e.residuesFor(len(values))
+	p := &plaintext{engine: e, level: level, scale: scale, run: e.RingDegree / length}
+	p.words = allocate[uint32](length * (level + 1))
+	p.open(func() { release(p.words) })
+	if err := e.encode(p.words, values, level, level+1, scale); err != nil {
+		p.drop()
+		return nil, failure("EngineError", "%s: %v", place, err)
+	}
+	return p, nil
+}
+
+// encode writes the first count limbs modulo QP at this level, n residues each, into out.
+func (e *engine) encode(out []uint32, values []float64, level, count int, scale float64) error {
+	length := e.residuesFor(len(values))
+	slots := length
+	if !e.conjugateReals {
+		slots = length / 2
+	}
+	complexes := make([]complex128, slots)
+	for i := range complexes {
+		complexes[i] = complex(values[i%len(values)], 0)
+	}
+	if err := e.encoder.IFFT(complexes, bits.Len(uint(slots))-1); err != nil {
+		return err
+	}
+	limbs := e.wide.getMany(count)
+	defer e.wide.putMany(limbs)
+	for i := range limbs {
+		limbs[i] = limbs[i][:length:e.RingDegree]
+	}
+	e.quantize(limbs, complexes, scale, level)
+	for i, limb := range limbs {
+		e.shortNTT(e.subRing(level, i), limb)
+		narrow(out[i*length:(i+1)*length], limb)
+		limbs[i] = limb[:e.RingDegree]
+	}
+	return nil
+}
+
+// quantize rounds to integers, as Lattigo does, and reduces them modulo the first primes of QP. What does not fit
+// into a word is left to Lattigo, which is slower and has no bound.
+func (e *engine) quantize(limbs [][]uint64, values []complex128, scale float64, level int) {
+	words := make([]int64, 0, 2*len(values))
+	fits := true
+	push := func(value float64) {
+		value *= scale
+		fits = fits && math.Abs(value) < 0x1p62
+		words = append(words, int64(math.Copysign(math.Floor(math.Abs(value)+0.5), value)))
+	}
+	for _, value := range values {
+		push(real(value))
+	}
+	for i := 0; i < len(values) && !e.conjugateReals; i++ {
+		push(imag(values[i]))
+	}
+	if fits {
+		for i, limb := range limbs {
+			residuesOf(limb, words, e.modulus(level, i))
+		}
+		return
+	}
+	ckks.Complex128ToFixedPointCRT(e.parameters.RingQ().AtLevel(level), values, scale, limbs[:level+1])
+	if len(limbs) > level+1 {
+		ckks.Complex128ToFixedPointCRT(e.parameters.RingP(), values, scale, limbs[level+1:])
+	}
+}
+
+// shortNTT transforms a polynomial in X^(N/n), given by its n coefficients, with the roots of the large ring.
+func (e *engine) shortNTT(s *ring.SubRing, limb []uint64) {
+	switch {
+	case len(limb) == e.RingDegree:
+		s.NTT(limb, limb)
+	case e.conjugateReals:
+		ring.NTTConjugateInvariant(limb, limb, len(limb), s.Modulus, s.MRedConstant, s.BRedConstant, s.RootsForward)
+	default:
+		ring.NTTStandard(limb, limb, len(limb), s.Modulus, s.MRedConstant, s.BRedConstant, s.RootsForward)
+	}
+}

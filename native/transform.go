@@ -1,0 +1,202 @@
+package main
+
+// transform is a prepared linear transformation of several ciphertexts, see TransformPlan in backend/lattigo.py.
+type transform struct {
+	shared
+	engine        *engine
+	level, limbs  int
+	outputs       int
+	inputScales   []float64 // scales of the plaintexts, one per input
+	outputScale   float64
+	run           int
+	switched      bool // some step is not zero: sums live modulo QP and carry the factor P
+	babies        []baby
+	sums          []innerSum
+	chains        []chain
+	decomposed    []bool // inputs that some baby step rotates
+	words         []uint32
+	plaintextSize int // residues a limb
+}
+
+// baby is one rotated input.
+type baby struct{ step, input int }
+
+// innerSum is Σ plaintext ⊙ baby: the entries with one output, chain and position.
+type innerSum struct{ entries []entry }
+
+type entry struct{ baby, plain int }
+
+// chain is evaluated by Horner's rule: steps[k] is the giant step of position k, sums[k] its inner sum or -1.
+type chain struct {
+	output int
+	steps  []int
+	sums   []int
+}
+
+// plan is what Python hands over.
+type plan struct {
+	level, inputs, outputs int
+	babies                 []int64
+	chainLengths           []int64
+	chainSteps             []int64
+	index                  []int32 // five a row: output, chain, position, baby, input
+	vectors                []float64
+	period                 int
+	plaintextScales        []float64
+	outputScale            float64
+}
+
+func (e *engine) newTransform(p plan) (*transform, error) {
+	if err := e.checkPlan(p); err != nil {
+		return nil, err
+	}
+	t := &transform{engine: e, level: p.level, limbs: p.level + 1, outputs: p.outputs, outputScale: p.outputScale}
+	t.inputScales = append(t.inputScales, p.plaintextScales...)
+	t.plaintextSize = e.residuesFor(p.period)
+	t.run = e.RingDegree / t.plaintextSize
+	t.arrange(p)
+	if t.switched {
+		t.limbs = e.limbs(p.level)
+	}
+	count := len(p.index) / 5
+	t.words = allocate[uint32](count * t.limbs * t.plaintextSize)
+	t.open(func() { release(t.words) })
+	failures := make([]error, count)
+	e.each(count, func(i int) {
+		size := t.limbs * t.plaintextSize
+		vector := p.vectors[i*p.period : (i+1)*p.period]
+		failures[i] = e.encode(t.words[i*size:(i+1)*size], vector, p.level, t.limbs, p.plaintextScales[p.index[5*i+4]])
+	})
+	for _, err := range failures {
+		if err != nil {
+			t.drop()
+			return nil, failure("EngineError", "transform: %v", err)
+		}
+	}
+	return t, nil
+}
+
+func (e *engine) checkPlan(p plan) error {
+	const place = "transform"
+	if err := e.checkLevel(place, p.level); err != nil {
+		return err
+	}
+	if err := e.checkPeriod(place, p.period); err != nil {
+		return err
+	}
+	if p.inputs < 1 || p.outputs < 1 || len(p.plaintextScales) != p.inputs || len(p.index) == 0 {
+		return parameterError("%s: got %d inputs, %d outputs, %d plaintext scales and %d entries, expected at least one each and a scale per input",
+			place, p.inputs, p.outputs, len(p.plaintextScales), len(p.index)/5)
+	}
+	if err := checkScale(place, p.outputScale); err != nil {
+		return err
+	}
+	for _, scale := range p.plaintextScales {
+		if err := checkScale(place, scale); err != nil {
+			return err
+		}
+	}
+	steps := 0
+	for _, length := range p.chainLengths {
+		if length < 1 {
+			return parameterError("%s: a chain is empty", place)
+		}
+		steps += int(length)
+	}
+	if steps != len(p.chainSteps) || len(p.vectors) != len(p.index)/5*p.period {
+		return parameterError("%s: sizes of chains, index and vectors do not fit together", place)
+	}
+	for i := 0; i < len(p.index); i += 5 {
+		row := p.index[i : i+5]
+		limits := []int{p.outputs, len(p.chainLengths), 0, len(p.babies), p.inputs}
+		if row[1] >= 0 && int(row[1]) < limits[1] {
+			limits[2] = int(p.chainLengths[row[1]])
+		}
+		for column, limit := range limits {
+			if row[column] < 0 || int(row[column]) >= limit {
+				return parameterError("%s: entry %d: got %d in column %d, expected 0 … %d", place, i/5, row[column], column, limit-1)
+			}
+		}
+	}
+	return checkFinite(place, p.vectors)
+}
+
+// arrange groups the entries into inner sums and chains, in the order in which they first occur.
+func (t *transform) arrange(p plan) {
+	e := t.engine
+	t.decomposed = make([]bool, p.inputs)
+	starts := make([]int, len(p.chainLengths))
+	for c := 1; c < len(starts); c++ {
+		starts[c] = starts[c-1] + int(p.chainLengths[c-1])
+	}
+	babyOf, chainOf := map[baby]int{}, map[[2]int32]int{}
+	for i := 0; i < len(p.index); i += 5 {
+		output, c, position := p.index[i], p.index[i+1], p.index[i+2]
+		rotated := baby{e.step(int(p.babies[p.index[i+3]])), int(p.index[i+4])}
+		if _, ok := babyOf[rotated]; !ok {
+			babyOf[rotated] = len(t.babies)
+			t.babies = append(t.babies, rotated)
+		}
+		if rotated.step != 0 {
+			t.decomposed[rotated.input], t.switched = true, true
+		}
+		where, ok := chainOf[[2]int32{output, c}]
+		if !ok {
+			where = len(t.chains)
+			chainOf[[2]int32{output, c}] = where
+			t.chains = append(t.chains, newChain(e, p, starts[c], int(p.chainLengths[c]), int(output)))
+		}
+		sums := t.chains[where].sums
+		if sums[position] < 0 {
+			sums[position] = len(t.sums)
+			t.sums = append(t.sums, innerSum{})
+		}
+		sum := &t.sums[sums[position]]
+		sum.entries = append(sum.entries, entry{babyOf[rotated], i / 5})
+	}
+	for _, c := range t.chains {
+		t.switched = t.switched || len(c.rotations(e)) > 0
+	}
+}
+
+func newChain(e *engine, p plan, start, length, output int) chain {
+	c := chain{output: output}
+	for _, step := range p.chainSteps[start : start+length] {
+		c.steps = append(c.steps, e.step(int(step)))
+		c.sums = append(c.sums, -1)
+	}
+	return c
+}
+
+// last is the highest position with an inner sum.
+func (c *chain) last() int {
+	for k := len(c.sums) - 1; ; k-- {
+		if c.sums[k] >= 0 {
+			return k
+		}
+	}
+}
+
+// rotations lists the non-zero steps that the chain rotates by.
+func (c *chain) rotations(e *engine) (steps []int) {
+	last := c.last()
+	for k := last; k >= 0; k-- {
+		if step := c.rotation(e, k); step != 0 {
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+// rotation is by how much the running sum turns after position k was added.
+func (c *chain) rotation(e *engine, k int) int {
+	if k == 0 {
+		return c.steps[0]
+	}
+	return e.step(c.steps[k] - c.steps[k-1])
+}
+
+func (t *transform) plain(index, limb int) []uint32 {
+	at := (index*t.limbs + limb) * t.plaintextSize
+	return t.words[at : at+t.plaintextSize]
+}

@@ -1,0 +1,32 @@
+"""How precise a result will be: the simulator against the clear backend, on the same program and
+sequences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heclstm.backend.clear import ClearBackend
+from heclstm.backend.execute import Executor
+from heclstm.backend.simulate import SimulatedBackend
+from heclstm.circuit.ir import Floats
+from heclstm.circuit.program import Program
+
+
+def run_clear(program: Program, frames: Floats, backend: ClearBackend | None = None) -> Floats:
+    """frames: (B, T, C, H, W) → (B, K + T·K): the scores and contributions, from clear or simulated slots."""
+    parameters, layout = program.parameters, program.input_layout
+    backend = backend or ClearBackend(parameters.slots, parameters.moduli)
+    packed = layout.pack(frames.reshape(len(frames), layout.frames, layout.features).astype(np.float64))
+    level = program.input_level
+    inputs = [backend.value(packed[:, i], level, parameters.scales[level]) for i in range(packed.shape[1])]
+    slots = Executor(program, backend).run(inputs).values
+    return np.asarray(program.result_layout.unpack(slots[:, None, :])[:, 0])
+
+
+def predict_error(program: Program, frames: Floats, seeds: int = 3) -> float:
+    """Root mean square error of the scores and contributions that encryption will add, on these sequences."""
+    clear = run_clear(program, frames)
+    errors = [
+        run_clear(program, frames, SimulatedBackend(program.parameters, seed)) - clear for seed in range(seeds)
+    ]
+    return float(np.sqrt(np.mean(np.square(errors))))
