@@ -29,13 +29,14 @@ func heclstm_plaintext(handle C.uint64_t, values unsafe.Pointer, count C.size_t,
 	})
 }
 
-// heclstm_transform takes shape = level, inputs, outputs, babies, chains, steps of all chains, entries, period.
+// heclstm_transform takes shape = level, inputs, outputs, babies, chains, steps of all chains, entries, period,
+// folds.
 //
 //export heclstm_transform
-func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLengths, chainSteps, index, vectors,
+func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLengths, chainSteps, folds, index, vectors,
 	scales unsafe.Pointer, outputScale C.double, out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
 	return withEngine(handle, failed, func(_ *scope, e *engine) error {
-		n := view[int64](shape, 8)
+		n := view[int64](shape, 9)
 		for _, size := range n {
 			if size < 0 {
 				return parameterError("transform: a size is negative")
@@ -50,6 +51,7 @@ func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLen
 			vectors:         view[float64](vectors, C.size_t(n[6]*n[7])),
 			plaintextScales: view[float64](scales, C.size_t(n[1])),
 			outputScale:     float64(outputScale),
+			folds:           view[int64](folds, C.size_t(n[8])),
 		})
 		if err == nil {
 			*out, *bytes = C.uint64_t(register(t)), C.size_t(4*len(t.words))

@@ -1,6 +1,6 @@
 package main
 
-import "github.com/tuneinsight/lattigo/v6/ring"
+import "heclstm/native/kernels"
 
 // rotationKeys are the keys of one transform, by step.
 type rotationKeys map[int]*evaluationKey
@@ -30,6 +30,9 @@ func (e *engine) apply(s *scope, inputs []*ciphertext, t *transform) ([]*ciphert
 			e.addPair(*total, totals[i], t)
 			e.freePair(totals[i])
 		}
+		if total != nil {
+			e.fold(*total, t, keys)
+		}
 		outputs[output] = e.wrap(t.level, t.outputScale, e.bringDown(total, t))
 	})
 	return outputs, nil
@@ -57,6 +60,7 @@ func (e *engine) checkInputs(s *scope, inputs []*ciphertext, t *transform) (rota
 	for i := range t.chains {
 		steps = append(steps, t.chains[i].rotations(e)...)
 	}
+	steps = append(steps, t.folds...)
 	keys := rotationKeys{}
 	for _, step := range steps {
 		if keys[step] == nil {
@@ -91,12 +95,12 @@ func (e *engine) innerSums(inputs []*ciphertext, t *transform, keys rotationKeys
 					list.add(pair[0], pair[1], t.plain(entry.plain, limb))
 				}
 			}
-			sums[i][0][limb], sums[i][1][limb] = e.narrow.get(), e.narrow.get()
-			list.sum(sums[i][0][limb], sums[i][1][limb], nil, nil, e.modulus(t.level, limb))
+			sums[i][0][limb], sums[i][1][limb] = e.pool.get(), e.pool.get()
+			e.sum(&list, sums[i][0][limb], sums[i][1][limb], nil, e.modulus(t.level, limb))
 		}
 		for _, pair := range rotated {
-			e.narrow.put(pair[0])
-			e.narrow.put(pair[1])
+			e.pool.put(pair[0])
+			e.pool.put(pair[1])
 		}
 	})
 	for _, digit := range digits {
@@ -112,39 +116,39 @@ func (e *engine) rotateLimb(inputs []*ciphertext, digits []digitLimbs, t *transf
 	scaled := make([][]uint32, len(inputs)) // P · c0
 	if limb <= t.level {
 		for i, input := range inputs {
-			scaled[i] = e.timesSpecial(input.value[0].Coeffs[limb], limb, t)
+			scaled[i] = e.timesSpecial(input.value[0][limb], limb, t)
 		}
 	}
 	rotated := make([][2][]uint32, len(t.babies))
 	for i, b := range t.babies {
 		switch {
 		case b.step != 0:
-			product0, product1 := e.narrow.get(), e.narrow.get()
+			product0, product1 := e.pool.get(), e.pool.get()
 			key := keys[b.step]
-			e.gadget(product0, product1, digits[b.input], key, t.level, limb, scaled[b.input], nil)
-			rotated[i] = [2][]uint32{e.narrow.get(), e.narrow.get()}
-			gather(rotated[i][0], product0, key.index, nil, m)
-			gather(rotated[i][1], product1, key.index, nil, m)
-			e.narrow.put(product0)
-			e.narrow.put(product1)
+			e.gadget(product0, product1, digits[b.input], key, t.level, limb, scaled[b.input])
+			rotated[i] = [2][]uint32{e.pool.get(), e.pool.get()}
+			e.kernels.Gather(rotated[i][0], product0, key.index, nil, m)
+			e.kernels.Gather(rotated[i][1], product1, key.index, nil, m)
+			e.pool.put(product0)
+			e.pool.put(product1)
 		case limb <= t.level:
 			input := inputs[b.input]
 			rotated[i] = [2][]uint32{
-				e.timesSpecial(input.value[0].Coeffs[limb], limb, t), e.timesSpecial(input.value[1].Coeffs[limb], limb, t),
+				e.timesSpecial(input.value[0][limb], limb, t), e.timesSpecial(input.value[1][limb], limb, t),
 			}
 		}
 	}
-	e.narrow.putMany(scaled)
+	e.pool.putMany(scaled)
 	return rotated
 }
 
 // timesSpecial is a limb times P if the transform works modulo QP, and the limb itself otherwise.
-func (e *engine) timesSpecial(limb []uint64, index int, t *transform) []uint32 {
-	out := e.narrow.get()
+func (e *engine) timesSpecial(limb []uint32, index int, t *transform) []uint32 {
+	out := e.pool.get()
 	if t.switched {
-		narrowScaled(out, limb, e.specialMod[index], &e.moduli[index])
+		e.kernels.Scale(out, limb, e.specialMod[index], &e.moduli[index])
 	} else {
-		narrow(out, limb)
+		copy(out, limb)
 	}
 	return out
 }
@@ -171,39 +175,72 @@ func (e *engine) horner(t *transform, c *chain, sums [][2]residues, keys rotatio
 	return total
 }
 
+// fold adds to a sum itself turned by each of the folds, one after another.
+func (e *engine) fold(total [2]residues, t *transform, keys rotationKeys) {
+	for _, step := range t.folds {
+		before := e.newPair(t.limbs)
+		for i := range before {
+			for limb, out := range before[i] {
+				copy(out, total[i][limb])
+			}
+		}
+		e.turn(total, keys[step], t.level, &before)
+		e.freePair(before)
+	}
+}
+
 // turn rotates a pair modulo QP in place and adds another unless it is nil.
 func (e *engine) turn(pair [2]residues, key *evaluationKey, level int, next *[2]residues) {
 	second := e.modDown(pair[1], level)
 	digits := e.decompose(second, level)
-	e.freePoly(second)
+	e.pool.putMany(second)
 	e.each(e.limbs(level), func(limb int) { e.switchLimb(pair, digits, key, level, limb, pair[0][limb], next) })
 	e.freeDigits(digits)
 }
 
 func (e *engine) addPair(to, from [2]residues, t *transform) {
-	e.each(2*t.limbs, func(i int) { addTo(to[i%2][i/2], from[i%2][i/2], e.modulus(t.level, i/2)) })
+	e.each(2*t.limbs, func(i int) {
+		out := to[i%2][i/2]
+		e.kernels.Add(out, out, from[i%2][i/2], e.modulus(t.level, i/2))
+	})
 }
 
 // bringDown leaves QP; an output without entries is an encryption of zero that anyone can read.
-func (e *engine) bringDown(total *[2]residues, t *transform) (value [2]ring.Poly) {
+func (e *engine) bringDown(total *[2]residues, t *transform) [2]residues {
 	if total == nil {
+		value := e.newPair(t.level + 1)
 		for i := range value {
-			value[i] = e.newPoly(t.level + 1)
-			for _, limb := range value[i].Coeffs {
+			for _, limb := range value[i] {
 				clear(limb)
 			}
 		}
 		return value
 	}
+	if !t.switched {
+		return *total
+	}
 	defer e.freePair(*total)
-	if t.switched {
-		return e.modDownBoth(*total, t.level)
+	return e.modDownBoth(*total, t.level)
+}
+
+// terms is a sum of products: factors x0, x1 and plain values, each of which stands for `run` places.
+type terms struct {
+	x0, x1, plain kernels.Limbs
+	run           int
+}
+
+func (t *terms) add(x0, x1, plain []uint32) {
+	t.x0.Add(x0)
+	t.x1.Add(x1)
+	t.plain.Add(plain)
+}
+
+// sum writes the sum of products, plus add0 unless it is nil.
+func (e *engine) sum(t *terms, out0, out1, add0 []uint32, m *kernels.Modulus) {
+	if len(t.x0) == 0 {
+		clear(out0)
+		clear(out1)
+		return
 	}
-	for i := range value {
-		value[i] = e.newPoly(t.level + 1)
-		for limb, out := range value[i].Coeffs {
-			widen(out, total[i][limb])
-		}
-	}
-	return value
+	e.kernels.Dot2(out0, out1, t.x0, t.x1, t.plain, t.run, add0, nil, m)
 }

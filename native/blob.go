@@ -83,7 +83,7 @@ func checkSize(place string, got, expected int) error {
 }
 
 func (e *engine) limbBytes(index int) int {
-	return e.RingDegree / 8 * bits.Len64(uint64(e.moduli[index].q))
+	return e.RingDegree / 8 * bits.Len64(e.moduli[index].Q)
 }
 
 func (e *engine) ciphertextBytes(level int, seeded bool) int {
@@ -107,12 +107,12 @@ func (e *engine) keyBytes(level int) int {
 
 // pack writes one limb and returns what of out is left; unpack reads one and refuses residues above the prime.
 
-func (e *engine) pack(out []byte, limb []uint64, index int) []byte {
-	width := bits.Len64(uint64(e.moduli[index].q))
+func pack[T uint32 | uint64](e *engine, out []byte, limb []T, index int) []byte {
+	width := bits.Len64(e.moduli[index].Q)
 	var word uint64
 	filled, at := 0, 0
 	for _, residue := range limb {
-		word |= residue << filled
+		word |= uint64(residue) << filled
 		filled += width
 		for filled >= 8 {
 			out[at] = byte(word)
@@ -124,8 +124,8 @@ func (e *engine) pack(out []byte, limb []uint64, index int) []byte {
 	return out[at:]
 }
 
-func (e *engine) unpack(place string, data []byte, limb []uint64, index int) ([]byte, error) {
-	q := uint64(e.moduli[index].q)
+func unpack[T uint32 | uint64](e *engine, place string, data []byte, limb []T, index int) ([]byte, error) {
+	q := e.moduli[index].Q
 	width := bits.Len64(q)
 	mask := uint64(1)<<width - 1
 	var word uint64
@@ -137,10 +137,10 @@ func (e *engine) unpack(place string, data []byte, limb []uint64, index int) ([]
 			filled += 8
 			at++
 		}
-		limb[i] = word & mask
+		limb[i] = T(word & mask)
 		word >>= width
 		filled -= width
-		valid = valid && limb[i] < q
+		valid = valid && uint64(limb[i]) < q
 	}
 	if !valid {
 		return nil, formatError("%s: a residue of limb %d is not below its prime; the data are damaged", place, index)

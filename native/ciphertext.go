@@ -15,12 +15,12 @@ type ciphertext struct {
 	engine *engine
 	level  int
 	scale  float64
-	value  [2]ring.Poly
+	value  [2]residues
 }
 
-func (e *engine) wrap(level int, scale float64, value [2]ring.Poly) *ciphertext {
+func (e *engine) wrap(level int, scale float64, value [2]residues) *ciphertext {
 	c := &ciphertext{engine: e, level: level, scale: scale, value: value}
-	c.open(func() { e.freePoly(value[0], value[1]) })
+	c.open(func() { e.freePair(value) })
 	return c
 }
 
@@ -30,7 +30,7 @@ func (e *engine) expandSeed(seed []byte, level int) (ring.Poly, error) {
 	if err != nil {
 		return ring.Poly{}, failure("EngineError", "seed: %v", err)
 	}
-	out := e.newPoly(level + 1)
+	out := ring.NewPoly(e.RingDegree, level)
 	ringqp.NewUniformSampler(source, *e.parameters.RingQP()).AtLevel(level, -1).Read(ringqp.Poly{Q: out})
 	return out, nil
 }
@@ -55,19 +55,23 @@ func (e *engine) loadCiphertext(data []byte, level int) (*ciphertext, error) {
 		return nil, formatError("%s: reserved bytes are not zero", place)
 	}
 	components := 2
-	var value [2]ring.Poly
+	value := e.newPair(level + 1)
 	if seeded {
 		components = 1
-		if value[1], err = e.expandSeed(rest[:seedBytes], level); err != nil {
+		uniform, err := e.expandSeed(rest[:seedBytes], level)
+		if err != nil {
+			e.freePair(value)
 			return nil, err
+		}
+		for i, limb := range uniform.Coeffs {
+			narrow(value[1][i], limb)
 		}
 		rest = rest[seedBytes:]
 	}
 	for component := range components {
-		value[component] = e.newPoly(level + 1)
-		for i := range value[component].Coeffs {
-			if rest, err = e.unpack(place, rest, value[component].Coeffs[i], i); err != nil {
-				e.freePoly(value[0], value[1])
+		for i, limb := range value[component] {
+			if rest, err = unpack(e, place, rest, limb, i); err != nil {
+				e.freePair(value)
 				return nil, err
 			}
 		}
@@ -88,15 +92,15 @@ func (c *ciphertext) write(out []byte) error {
 	}
 	out = e.writeHeader(out, header{kindFull, c.level, 0})
 	for _, polynomial := range c.value {
-		for i, limb := range polynomial.Coeffs {
-			out = e.pack(out, limb, i)
+		for i, limb := range polynomial {
+			out = pack(e, out, limb, i)
 		}
 	}
 	return nil
 }
 
-// asLattigo shares the ciphertext's memory with Lattigo's type.
+// asLattigo is a copy in Lattigo's type.
 func (c *ciphertext) asLattigo() *rlwe.Ciphertext {
 	meta := c.engine.plaintextMeta(c.scale, c.engine.parameters.LogMaxSlots())
-	return &rlwe.Ciphertext{Element: rlwe.Element[ring.Poly]{MetaData: meta, Value: c.value[:]}}
+	return &rlwe.Ciphertext{Element: rlwe.Element[ring.Poly]{MetaData: meta, Value: []ring.Poly{widenedPoly(c.value[0]), widenedPoly(c.value[1])}}}
 }

@@ -1,8 +1,5 @@
 package main
 
-// #include "kernels.h"
-import "C"
-
 import (
 	"crypto/sha256"
 	"encoding/binary"
@@ -17,22 +14,27 @@ import (
 	"github.com/tuneinsight/lattigo/v6/core/rlwe"
 	"github.com/tuneinsight/lattigo/v6/ring"
 	"github.com/tuneinsight/lattigo/v6/schemes/ckks"
+
+	"heclstm/native/kernels"
 )
 
 const (
 	primeBits  = 30
 	errorSigma = 3.19
-	idleBytes  = 1 << 28 // how much each pool of limbs keeps for the next call
+	specialMax = 15
+	idleBytes  = 1 << 28 // how much the pool of limbs keeps for the next call
 	sameScale  = 0x1p-40 // relative difference below which two scales are the same
 )
 
 // settings is the JSON of heclstm's Parameters.
 type settings struct {
-	Ring           string    `json:"ring"`
-	RingDegree     int       `json:"ring_degree"`
-	Moduli         []uint64  `json:"moduli"`
-	SpecialModuli  []uint64  `json:"special_moduli"`
-	Scales         []float64 `json:"scales"`
+	Ring          string    `json:"ring"`
+	RingDegree    int       `json:"ring_degree"`
+	Moduli        []uint64  `json:"moduli"`
+	SpecialModuli []uint64  `json:"special_moduli"`
+	Scales        []float64 `json:"scales"`
+	// Arithmetic: "lattigo", an instruction set of our kernels, or "" for the best one that this processor has.
+	Arithmetic     string `json:"arithmetic"`
 	conjugateReals bool
 }
 
@@ -43,17 +45,17 @@ type engine struct {
 	fingerprint [16]byte
 	parameters  ckks.Parameters
 	encoder     *ckks.Encoder
-	decomposer  *ring.Decomposer
-	extender    *ring.BasisExtender
 
-	moduli     []C.modulus // q_0 … q_L, p_0 … p_{k-1}
-	special    int         // k
-	specialMod []uint64    // P mod q_i
-	downFactor []uint64    // -1/P mod q_i, in Montgomery form
+	kernels        *kernels.Set
+	transforms     transforms
+	moduli         []kernels.Modulus // q_0 … q_L, p_0 … p_{k-1}
+	special        int               // k
+	specialMod     []uint32          // P mod q_i
+	inverseSpecial []uint32          // 1/P mod q_i
+	inverseModuli  [][]uint32        // [l][i]: 1/q_l mod q_i for i < l
 
-	crew   atomic.Pointer[workers]
-	wide   limbPool[uint64]
-	narrow limbPool[uint32]
+	crew atomic.Pointer[workers]
+	pool limbPool
 
 	keyLock         sync.RWMutex
 	relinearization *evaluationKey
@@ -89,18 +91,35 @@ func newEngine(text []byte, threads int) (*engine, error) {
 		return nil, parameterError("parameters: Lattigo refuses them: %v", err)
 	}
 	e.encoder = ckks.NewEncoder(e.parameters)
-	e.decomposer = ring.NewDecomposer(e.parameters.RingQ(), e.parameters.RingP())
-	e.extender = ring.NewBasisExtender(e.parameters.RingQ(), e.parameters.RingP())
 	e.fingerprint = e.settings.digest()
 	e.prepareModuli()
-	e.wide = limbPool[uint64]{degree: e.RingDegree, keep: idleBytes / 8 / e.RingDegree}
-	e.narrow = limbPool[uint32]{degree: e.RingDegree, keep: idleBytes / 4 / e.RingDegree}
+	e.pool = limbPool{degree: e.RingDegree, keep: idleBytes / 4 / e.RingDegree}
 	if threads == 0 {
 		threads = runtime.NumCPU()
 	}
 	e.crew.Store(newWorkers(threads))
+	if err := e.chooseArithmetic(); err != nil {
+		return nil, err
+	}
 	e.open(e.destroyAll)
 	return e, nil
+}
+
+// chooseArithmetic sets the kernels, which both kinds of transforms add and multiply with, and the transforms.
+func (e *engine) chooseArithmetic() (err error) {
+	name := e.Arithmetic
+	if name == "lattigo" {
+		name = ""
+	}
+	if e.kernels, err = kernels.Select(name); err != nil {
+		return parameterError("arithmetic: %v", err)
+	}
+	if e.Arithmetic == "lattigo" {
+		e.transforms = newReference(e)
+	} else {
+		e.transforms = newSIMD(e)
+	}
+	return nil
 }
 
 func (e *engine) destroyAll() {
@@ -110,8 +129,8 @@ func (e *engine) destroyAll() {
 	for _, key := range e.rotations {
 		key.drop()
 	}
-	e.wide.close()
-	e.narrow.close()
+	e.transforms.close()
+	e.pool.close()
 }
 
 func (s *settings) check() error {
@@ -125,9 +144,9 @@ func (s *settings) check() error {
 		return parameterError("moduli: got %d, %d special and %d scales, expected at least 2, 1 and a scale per modulus",
 			len(s.Moduli), len(s.SpecialModuli), len(s.Scales))
 	}
-	// Lattigo's basis extension holds its digits in arrays of 32.
-	if len(s.SpecialModuli) > 32 {
-		return parameterError("special_moduli: got %d, expected at most 32", len(s.SpecialModuli))
+	// A digit has as many primes as P, and its carry is summed in 64 bits of which 60 are a fraction.
+	if len(s.SpecialModuli) > specialMax {
+		return parameterError("special_moduli: got %d, expected at most %d", len(s.SpecialModuli), specialMax)
 	}
 	for _, list := range [][]uint64{s.Moduli, s.SpecialModuli} {
 		for _, prime := range list {
@@ -159,16 +178,22 @@ func (s *settings) digest() (short [16]byte) {
 func (e *engine) prepareModuli() {
 	e.special = len(e.SpecialModuli)
 	for _, q := range append(append([]uint64{}, e.Moduli...), e.SpecialModuli...) {
-		e.moduli = append(e.moduli, newModulus(q))
+		e.moduli = append(e.moduli, kernels.NewModulus(q))
+	}
+	for last, q := range e.Moduli {
+		inverses := make([]uint32, last)
+		for i, s := range e.parameters.RingQ().SubRings[:last] {
+			inverses[i] = uint32(ring.ModExp(q%s.Modulus, s.Modulus-2, s.Modulus))
+		}
+		e.inverseModuli = append(e.inverseModuli, inverses)
 	}
 	for _, s := range e.parameters.RingQ().SubRings {
 		product := uint64(1)
 		for _, p := range e.SpecialModuli {
 			product = product * (p % s.Modulus) % s.Modulus
 		}
-		e.specialMod = append(e.specialMod, product)
-		inverse := ring.ModExp(product, s.Modulus-2, s.Modulus)
-		e.downFactor = append(e.downFactor, ring.MForm(s.Modulus-inverse, s.Modulus, s.BRedConstant))
+		e.specialMod = append(e.specialMod, uint32(product))
+		e.inverseSpecial = append(e.inverseSpecial, uint32(ring.ModExp(product, s.Modulus-2, s.Modulus)))
 	}
 }
 
@@ -184,13 +209,15 @@ func (e *engine) place(level, limb int) int {
 	return len(e.Moduli) + limb - level - 1
 }
 
-func (e *engine) modulus(level, limb int) *C.modulus { return &e.moduli[e.place(level, limb)] }
+func (e *engine) modulus(level, limb int) *kernels.Modulus { return &e.moduli[e.place(level, limb)] }
 
-func (e *engine) subRing(level, limb int) *ring.SubRing {
-	if limb <= level {
-		return e.parameters.RingQ().SubRings[limb]
+func (e *engine) subRing(level, limb int) *ring.SubRing { return e.subRingAt(e.place(level, limb)) }
+
+func (e *engine) subRingAt(place int) *ring.SubRing {
+	if place < len(e.Moduli) {
+		return e.parameters.RingQ().SubRings[place]
 	}
-	return e.parameters.RingP().SubRings[limb-level-1]
+	return e.parameters.RingP().SubRings[place-len(e.Moduli)]
 }
 
 func (e *engine) digits(level int) int { return (level + e.special) / e.special }

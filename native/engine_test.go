@@ -47,56 +47,12 @@ func forBothRings(t *testing.T, work func(t *testing.T, e *engine)) {
 	}
 }
 
-func randomLimb(e *engine, q uint64, largest bool) []uint32 {
-	limb := e.narrow.get()
+func randomLimb(e *engine, q uint64) []uint32 {
+	limb := e.pool.get()
 	for i := range limb {
 		limb[i] = uint32(rand.Int63n(int64(q)))
-		if largest {
-			limb[i] = uint32(q - 1)
-		}
 	}
 	return limb
-}
-
-// The largest residues and more terms than one accumulator takes: nothing may overflow.
-func TestSumsOfProductsAreExact(t *testing.T) {
-	e := testEngine(t, "conjugate_invariant")
-	for index := range e.moduli {
-		q := uint64(e.moduli[index].q)
-		for _, count := range []int{1, 13, 14, 15, 16, 40} {
-			for _, run := range []int{1, 2, 4, 8, 16, 1024} {
-				for _, largest := range []bool{true, false} {
-					checkSum(t, e, index, q, count, run, largest)
-				}
-			}
-		}
-	}
-}
-
-func checkSum(t *testing.T, e *engine, index int, q uint64, count, run int, largest bool) {
-	t.Helper()
-	list := terms{run: run}
-	expected := [2][]uint64{make([]uint64, e.RingDegree), make([]uint64, e.RingDegree)}
-	extra := [2][]uint32{randomLimb(e, q, largest), randomLimb(e, q, largest)}
-	for range count {
-		x := [2][]uint32{randomLimb(e, q, largest), randomLimb(e, q, largest)}
-		plain := randomLimb(e, q, largest)
-		list.add(x[0], x[1], plain)
-		for c := range expected {
-			for i := range expected[c] {
-				expected[c][i] = (expected[c][i] + uint64(x[c][i])*uint64(plain[i/run])) % q
-			}
-		}
-	}
-	out := [2][]uint32{e.narrow.get(), e.narrow.get()}
-	list.sum(out[0], out[1], extra[0], extra[1], &e.moduli[index])
-	for c := range expected {
-		for i := range expected[c] {
-			if uint64(out[c][i]) != (expected[c][i]+uint64(extra[c][i]))%q {
-				t.Fatalf("modulus %d, %d terms, run %d, place %d: wrong sum", q, count, run, i)
-			}
-		}
-	}
 }
 
 // A short transform must give what Lattigo's own encoder gives, one value a run, for every period.
@@ -134,7 +90,7 @@ func compareRuns(t *testing.T, e *engine, p *plaintext, plain *rlwe.Plaintext, s
 	t.Helper()
 	for index, limb := range plain.Value.Coeffs {
 		s := e.parameters.RingQ().SubRings[index]
-		ours := e.wide.get()
+		ours := make([]uint64, e.RingDegree)
 		for i := range ours {
 			ours[i] = uint64(p.limb(index)[i/p.run])
 		}
@@ -146,33 +102,67 @@ func compareRuns(t *testing.T, e *engine, p *plaintext, plain *rlwe.Plaintext, s
 				t.Fatalf("period %d, scale %g, limb %d, coefficient %d: differs by %d", e.RingDegree/p.run, scale, index, i, difference)
 			}
 		}
-		e.wide.put(ours)
 	}
 }
 
-// Our order of work (limb by limb, in parallel) must not change what Lattigo's evaluator computes.
+// Our order of work (limb by limb, in parallel) must not change what Lattigo's evaluator computes, and our kernels
+// must compute what Lattigo's transforms compute: a digit is its representative around zero in both.
 func TestKeySwitchingIsLattigos(t *testing.T) {
 	forBothRings(t, func(t *testing.T, e *engine) {
-		for level := len(e.Moduli) - 1; level >= 0; level-- {
-			polynomial := e.newPoly(level + 1)
-			for i, limb := range polynomial.Coeffs {
-				widen(limb, randomLimb(e, e.Moduli[i], false))
+		for _, arithmetic := range []transforms{e.transforms, newReference(e)} {
+			e.transforms = arithmetic
+			for level := len(e.Moduli) - 1; level >= 0; level-- {
+				checkKeySwitching(t, e, level)
 			}
-			ours := e.decompose(polynomial, level)
-			theirs := make([]ringqp.Poly, e.digits(level))
-			for i := range theirs {
-				theirs[i] = ringqp.NewPoly(e.RingDegree, level, e.special-1)
+		}
+	})
+}
+
+func checkKeySwitching(t *testing.T, e *engine, level int) {
+	t.Helper()
+	polynomial := make(residues, level+1)
+	for i := range polynomial {
+		polynomial[i] = randomLimb(e, e.Moduli[i])
+	}
+	ours := e.decompose(polynomial, level)
+	theirs := make([]ringqp.Poly, e.digits(level))
+	for i := range theirs {
+		theirs[i] = ringqp.NewPoly(e.RingDegree, level, e.special-1)
+	}
+	evaluator := rlwe.NewEvaluator(e.parameters, nil)
+	evaluator.DecomposeNTT(level, e.special-1, e.special, widenedPoly(polynomial), true, theirs)
+	for digit := range ours {
+		compareLimbs(t, e, ours[digit], theirs[digit], level)
+	}
+	down := widenedPoly(e.modDown(ours[0], level))
+	expected := ring.NewPoly(e.RingDegree, level)
+	newReference(e).extender.ModDownQPtoQNTT(level, e.special-1, theirs[0].Q, theirs[0].P, expected)
+	if !down.Equal(&expected) {
+		t.Fatalf("level %d: mod-down differs", level)
+	}
+}
+
+func TestRescaleIsLattigos(t *testing.T) {
+	forBothRings(t, func(t *testing.T, e *engine) {
+		level := len(e.Moduli) - 1
+		value := e.newPair(0)
+		for i := range value {
+			for _, q := range e.Moduli {
+				value[i] = append(value[i], randomLimb(e, q))
 			}
-			evaluator := rlwe.NewEvaluator(e.parameters, nil)
-			evaluator.DecomposeNTT(level, e.special-1, e.special, polynomial, true, theirs)
-			for digit := range ours {
-				compareLimbs(t, e, ours[digit], theirs[digit], level)
-			}
-			down := e.modDown(ours[0], level)
-			expected := ring.NewPoly(e.RingDegree, level)
-			e.extender.ModDownQPtoQNTT(level, e.special-1, theirs[0].Q, theirs[0].P, expected)
-			if !down.Equal(&expected) {
-				t.Fatalf("level %d: mod-down differs", level)
+		}
+		a := e.wrap(level, e.Scales[level]*float64(e.Moduli[level]), value)
+		rescaled, err := e.rescale(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expected := ring.NewPoly(e.RingDegree, level)
+		e.parameters.RingQ().DivRoundByLastModulusNTT(widenedPoly(value[0]), expected)
+		for i, limb := range rescaled.value[0] {
+			for j, residue := range limb {
+				if uint64(residue) != expected.Coeffs[i][j] {
+					t.Fatalf("limb %d, place %d: a rescaled residue differs", i, j)
+				}
 			}
 		}
 	})
@@ -192,19 +182,18 @@ func compareLimbs(t *testing.T, e *engine, ours residues, theirs ringqp.Poly, le
 func TestPackedLimbsComeBack(t *testing.T) {
 	e := testEngine(t, "standard")
 	for index := range e.moduli {
-		limb := e.wide.get()
-		widen(limb, randomLimb(e, uint64(e.moduli[index].q), index%2 == 0))
+		limb := randomLimb(e, e.moduli[index].Q)
 		data := make([]byte, e.limbBytes(index))
-		if rest := e.pack(data, limb, index); len(rest) != 0 {
-			t.Fatalf("modulus %d: %d bytes are left", e.moduli[index].q, len(rest))
+		if rest := pack(e, data, limb, index); len(rest) != 0 {
+			t.Fatalf("modulus %d: %d bytes are left", e.moduli[index].Q, len(rest))
 		}
-		back := e.wide.get()
-		if rest, err := e.unpack("test", data, back, index); err != nil || len(rest) != 0 {
-			t.Fatalf("modulus %d: %v", e.moduli[index].q, err)
+		back := e.pool.get()
+		if rest, err := unpack(e, "test", data, back, index); err != nil || len(rest) != 0 {
+			t.Fatalf("modulus %d: %v", e.moduli[index].Q, err)
 		}
 		for i := range limb {
 			if limb[i] != back[i] {
-				t.Fatalf("modulus %d, place %d: differs", e.moduli[index].q, i)
+				t.Fatalf("modulus %d, place %d: differs", e.moduli[index].Q, i)
 			}
 		}
 	}

@@ -3,7 +3,7 @@ package main
 import (
 	"math"
 
-	"github.com/tuneinsight/lattigo/v6/ring"
+	"heclstm/native/kernels"
 )
 
 func sameLevel(place string, a, b int) error {
@@ -22,12 +22,9 @@ func sameScaleAs(place string, got, expected float64) error {
 }
 
 // limbwise makes a result by working on every limb of both components.
-func (e *engine) limbwise(level int, scale float64, work func(s *ring.SubRing, component, limb int, out []uint64)) *ciphertext {
-	value := [2]ring.Poly{e.newPoly(level + 1), e.newPoly(level + 1)}
-	e.each(2*(level+1), func(i int) {
-		component, limb := i%2, i/2
-		work(e.subRing(level, limb), component, limb, value[component].Coeffs[limb])
-	})
+func (e *engine) limbwise(level int, scale float64, work func(component, limb int, out []uint32)) *ciphertext {
+	value := e.newPair(level + 1)
+	e.each(2*(level+1), func(i int) { work(i%2, i/2, value[i%2][i/2]) })
 	return e.wrap(level, scale, value)
 }
 
@@ -42,12 +39,12 @@ func (e *engine) add(a, b *ciphertext, negative bool) (*ciphertext, error) {
 	if err := sameScaleAs(place, a.scale, b.scale); err != nil {
 		return nil, err
 	}
-	return e.limbwise(a.level, a.scale, func(s *ring.SubRing, component, limb int, out []uint64) {
-		x, y := a.value[component].Coeffs[limb], b.value[component].Coeffs[limb]
+	return e.limbwise(a.level, a.scale, func(component, limb int, out []uint32) {
+		x, y := a.value[component][limb], b.value[component][limb]
 		if negative {
-			s.Sub(x, y, out)
+			e.kernels.Subtract(out, x, y, &e.moduli[limb])
 		} else {
-			s.Add(x, y, out)
+			e.kernels.Add(out, x, y, &e.moduli[limb])
 		}
 	}), nil
 }
@@ -59,10 +56,10 @@ func (e *engine) addPlain(a *ciphertext, p *plaintext) (*ciphertext, error) {
 	if err := sameScaleAs("add_plain", a.scale, p.scale); err != nil {
 		return nil, err
 	}
-	return e.limbwise(a.level, a.scale, func(_ *ring.SubRing, component, limb int, out []uint64) {
-		x := a.value[component].Coeffs[limb]
+	return e.limbwise(a.level, a.scale, func(component, limb int, out []uint32) {
+		x := a.value[component][limb]
 		if component == 0 {
-			addRuns(out, x, p.limb(limb), p.run, &e.moduli[limb])
+			e.kernels.AddRuns(out, x, p.limb(limb), p.run, &e.moduli[limb])
 		} else {
 			copy(out, x)
 		}
@@ -73,8 +70,8 @@ func (e *engine) multiplyPlain(a *ciphertext, p *plaintext) (*ciphertext, error)
 	if err := sameLevel("multiply_plain", a.level, p.level); err != nil {
 		return nil, err
 	}
-	return e.limbwise(a.level, a.scale*p.scale, func(_ *ring.SubRing, component, limb int, out []uint64) {
-		multiplyRuns(out, a.value[component].Coeffs[limb], p.limb(limb), p.run, &e.moduli[limb])
+	return e.limbwise(a.level, a.scale*p.scale, func(component, limb int, out []uint32) {
+		e.kernels.MultiplyRuns(out, a.value[component][limb], p.limb(limb), p.run, &e.moduli[limb])
 	}), nil
 }
 
@@ -97,30 +94,32 @@ func (e *engine) sumOfProducts(s *scope, left, right []*ciphertext) (*ciphertext
 	if err != nil {
 		return nil, err
 	}
-	d := [3]ring.Poly{e.newPoly(level + 1), e.newPoly(level + 1), e.newPoly(level + 1)}
+	d := [3]residues{e.pool.getMany(level + 1), e.pool.getMany(level + 1), e.pool.getMany(level + 1)}
 	e.each(level+1, func(limb int) {
 		a0, a1, b0, b1 := pointers(left, 0, limb), pointers(left, 1, limb), pointers(right, 0, limb), pointers(right, 1, limb)
-		tensor(d[0].Coeffs[limb], d[1].Coeffs[limb], d[2].Coeffs[limb], a0, a1, b0, b1, &e.moduli[limb])
+		e.kernels.Tensor(d[0][limb], d[1][limb], d[2][limb], a0, a1, b0, b1, &e.moduli[limb])
 	})
 	digits := e.decompose(d[2], level)
-	pair := e.newPair(level)
+	pair := e.newPair(e.limbs(level))
 	e.each(e.limbs(level), func(limb int) {
-		e.gadget(pair[0][limb], pair[1][limb], digits, key, level, limb, nil, nil)
+		e.gadget(pair[0][limb], pair[1][limb], digits, key, level, limb, nil)
 	})
 	e.freeDigits(digits)
 	value := e.modDownBoth(pair, level)
 	e.freePair(pair)
 	e.each(2*(level+1), func(i int) {
-		out := value[i%2].Coeffs[i/2]
-		e.subRing(level, i/2).Add(out, d[i%2].Coeffs[i/2], out)
+		out := value[i%2][i/2]
+		e.kernels.Add(out, out, d[i%2][i/2], &e.moduli[i/2])
 	})
-	e.freePoly(d[:]...)
+	for _, part := range d {
+		e.pool.putMany(part)
+	}
 	return e.wrap(level, scale, value), nil
 }
 
-func pointers(list []*ciphertext, component, limb int) (out wideList) {
+func pointers(list []*ciphertext, component, limb int) (out kernels.Limbs) {
 	for _, c := range list {
-		out = append(out, widePointer(c.value[component].Coeffs[limb]))
+		out.Add(c.value[component][limb])
 	}
 	return out
 }
@@ -136,8 +135,21 @@ func (e *engine) rescale(a *ciphertext) (*ciphertext, error) {
 	if scalesAgree(scale, e.Scales[level]) {
 		scale = e.Scales[level]
 	}
-	value := [2]ring.Poly{e.newPoly(a.level), e.newPoly(a.level)}
-	e.each(2, func(i int) { e.parameters.RingQ().AtLevel(a.level).DivRoundByLastModulusNTT(a.value[i], value[i]) })
+	last := e.newPair(1)
+	e.each(2, func(i int) {
+		copy(last[i][0], a.value[i][a.level])
+		e.transforms.intt(a.level, last[i][0])
+	})
+	value := e.newPair(a.level)
+	e.each(2*a.level, func(i int) {
+		out, limb := value[i%2][i/2], i/2
+		lifted := e.pool.get()
+		e.kernels.Lift(lifted, last[i%2][0], &e.moduli[a.level], &e.moduli[limb])
+		e.transforms.ntt(limb, lifted)
+		e.kernels.SubtractScale(out, a.value[i%2][limb], lifted, e.inverseModuli[a.level][limb], &e.moduli[limb])
+		e.pool.put(lifted)
+	})
+	e.freePair(last)
 	return e.wrap(level, scale, value), nil
 }
 
@@ -145,8 +157,8 @@ func (e *engine) dropLevel(a *ciphertext, level int) (*ciphertext, error) {
 	if level < 0 || level > a.level {
 		return nil, levelError("drop_level: got %d, expected 0 … %d, the ciphertext's level", level, a.level)
 	}
-	return e.limbwise(level, a.scale, func(_ *ring.SubRing, component, limb int, out []uint64) {
-		copy(out, a.value[component].Coeffs[limb])
+	return e.limbwise(level, a.scale, func(component, limb int, out []uint32) {
+		copy(out, a.value[component][limb])
 	}), nil
 }
 
@@ -162,15 +174,15 @@ func (e *engine) rotate(s *scope, a *ciphertext, step int) (*ciphertext, error) 
 	}
 	level := a.level
 	digits := e.decompose(a.value[1], level)
-	pair := e.newPair(level)
+	pair := e.newPair(e.limbs(level))
 	e.each(e.limbs(level), func(limb int) {
 		var add []uint32
 		if limb <= level {
-			add = e.narrow.get()
-			narrowScaled(add, a.value[0].Coeffs[limb], e.specialMod[limb], &e.moduli[limb])
+			add = e.pool.get()
+			e.kernels.Scale(add, a.value[0][limb], e.specialMod[limb], &e.moduli[limb])
 		}
 		e.switchLimb(pair, digits, key, level, limb, add, nil)
-		e.narrow.put(add)
+		e.pool.put(add)
 	})
 	e.freeDigits(digits)
 	value := e.modDownBoth(pair, level)
@@ -181,15 +193,15 @@ func (e *engine) rotate(s *scope, a *ciphertext, step int) (*ciphertext, error) 
 // switchLimb is one limb of a rotation that stays modulo QP: out = permuted(gadget product + (add, 0)) + after.
 // add may be out[0][limb] itself, since out is written last.
 func (e *engine) switchLimb(out [2]residues, digits digitLimbs, key *evaluationKey, level, limb int, add []uint32, after *[2]residues) {
-	product0, product1 := e.narrow.get(), e.narrow.get()
-	e.gadget(product0, product1, digits, key, level, limb, add, nil)
+	product0, product1 := e.pool.get(), e.pool.get()
+	e.gadget(product0, product1, digits, key, level, limb, add)
 	var after0, after1 []uint32
 	if after != nil {
 		after0, after1 = after[0][limb], after[1][limb]
 	}
 	m := e.modulus(level, limb)
-	gather(out[0][limb], product0, key.index, after0, m)
-	gather(out[1][limb], product1, key.index, after1, m)
-	e.narrow.put(product0)
-	e.narrow.put(product1)
+	e.kernels.Gather(out[0][limb], product0, key.index, after0, m)
+	e.kernels.Gather(out[1][limb], product1, key.index, after1, m)
+	e.pool.put(product0)
+	e.pool.put(product1)
 }

@@ -60,7 +60,7 @@ func (e *engine) unpackKey(place string, data []byte, level int) (*rlwe.Evaluati
 		polynomial := key.Value[digit][0][0]
 		for limb := 0; limb < e.limbs(level); limb++ {
 			var err error
-			if data, err = e.unpack(place, data, limbOf(polynomial.Q, polynomial.P, level, limb), e.place(level, limb)); err != nil {
+			if data, err = unpack(e, place, data, limbOf(polynomial.Q, polynomial.P, level, limb), e.place(level, limb)); err != nil {
 				return nil, err
 			}
 		}
@@ -77,7 +77,7 @@ func limbOf(q, p ring.Poly, level, limb int) []uint64 {
 
 func (e *engine) narrowKey(packed *rlwe.EvaluationKey, level int) *evaluationKey {
 	degree, count := e.RingDegree, e.limbs(level)
-	key := &evaluationKey{level: level, words: allocate[uint32](len(packed.Value) * count * 2 * degree)}
+	key := &evaluationKey{level: level, words: allocate(len(packed.Value) * count * 2 * degree)}
 	key.open(func() { release(key.words); release(key.index) })
 	key.limbs = make([][][2][]uint32, len(packed.Value))
 	for digit := range key.limbs {
@@ -103,7 +103,7 @@ func (e *engine) prepareIndex(key *evaluationKey, step int) error {
 	if err != nil {
 		return failure("EngineError", "rotation by %d: %v", step, err)
 	}
-	key.index = allocate[uint32](len(index))
+	key.index = allocate(len(index))
 	for i, from := range index {
 		key.index[i] = uint32(from)
 	}

@@ -1,53 +1,40 @@
 package main
 
-import "github.com/tuneinsight/lattigo/v6/ring"
-
-// residues is a polynomial modulo QP in the NTT domain, in 32-bit limbs.
-type residues [][]uint32
-
 // digitLimbs are the digits of a decomposed polynomial: digit, limb of QP.
 type digitLimbs []residues
 
-// decompose cuts a polynomial in the NTT domain into digits of k primes and extends each to all of QP.
-func (e *engine) decompose(c ring.Poly, level int) digitLimbs {
-	inverse := e.newPoly(level + 1)
-	defer e.freePoly(inverse)
-	e.each(level+1, func(i int) { e.subRing(level, i).INTT(c.Coeffs[i], inverse.Coeffs[i]) })
-
-	count := e.limbs(level)
-	wide := make([]ring.Poly, e.digits(level))
-	digits := make(digitLimbs, len(wide))
-	e.each(len(wide), func(digit int) {
-		wide[digit] = e.newPoly(count)
-		q := ring.Poly{Coeffs: wide[digit].Coeffs[:level+1]}
-		p := ring.Poly{Coeffs: wide[digit].Coeffs[level+1:]}
-		e.decomposer.DecomposeAndSplit(level, e.special-1, e.special, digit, inverse, q, p)
-		digits[digit] = make(residues, count)
+// decompose cuts a polynomial into digits of k primes and extends each to all of QP.
+func (e *engine) decompose(c residues, level int) digitLimbs {
+	inverse := e.pool.getMany(level + 1)
+	e.each(level+1, func(i int) {
+		copy(inverse[i], c[i])
+		e.transforms.intt(i, inverse[i])
 	})
-	e.each(len(wide)*count, func(i int) {
-		digit, limb := i/count, i%count
-		out := e.narrow.get()
-		digits[digit][limb] = out
-		extended := wide[digit].Coeffs[limb]
-		if limb <= level && limb/e.special == digit {
-			narrow(out, c.Coeffs[limb]) // the digit's own primes
-		} else {
-			e.subRing(level, limb).NTT(extended, extended)
-			narrow(out, extended)
+	digits := make(digitLimbs, e.digits(level))
+	e.each(len(digits), func(digit int) {
+		own := make(residues, e.limbs(level))
+		digits[digit] = own
+		for limb := digit * e.special; limb < min((digit+1)*e.special, level+1); limb++ {
+			own[limb] = e.pool.get()
+			copy(own[limb], c[limb])
 		}
-		e.wide.put(extended)
+		e.transforms.extendDigit(level, digit, inverse, func(limb int, extended []uint32) {
+			e.transforms.ntt(e.place(level, limb), extended)
+			own[limb] = extended
+		})
 	})
+	e.pool.putMany(inverse)
 	return digits
 }
 
 func (e *engine) freeDigits(digits digitLimbs) {
 	for _, digit := range digits {
-		e.narrow.putMany(digit)
+		e.pool.putMany(digit)
 	}
 }
 
-// gadget is the product of a decomposed polynomial and a key at one limb, plus add0 and add1 unless they are nil.
-func (e *engine) gadget(out0, out1 []uint32, digits digitLimbs, key *evaluationKey, level, limb int, add0, add1 []uint32) {
+// gadget is the product of a decomposed polynomial and a key at one limb, plus add0 unless it is nil.
+func (e *engine) gadget(out0, out1 []uint32, digits digitLimbs, key *evaluationKey, level, limb int, add0 []uint32) {
 	at := limb
 	if limb > level {
 		at = limb - level + key.level
@@ -57,41 +44,36 @@ func (e *engine) gadget(out0, out1 []uint32, digits digitLimbs, key *evaluationK
 		pair := key.limbs[digit][at]
 		sum.add(pair[0], pair[1], digits[digit][limb])
 	}
-	sum.sum(out0, out1, add0, add1, e.modulus(level, limb))
+	e.sum(&sum, out0, out1, add0, e.modulus(level, limb))
 }
 
 // modDown divides by P and rounds.
-func (e *engine) modDown(in residues, level int) ring.Poly {
-	special := e.newPoly(e.special)
+func (e *engine) modDown(in residues, level int) residues {
+	special := e.pool.getMany(e.special)
 	e.each(e.special, func(i int) {
-		widen(special.Coeffs[i], in[level+1+i])
-		e.subRing(level, level+1+i).INTT(special.Coeffs[i], special.Coeffs[i])
+		copy(special[i], in[level+1+i])
+		e.transforms.intt(len(e.Moduli)+i, special[i])
 	})
-	extended := e.newPoly(level + 1)
-	e.extender.ModUpPtoQ(e.special-1, level, special, extended)
-	e.freePoly(special)
-	out := e.newPoly(level + 1)
-	e.each(level+1, func(i int) {
-		s := e.subRing(level, i)
-		s.NTTLazy(extended.Coeffs[i], extended.Coeffs[i])
-		widen(out.Coeffs[i], in[i])
-		// (x - in) · (-1/P)
-		s.SubThenMulScalarMontgomeryTwoModulus(extended.Coeffs[i], out.Coeffs[i], e.downFactor[i], out.Coeffs[i])
+	out := e.pool.getMany(level + 1)
+	e.transforms.extendSpecial(level, special, func(limb int, extended []uint32) {
+		e.transforms.ntt(limb, extended)
+		e.kernels.SubtractScale(out[limb], in[limb], extended, e.inverseSpecial[limb], &e.moduli[limb])
+		e.pool.put(extended)
 	})
-	e.freePoly(extended)
+	e.pool.putMany(special)
 	return out
 }
 
-func (e *engine) modDownBoth(in [2]residues, level int) (out [2]ring.Poly) {
+func (e *engine) modDownBoth(in [2]residues, level int) (out [2]residues) {
 	e.each(2, func(i int) { out[i] = e.modDown(in[i], level) })
 	return out
 }
 
-func (e *engine) newPair(level int) (pair [2]residues) {
-	return [2]residues{e.narrow.getMany(e.limbs(level)), e.narrow.getMany(e.limbs(level))}
+func (e *engine) newPair(count int) (pair [2]residues) {
+	return [2]residues{e.pool.getMany(count), e.pool.getMany(count)}
 }
 
 func (e *engine) freePair(pair [2]residues) {
-	e.narrow.putMany(pair[0])
-	e.narrow.putMany(pair[1])
+	e.pool.putMany(pair[0])
+	e.pool.putMany(pair[1])
 }

@@ -6,40 +6,37 @@ import "C"
 import (
 	"sync"
 	"unsafe"
-
-	"github.com/tuneinsight/lattigo/v6/ring"
 )
 
 // Limbs and slabs live outside of Go's heap: they are large and few, are freed at a known moment, and may be
 // handed to C in lists of pointers.
 
 // allocate panics when memory runs out; the caller's `safely` makes an error of it.
-func allocate[T uint32 | uint64](count int) []T {
-	var word T
+func allocate(count int) []uint32 {
 	// aligned_alloc wants a multiple of the alignment, one cache line.
-	size := (uintptr(count)*unsafe.Sizeof(word) + 63) &^ 63
+	size := (uintptr(count)*4 + 63) &^ 63
 	pointer := C.aligned_alloc(64, C.size_t(size))
 	if pointer == nil {
 		panic("out of memory")
 	}
-	return unsafe.Slice((*T)(pointer), count)
+	return unsafe.Slice((*uint32)(pointer), count)
 }
 
-func release[T uint32 | uint64](slab []T) {
+func release(slab []uint32) {
 	if slab != nil {
 		C.free(unsafe.Pointer(unsafe.SliceData(slab)))
 	}
 }
 
 // limbPool recycles limbs of one length; beyond keep idle limbs, memory goes back to the system.
-type limbPool[T uint32 | uint64] struct {
+type limbPool struct {
 	sync.Mutex
 	degree, keep int
 	closed       bool
-	idle         [][]T
+	idle         residues
 }
 
-func (p *limbPool[T]) get() []T {
+func (p *limbPool) get() []uint32 {
 	p.Lock()
 	if last := len(p.idle) - 1; last >= 0 {
 		limb := p.idle[last]
@@ -48,10 +45,10 @@ func (p *limbPool[T]) get() []T {
 		return limb
 	}
 	p.Unlock()
-	return allocate[T](p.degree)
+	return allocate(p.degree)
 }
 
-func (p *limbPool[T]) put(limb []T) {
+func (p *limbPool) put(limb []uint32) {
 	if limb == nil {
 		return
 	}
@@ -64,7 +61,7 @@ func (p *limbPool[T]) put(limb []T) {
 	p.idle = append(p.idle, limb)
 }
 
-func (p *limbPool[T]) close() {
+func (p *limbPool) close() {
 	p.Lock()
 	defer p.Unlock()
 	p.closed = true
@@ -74,25 +71,16 @@ func (p *limbPool[T]) close() {
 	p.idle = nil
 }
 
-func (p *limbPool[T]) getMany(count int) [][]T {
-	limbs := make([][]T, count)
+func (p *limbPool) getMany(count int) residues {
+	limbs := make(residues, count)
 	for i := range limbs {
 		limbs[i] = p.get()
 	}
 	return limbs
 }
 
-func (p *limbPool[T]) putMany(limbs [][]T) {
+func (p *limbPool) putMany(limbs residues) {
 	for _, limb := range limbs {
 		p.put(limb)
-	}
-}
-
-// newPoly returns a polynomial of count limbs whose content is undefined.
-func (e *engine) newPoly(count int) ring.Poly { return ring.Poly{Coeffs: e.wide.getMany(count)} }
-
-func (e *engine) freePoly(polynomials ...ring.Poly) {
-	for _, polynomial := range polynomials {
-		e.wide.putMany(polynomial.Coeffs)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/tuneinsight/lattigo/v6/ring"
 	"github.com/tuneinsight/lattigo/v6/schemes/ckks"
 )
 
@@ -75,7 +74,7 @@ func (e *engine) newPlaintext(values []float64, level int, scale float64) (*plai
 	}
 	length := e.residuesFor(len(values))
 	p := &plaintext{engine: e, level: level, scale: scale, run: e.RingDegree / length}
-	p.words = allocate[uint32](length * (level + 1))
+	p.words = allocate(length * (level + 1))
 	p.open(func() { release(p.words) })
 	if err := e.encode(p.words, values, level, level+1, scale); err != nil {
 		p.drop()
@@ -98,23 +97,20 @@ func (e *engine) encode(out []uint32, values []float64, level, count int, scale 
 	if err := e.encoder.IFFT(complexes, bits.Len(uint(slots))-1); err != nil {
 		return err
 	}
-	limbs := e.wide.getMany(count)
-	defer e.wide.putMany(limbs)
+	limbs := make(residues, count)
 	for i := range limbs {
-		limbs[i] = limbs[i][:length:e.RingDegree]
+		limbs[i] = out[i*length : (i+1)*length]
 	}
 	e.quantize(limbs, complexes, scale, level)
 	for i, limb := range limbs {
-		e.shortNTT(e.subRing(level, i), limb)
-		narrow(out[i*length:(i+1)*length], limb)
-		limbs[i] = limb[:e.RingDegree]
+		e.transforms.ntt(e.place(level, i), limb)
 	}
 	return nil
 }
 
 // quantize rounds to integers, as Lattigo does, and reduces them modulo the first primes of QP. What does not fit
 // into a word is left to Lattigo, which is slower and has no bound.
-func (e *engine) quantize(limbs [][]uint64, values []complex128, scale float64, level int) {
+func (e *engine) quantize(limbs residues, values []complex128, scale float64, level int) {
 	words := make([]int64, 0, 2*len(values))
 	fits := true
 	push := func(value float64) {
@@ -130,24 +126,18 @@ func (e *engine) quantize(limbs [][]uint64, values []complex128, scale float64, 
 	}
 	if fits {
 		for i, limb := range limbs {
-			residuesOf(limb, words, e.modulus(level, i))
+			e.kernels.Residues(limb, words, e.modulus(level, i))
 		}
 		return
 	}
-	ckks.Complex128ToFixedPointCRT(e.parameters.RingQ().AtLevel(level), values, scale, limbs[:level+1])
+	wide := widenedPoly(limbs)
+	ckks.Complex128ToFixedPointCRT(e.parameters.RingQ().AtLevel(level), values, scale, wide.Coeffs[:level+1])
 	if len(limbs) > level+1 {
-		ckks.Complex128ToFixedPointCRT(e.parameters.RingP(), values, scale, limbs[level+1:])
+		ckks.Complex128ToFixedPointCRT(e.parameters.RingP(), values, scale, wide.Coeffs[level+1:])
 	}
-}
-
-// shortNTT transforms a polynomial in X^(N/n), given by its n coefficients, with the roots of the large ring.
-func (e *engine) shortNTT(s *ring.SubRing, limb []uint64) {
-	switch {
-	case len(limb) == e.RingDegree:
-		s.NTT(limb, limb)
-	case e.conjugateReals:
-		ring.NTTConjugateInvariant(limb, limb, len(limb), s.Modulus, s.MRedConstant, s.BRedConstant, s.RootsForward)
-	default:
-		ring.NTTStandard(limb, limb, len(limb), s.Modulus, s.MRedConstant, s.BRedConstant, s.RootsForward)
+	for i, limb := range limbs {
+		for j, value := range wide.Coeffs[i] { // Lattigo leaves some of them unreduced
+			limb[j] = uint32(value % e.modulus(level, i).Q)
+		}
 	}
 }

@@ -117,7 +117,7 @@ func (s *secret) writeKey(out []byte, kind, step, level int) error {
 	for digit := range key.Value {
 		polynomial := key.Value[digit][0][0]
 		for limb := 0; limb < e.limbs(level); limb++ {
-			out = e.pack(out, limbOf(polynomial.Q, polynomial.P, level, limb), e.place(level, limb))
+			out = pack(e, out, limbOf(polynomial.Q, polynomial.P, level, limb), e.place(level, limb))
 		}
 	}
 	return nil
@@ -154,7 +154,7 @@ func (s *secret) encrypt(out []byte, values []float64, level int, seeded bool) e
 	out = e.writeHeader(out, header{kindFull, level, 0})
 	for _, polynomial := range fresh.Value {
 		for i, limb := range polynomial.Coeffs {
-			out = e.pack(out, limb, i)
+			out = pack(e, out, limb, i)
 		}
 	}
 	return nil
@@ -172,7 +172,6 @@ func (s *secret) encryptSeeded(out []byte, plain *rlwe.Plaintext, level int) err
 	if err != nil {
 		return err
 	}
-	defer e.freePoly(uniform)
 	source, err := sampling.NewPRNG()
 	if err != nil {
 		return failure("EngineError", "encrypt: no randomness: %v", err)
@@ -191,7 +190,7 @@ func (s *secret) encryptSeeded(out []byte, plain *rlwe.Plaintext, level int) err
 	out = e.writeHeader(out, header{kindSeeded, level, 0})
 	out = out[copy(out, seed):]
 	for i, limb := range c.Coeffs {
-		out = e.pack(out, limb, i)
+		out = pack(e, out, limb, i)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ type transform struct {
 	sums          []innerSum
 	chains        []chain
 	decomposed    []bool // inputs that some baby step rotates
+	folds         []int  // rotate-and-adds of every output
 	words         []uint32
 	plaintextSize int // residues a limb
 }
@@ -44,6 +45,7 @@ type plan struct {
 	period                 int
 	plaintextScales        []float64
 	outputScale            float64
+	folds                  []int64
 }
 
 func (e *engine) newTransform(p plan) (*transform, error) {
@@ -59,7 +61,7 @@ func (e *engine) newTransform(p plan) (*transform, error) {
 		t.limbs = e.limbs(p.level)
 	}
 	count := len(p.index) / 5
-	t.words = allocate[uint32](count * t.limbs * t.plaintextSize)
+	t.words = allocate(count * t.limbs * t.plaintextSize)
 	t.open(func() { release(t.words) })
 	failures := make([]error, count)
 	e.each(count, func(i int) {
@@ -156,6 +158,11 @@ func (t *transform) arrange(p plan) {
 	}
 	for _, c := range t.chains {
 		t.switched = t.switched || len(c.rotations(e)) > 0
+	}
+	for _, fold := range p.folds {
+		if step := e.step(int(fold)); step != 0 {
+			t.folds, t.switched = append(t.folds, step), true
+		}
 	}
 }
 

@@ -21,6 +21,10 @@ from heclstm.circuit.ir import TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LevelError, ParameterError
 
+# Who transforms and extends bases: Lattigo (the reference), or our kernels for one instruction set; "auto" takes the
+# best that the processor has. Results are the same.
+Arithmetic = Literal["auto", "avx512", "avx2", "portable", "lattigo"]
+
 _ADD, _SUBTRACT, _ADD_PLAIN, _MULTIPLY_PLAIN, _RESCALE, _DROP_LEVEL, _ROTATE = range(7)
 
 
@@ -75,11 +79,14 @@ class Engine(Handle):
     Calls from several threads are safe; each uses up to `threads` cores. Results do not depend on their number.
     """
 
-    def __init__(self, parameters: Parameters, *, threads: int | None = None) -> None:
+    def __init__(
+        self, parameters: Parameters, *, threads: int | None = None, arithmetic: Arithmetic = "auto"
+    ) -> None:
         if threads is not None and threads < 1:
             raise ParameterError(f"threads: got {threads}, expected at least 1")
         self.parameters = parameters
-        text = json.dumps(parameters.to_json()).encode()
+        settings = {**parameters.to_json(), "arithmetic": "" if arithmetic == "auto" else arithmetic}
+        text = json.dumps(settings).encode()
         super().__init__(new_handle("heclstm_engine", text, len(text), threads or 0))
 
     def __enter__(self) -> Engine:
@@ -144,9 +151,10 @@ class Engine(Handle):
             )
         steps = [step for chain in plan.chains for step in chain]
         shape = (plan.level, plan.n_inputs, plan.n_outputs, len(plan.babies), len(plan.chains), len(steps))
+        lengths = [len(chain) for chain in plan.chains]
         arrays: list[NDArray[Any]] = [
             np.array(numbers, dtype=np.int64)
-            for numbers in ((*shape, *vectors.shape), plan.babies, [len(chain) for chain in plan.chains], steps)
+            for numbers in ((*shape, *vectors.shape, len(plan.folds)), plan.babies, lengths, steps, plan.folds)
         ]
         arrays += [index, vectors, np.array(plan.plaintext_scales, dtype=np.float64)]
         pointers = [array.ctypes.data for array in arrays]

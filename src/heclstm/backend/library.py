@@ -30,7 +30,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "heclstm_describe": (c_uint64, POINTER(c_int), POINTER(c_double)),
     "heclstm_write_ciphertext": (c_uint64, c_void_p, c_size_t),
     "heclstm_plaintext": (c_uint64, c_void_p, c_size_t, c_int, c_double, _HANDLE_OUT, POINTER(c_size_t)),
-    "heclstm_transform": (c_uint64, *[c_void_p] * 7, c_double, _HANDLE_OUT, POINTER(c_size_t)),
+    "heclstm_transform": (c_uint64, *[c_void_p] * 8, c_double, _HANDLE_OUT, POINTER(c_size_t)),
     "heclstm_binary": (c_uint64, c_int, c_uint64, c_uint64, _HANDLE_OUT),
     "heclstm_unary": (c_uint64, c_int, c_uint64, c_int64, _HANDLE_OUT),
     "heclstm_sum_of_products": (c_uint64, c_void_p, c_void_p, c_size_t, _HANDLE_OUT),

@@ -1,0 +1,50 @@
+// From one set of primes to another: see `basis` in kernels.h.
+
+#define FRACTION 60
+
+static void NAME(split)(uint32_t *const *y, uint32_t *v, const uint32_t *const *x, const basis *b, size_t n) {
+    uint64_t sum[BLOCK];
+    size_t block = n < BLOCK ? n : BLOCK;
+    for (size_t start = 0; start < n; start += block) {
+        memset(sum, 0, block * sizeof *sum);
+        for (size_t i = 0; i < b->count; i++) {
+            uint32_t q = (uint32_t)b->primes[i].q, half = b->half[i], f = b->factor[i], f_shoup = b->factor[b->count + i];
+            uint64_t r = b->reciprocal[i];
+            const uint32_t *in = x[i] + start; // may be the output
+            uint32_t *out = y[i] + start;
+            for (size_t j = 0; j < block; j++) {
+                uint32_t a = in[j] + half; // below 2q
+                uint32_t t = a * f - (uint32_t)((uint64_t)a * f_shoup >> 32) * q, s = t - q;
+                out[j] = s < t ? s : t;
+                sum[j] += out[j] * r; // below 2^60 each: y/s < 1
+            }
+        }
+        for (size_t j = 0; j < block; j++) v[start + j] = (uint32_t)(sum[j] >> FRACTION);
+    }
+}
+
+static void NAME(join)(uint32_t *out, const uint32_t *const *y, const uint32_t *v, const uint32_t *weight,
+                       size_t count, size_t n, const modulus *m) {
+    uint64_t sum[BLOCK];
+    size_t block = n < BLOCK ? n : BLOCK;
+    for (size_t start = 0; start < n; start += block) {
+        uint64_t last = weight[count], constant = weight[count + 1];
+        const uint32_t *restrict carry = v + start;
+        for (size_t j = 0; j < block; j++) sum[j] = carry[j] * last + constant;
+        for (size_t i = 0; i < count; i++) {
+            if (i && i % (TERMS - 2) == 0) reduce_block(sum, block, m);
+            uint64_t f = weight[i];
+            const uint32_t *restrict in = y[i] + start;
+            for (size_t j = 0; j < block; j++) sum[j] += in[j] * f;
+        }
+        finish(out + start, sum, NULL, block, m);
+    }
+}
+
+// x modulo `from`, read as a number around zero, modulo m.
+static void NAME(lift)(uint32_t *restrict out, const uint32_t *restrict x, uint32_t from, size_t n,
+                       const modulus *m) {
+    UNPACK(m);
+    uint32_t half = from / 2, shift = (uint32_t)(q - from % q); // x − from ≡ x + shift
+    for (size_t i = 0; i < n; i++) out[i] = REDUCE((uint64_t)x[i] + (x[i] > half ? shift : 0));
+}

@@ -1,0 +1,41 @@
+// Eight 32-bit lanes of AVX2.
+#pragma GCC target("avx2,bmi2")
+#include <immintrin.h>
+
+#define LANES 8
+#define NAME(f) f##_avx2
+#define SET_NAME "avx2"
+typedef __m256i V;
+
+INLINE V load(const uint32_t *p) { return _mm256_loadu_si256((const V *)p); }
+INLINE void store(uint32_t *p, V v) { _mm256_storeu_si256((V *)p, v); }
+INLINE V set1(uint32_t x) { return _mm256_set1_epi32((int)x); }
+INLINE V add(V a, V b) { return _mm256_add_epi32(a, b); }
+INLINE V sub(V a, V b) { return _mm256_sub_epi32(a, b); }
+INLINE V minimum(V a, V b) { return _mm256_min_epu32(a, b); }
+INLINE V mul_low(V a, V b) { return _mm256_mullo_epi32(a, b); }
+INLINE V mul_high(V a, V b) {
+    V even = _mm256_srli_epi64(_mm256_mul_epu32(a, b), 32);
+    V odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+    return _mm256_blend_epi32(even, odd, 0xaa);
+}
+INLINE V reverse(V v) { return _mm256_permutevar8x32_epi32(v, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+// r[i] lane j becomes r[j] lane i.
+INLINE void transpose(V *r) {
+    V t[8];
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        r[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        r[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        V low = _mm256_permute2x128_si256(r[i], r[4 + i], 0x20);
+        r[4 + i] = _mm256_permute2x128_si256(r[i], r[4 + i], 0x31);
+        r[i] = low;
+    }
+}
