@@ -88,12 +88,12 @@ func heclstm_load_key(handle C.uint64_t, kind C.int, data unsafe.Pointer, size C
 	})
 }
 
-// heclstm_loaded_keys returns a JSON text, to be freed with heclstm_free.
+// heclstm_report returns a JSON text, to be freed with heclstm_free.
 //
-//export heclstm_loaded_keys
-func heclstm_loaded_keys(handle C.uint64_t, out **C.char, failed **C.char) C.int {
+//export heclstm_report
+func heclstm_report(handle C.uint64_t, out **C.char, failed **C.char) C.int {
 	return withEngine(handle, failed, func(_ *scope, e *engine) error {
-		text, err := e.describeKeys()
+		text, err := e.report()
 		*out = C.CString(string(text))
 		return err
 	})

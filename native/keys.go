@@ -158,15 +158,19 @@ func (e *engine) rotationKey(s *scope, step, level int) (*evaluationKey, error) 
 	return key, nil
 }
 
-// describeKeys answers Engine.loaded_keys.
-func (e *engine) describeKeys() ([]byte, error) {
+// report answers Engine.loaded_keys and Engine.arithmetic.
+func (e *engine) report() ([]byte, error) {
 	e.keyLock.RLock()
 	defer e.keyLock.RUnlock()
 	report := struct {
 		Relinearization *int        `json:"relinearization_level"`
 		Rotations       map[int]int `json:"rotations"`
 		Bytes           int         `json:"bytes_in_memory"`
-	}{Rotations: map[int]int{}}
+		Arithmetic      string      `json:"arithmetic"`
+	}{Rotations: map[int]int{}, Arithmetic: e.kernels.Name()}
+	if e.Arithmetic == "lattigo" {
+		report.Arithmetic = "lattigo"
+	}
 	if key := e.relinearization; key != nil {
 		report.Relinearization = &key.level
 		report.Bytes += 4 * len(key.words)

@@ -115,10 +115,23 @@ class Engine(Handle):
     @property
     def loaded_keys(self) -> dict[str, Any]:
         """relinearization_level (None without key), rotations (step → level), bytes_in_memory."""
+        report = self._report()
+        rotations = {int(step): level for step, level in sorted(report["rotations"].items())}
+        return {
+            "relinearization_level": report["relinearization_level"],
+            "rotations": rotations,
+            "bytes_in_memory": report["bytes_in_memory"],
+        }
+
+    @property
+    def arithmetic(self) -> str:
+        """Which of `Arithmetic` computes; never "auto"."""
+        return str(self._report()["arithmetic"])
+
+    def _report(self) -> dict[str, Any]:
         text = c_void_p()
-        call("heclstm_loaded_keys", self.handle, byref(text))
+        call("heclstm_report", self.handle, byref(text))
         report: dict[str, Any] = json.loads(take_text(text))
-        report["rotations"] = {int(step): level for step, level in sorted(report["rotations"].items())}
         return report
 
     # ciphertexts and plaintexts

@@ -25,7 +25,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "heclstm_engine": (c_char_p, c_size_t, c_int, _HANDLE_OUT),
     "heclstm_set_threads": (c_uint64, c_int),
     "heclstm_load_key": (c_uint64, c_int, c_char_p, c_size_t, POINTER(c_int64)),
-    "heclstm_loaded_keys": (c_uint64, POINTER(c_void_p)),
+    "heclstm_report": (c_uint64, POINTER(c_void_p)),
     "heclstm_load_ciphertext": (c_uint64, c_char_p, c_size_t, c_int, _HANDLE_OUT),
     "heclstm_describe": (c_uint64, POINTER(c_int), POINTER(c_double)),
     "heclstm_write_ciphertext": (c_uint64, c_void_p, c_size_t),

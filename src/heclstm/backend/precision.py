@@ -23,10 +23,10 @@ def run_clear(program: Program, frames: Floats, backend: ClearBackend | None = N
     return np.asarray(program.result_layout.unpack(slots[:, None, :])[:, 0])
 
 
-def predict_error(program: Program, frames: Floats, seeds: int = 3) -> float:
-    """Root mean square error of the scores and contributions that encryption will add, on these sequences."""
+def predict_errors(program: Program, frames: Floats, seeds: int = 8) -> Floats:
+    """(K + T·K,): the root mean square error that encryption will add to each score and contribution."""
     clear = run_clear(program, frames)
     errors = [
         run_clear(program, frames, SimulatedBackend(program.parameters, seed)) - clear for seed in range(seeds)
     ]
-    return float(np.sqrt(np.mean(np.square(errors))))
+    return np.asarray(np.sqrt(np.mean(np.square(errors), axis=(0, 1))))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from heclstm.backend.execute import Executor, Observer
-from heclstm.backend.lattigo import Ciphertext, Engine, Plaintext, Transform
+from heclstm.backend.lattigo import Arithmetic, Ciphertext, Engine, Plaintext, Transform
 from heclstm.circuit.program import Description, Program
 from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
 from heclstm.deploy.wire import (
@@ -26,7 +29,10 @@ OnProgress = Callable[[int, int], None]  # (done, in all)
 
 
 class Server:
-    """Evaluates one program for one client at a time."""
+    """Evaluates one program for one client at a time.
+
+    arithmetic: whose transforms compute, see `backend.lattigo`; "lattigo" is the reference.
+    """
 
     def __init__(
         self,
@@ -34,10 +40,12 @@ class Server:
         description: Description,
         *,
         threads: int | None = None,
+        arithmetic: Arithmetic = "auto",
         on_prepare: OnProgress | None = None,
     ) -> None:
         self.description = description
-        self.engine = Engine(program.parameters, threads=threads)
+        self.engine = Engine(program.parameters, threads=threads, arithmetic=arithmetic)
+        self._threads = threads or os.cpu_count() or 1
         self.executor: Executor[Ciphertext, Plaintext, Transform] = Executor(program, self.engine, on_prepare)
         self._label = ""
 
@@ -46,16 +54,29 @@ class Server:
         header = read_header(path, Kind.EVALUATION_KEYS)
         require_program(header, self.description.digest, path)
         require_sizes(header, evaluation_key_blobs(self.description), path)
-        self._label, done = "", 0
-        for name, blob in read_file(path, Kind.EVALUATION_KEYS):
-            if name == "relinearization":
-                self.engine.load_relinearization_key(blob)
-            else:
-                self.engine.load_rotation_key(blob)
-            done += len(blob)
-            if on_progress:
-                on_progress(done, header.total_bytes)
+        self._label = ""
+        # Expanding seeds is most of the work and runs outside of the GIL, a few keys at a time.
+        with ThreadPoolExecutor(self._threads) as pool:
+            pending: deque[Future[int]] = deque()
+            done = 0
+            for name, blob in read_file(path, Kind.EVALUATION_KEYS):
+                pending.append(pool.submit(self._load_key, name, blob))
+                if len(pending) > 2 * self._threads:
+                    done += pending.popleft().result()
+                    if on_progress:
+                        on_progress(done, header.total_bytes)
+            for job in pending:
+                job.result()
         self._label = header.key  # only now: everything was read and its checksum fits
+        if on_progress:
+            on_progress(header.total_bytes, header.total_bytes)
+
+    def _load_key(self, name: str, blob: bytes) -> int:
+        if name == "relinearization":
+            self.engine.load_relinearization_key(blob)
+        else:
+            self.engine.load_rotation_key(blob)
+        return len(blob)
 
     def evaluate(self, query: Path, result: Path, observe: Observer | None = None) -> int:
         """Diagnose one encrypted sequence; writes the encrypted result and returns its size in bytes."""
