@@ -13,7 +13,7 @@ import (
 //	6  kind (u8)       16  rotation step (u32)     limbs
 //	7  zero            20  zero (u32)
 //
-// All numbers are little-endian. The size follows from kind and level alone, see backend/sizes.py.
+// All numbers are little-endian. The size follows from kind and level alone, see circuit/sizes.py.
 const (
 	headerBytes = 40
 	seedBytes   = 32

@@ -167,7 +167,8 @@ func (e *engine) report() ([]byte, error) {
 		Rotations       map[int]int `json:"rotations"`
 		Bytes           int         `json:"bytes_in_memory"`
 		Arithmetic      string      `json:"arithmetic"`
-	}{Rotations: map[int]int{}, Arithmetic: e.kernels.Name()}
+		Allocated       int64       `json:"allocated_bytes"`
+	}{Rotations: map[int]int{}, Arithmetic: e.kernels.Name(), Allocated: allocated.Load()}
 	if e.Arithmetic == "lattigo" {
 		report.Arithmetic = "lattigo"
 	}

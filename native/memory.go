@@ -5,25 +5,31 @@ import "C"
 
 import (
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
 // Limbs and slabs live outside of Go's heap: they are large and few, are freed at a known moment, and may be
 // handed to C in lists of pointers.
 
+// allocated is how many bytes of them there are, of all engines of the process.
+var allocated atomic.Int64
+
+func slabBytes(count int) int64 { return (int64(count)*4 + 63) &^ 63 } // whole cache lines
+
 // allocate panics when memory runs out; the caller's `safely` makes an error of it.
 func allocate(count int) []uint32 {
-	// aligned_alloc wants a multiple of the alignment, one cache line.
-	size := (uintptr(count)*4 + 63) &^ 63
-	pointer := C.aligned_alloc(64, C.size_t(size))
+	pointer := C.aligned_alloc(64, C.size_t(slabBytes(count)))
 	if pointer == nil {
 		panic("out of memory")
 	}
+	allocated.Add(slabBytes(count))
 	return unsafe.Slice((*uint32)(pointer), count)
 }
 
 func release(slab []uint32) {
 	if slab != nil {
+		allocated.Add(-slabBytes(cap(slab)))
 		C.free(unsafe.Pointer(unsafe.SliceData(slab)))
 	}
 }

@@ -46,9 +46,7 @@ class Kit:
 
     def encrypt(self, values, level=None, seeded=True) -> Ciphertext:
         level = self.top if level is None else level
-        return self.engine.load_ciphertext(
-            self.encryptor.encrypt(values, level=level, seeded=seeded), level=level
-        )
+        return self.engine.load_ciphertext(self.encryptor.encrypt(values, level=level, seeded=seeded), level=level)
 
     def decrypt(self, ciphertext):
         return self.decryptor.decrypt(ciphertext)
@@ -72,8 +70,6 @@ class Kit:
         error = np.abs(np.asarray(got) - expected)
         mean, worst = (-np.log2(max(value, 2.0**-60)) for value in (error.mean(), error.max()))
         bound = self.expected_bits() - lost_bits
-        report = (
-            f"precision_bits: mean {mean:.1f}, worst {worst:.1f} in slot {error.argmax()}, bound {bound:.1f}"
-        )
+        report = f"precision_bits: mean {mean:.1f}, worst {worst:.1f} in slot {error.argmax()}, bound {bound:.1f}"
         assert mean >= bound, report
         assert worst >= bound - WORST_BELOW_MEAN, report

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from engine_kit import Kit, small_parameters
-from heclstm.backend import sizes
 from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Decryptor, SecretKey
+from heclstm.circuit import sizes
 from heclstm.errors import (
     DigestError,
     FileFormatError,

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from random_models import random_frames, random_model, small_config
 
 from heclstm.backend.execute import Executor
 from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Encryptor, KeyGenerator
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.errors import ParameterError
+from random_models import random_frames, random_model, small_config
 
 KERNELS = ("avx512", "avx2", "portable")
 

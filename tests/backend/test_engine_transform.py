@@ -25,9 +25,7 @@ def make_plan(kit, rows, babies=(0,), chains=((0,),), n_inputs=1, n_outputs=1, p
     vectors = kit.random.uniform(-1, 1, (len(rows), period or kit.parameters.slots))
     index = np.array(rows, dtype=np.int32)
     plaintext_scales, output_scale = (plaintext_scale,) * n_inputs, plaintext_scale * scales[LEVEL]
-    return TransformPlan(
-        LEVEL, n_inputs, n_outputs, babies, chains, index, vectors, plaintext_scales, output_scale
-    )
+    return TransformPlan(LEVEL, n_inputs, n_outputs, babies, chains, index, vectors, plaintext_scales, output_scale)
 
 
 def reference(plan, inputs):
@@ -57,9 +55,7 @@ def test_baby_step_giant_step_is_a_dense_product(kit):
     """A 16 × 16 matrix on 16 periodic slots, as 4 baby and 4 giant steps."""
     matrix, x, size = kit.random.uniform(-1, 1, (16, 16)), kit.vector(16), 16
     diagonals = [np.array([matrix[i, (i + k) % size] for i in range(size)]) for k in range(size)]
-    plan = make_plan(
-        kit, [(0, 0, k // 4, k % 4, 0) for k in range(16)], (0, 1, 2, 3), ((0, 4, 8, 12),), period=16
-    )
+    plan = make_plan(kit, [(0, 0, k // 4, k % 4, 0) for k in range(16)], (0, 1, 2, 3), ((0, 4, 8, 12),), period=16)
     for k in range(16):
         plan.vectors[k] = np.roll(diagonals[k], k // 4 * 4)
     result = kit.engine.linear_transform([kit.encrypt(x, LEVEL)], kit.engine.transform(plan))[0]
@@ -71,9 +67,7 @@ def test_baby_step_giant_step_is_a_dense_product(kit):
 def test_every_period(kit, period):
     check(
         kit,
-        make_plan(
-            kit, [(0, 0, k, b, 0) for k in range(2) for b in range(3)], (0, 1, 5), ((0, 7),), period=period
-        ),
+        make_plan(kit, [(0, 0, k, b, 0) for k in range(2) for b in range(3)], (0, 1, 5), ((0, 7),), period=period),
     )
 
 
@@ -124,22 +118,13 @@ def test_random_plans(kit, seed):
     for _ in range(random.integers(1, 80)):
         chain = random.integers(len(chains))
         position = random.integers(len(chains[chain]))
-        rows.append(
-            (random.integers(n_outputs), chain, position, random.integers(n_babies), random.integers(n_inputs))
-        )
+        rows.append((random.integers(n_outputs), chain, position, random.integers(n_babies), random.integers(n_inputs)))
     period = 1 << random.integers(0, 10)
     check(kit, make_plan(kit, rows, babies, chains, int(n_inputs), int(n_outputs), period))
 
 
 def test_results_do_not_depend_on_the_number_of_threads(kit):
-    rows = [
-        (o, c, k, b, j)
-        for o in range(2)
-        for c in range(2)
-        for k in range(2)
-        for b in range(3)
-        for j in range(2)
-    ]
+    rows = [(o, c, k, b, j) for o in range(2) for c in range(2) for k in range(2) for b in range(3) for j in range(2)]
     plan = make_plan(kit, rows, (0, 2, 3), ((0, 4), (1, 9)), 2, 2)
     inputs = [kit.encrypt(kit.vector(), LEVEL) for _ in range(2)]
     seen = set()

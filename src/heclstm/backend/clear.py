@@ -48,6 +48,8 @@ class ClearBackend:
         return ClearValue(a.values + b.values, a.level, a.scale)
 
     def add_plain(self, a: ClearValue, plaintext: ClearPlaintext) -> ClearValue:
+        if not _agree(a.scale, plaintext.scale):
+            raise ScaleError(f"add_plain: {_bits(a.scale)} and {_bits(plaintext.scale)}, expected the same")
         return ClearValue(a.values + plaintext.values, a.level, a.scale)
 
     def multiply_plain(self, a: ClearValue, plaintext: ClearPlaintext) -> ClearValue:
@@ -57,6 +59,8 @@ class ClearBackend:
         first, second = pairs[0]
         if len({value.level for pair in pairs for value in pair}) > 1:
             raise LevelError(f"product: operands have levels {[(a.level, b.level) for a, b in pairs]}")
+        if not all(_agree(a.scale * b.scale, first.scale * second.scale) for a, b in pairs):
+            raise ScaleError("product: pairs have different scales")
         total = sum((a.values * b.values for a, b in pairs[1:]), first.values * second.values)
         return ClearValue(np.asarray(total), first.level, first.scale * second.scale)
 
@@ -72,6 +76,11 @@ class ClearBackend:
     def linear_transform(self, inputs: Sequence[ClearValue], transform: TransformPlan) -> list[ClearValue]:
         """By the plan, step by step, so that a wrong plan gives a wrong result."""
         plan, slots, lead = transform, self.slots, inputs[0].values.shape[:-1]
+        for value, scale in zip(inputs, plan.plaintext_scales, strict=True):
+            if value.level != plan.level:
+                raise LevelError(f"linear_transform: an input has level {value.level}, expected {plan.level}")
+            if not _agree(value.scale * scale, plan.output_scale):
+                raise ScaleError(f"linear_transform: an input gives {_bits(value.scale * scale)}")
         turned = {
             (b, j): np.roll(value.values, -step, axis=-1).reshape(*lead, slots // plan.period, plan.period)
             for b, step in enumerate(plan.babies)
@@ -102,5 +111,13 @@ class ClearBackend:
 def _check_same(a: ClearValue, b: ClearValue) -> None:
     if a.level != b.level:
         raise LevelError(f"add: operands have levels {a.level} and {b.level}")
-    if abs(a.scale / b.scale - 1) > SCALE_TOLERANCE:
-        raise ScaleError(f"add: operands have scales 2^{np.log2(a.scale):.6f} and 2^{np.log2(b.scale):.6f}")
+    if not _agree(a.scale, b.scale):
+        raise ScaleError(f"add: {_bits(a.scale)} and {_bits(b.scale)}, expected the same")
+
+
+def _agree(a: float, b: float) -> bool:
+    return abs(a / b - 1) <= SCALE_TOLERANCE
+
+
+def _bits(scale: float) -> str:
+    return f"scale 2^{np.log2(scale):.6f}"

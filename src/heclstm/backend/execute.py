@@ -59,9 +59,7 @@ class Executor(Generic[Value, Plain, Prepared]):
             raise LayoutError(f"run: got {len(inputs)} ciphertexts, expected {expected}")
         values: dict[int, Value] = {}
         rest = iter(inputs)
-        for index, (operation, dead) in enumerate(
-            zip(self.program.operations, self.program.last_uses(), strict=True)
-        ):
+        for index, (operation, dead) in enumerate(zip(self.program.operations, self.program.last_uses(), strict=True)):
             outputs = [next(rest)] if isinstance(operation, Input) else self._apply(index, operation, values)
             if observe:
                 observe(operation, list(outputs))
@@ -74,9 +72,7 @@ class Executor(Generic[Value, Plain, Prepared]):
         backend = self.backend
         match operation:
             case LinearTransform():
-                return backend.linear_transform(
-                    [values[value] for value in operation.inputs], self._prepared[index]
-                )
+                return backend.linear_transform([values[value] for value in operation.inputs], self._prepared[index])
             case SumOfProducts():
                 return [backend.sum_of_products([(values[a], values[b]) for a, b in operation.pairs])]
             case MultiplyPlain():

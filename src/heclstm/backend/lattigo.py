@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from heclstm.backend import sizes
 from heclstm.backend.library import RELINEARIZATION, ROTATION, Handle, call, handle_array, new_handle, take_text
+from heclstm.circuit import sizes
 from heclstm.circuit.ir import TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LevelError, ParameterError
@@ -79,9 +79,7 @@ class Engine(Handle):
     Calls from several threads are safe; each uses up to `threads` cores. Results do not depend on their number.
     """
 
-    def __init__(
-        self, parameters: Parameters, *, threads: int | None = None, arithmetic: Arithmetic = "auto"
-    ) -> None:
+    def __init__(self, parameters: Parameters, *, threads: int | None = None, arithmetic: Arithmetic = "auto") -> None:
         if threads is not None and threads < 1:
             raise ParameterError(f"threads: got {threads}, expected at least 1")
         self.parameters = parameters
@@ -127,6 +125,11 @@ class Engine(Handle):
     def arithmetic(self) -> str:
         """Which of `Arithmetic` computes; never "auto"."""
         return str(self._report()["arithmetic"])
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Native memory held by all engines of this process: limbs, keys, prepared plaintexts, idle buffers."""
+        return int(self._report()["allocated_bytes"])
 
     def _report(self) -> dict[str, Any]:
         text = c_void_p()
@@ -196,9 +199,7 @@ class Engine(Handle):
         if not pairs:
             raise ParameterError("sum_of_products: got no pairs, expected at least one")
         left, right = (handle_array([pair[side] for pair in pairs]) for side in (0, 1))
-        handle = new_handle(
-            "heclstm_sum_of_products", self.handle, left.ctypes.data, right.ctypes.data, len(pairs)
-        )
+        handle = new_handle("heclstm_sum_of_products", self.handle, left.ctypes.data, right.ctypes.data, len(pairs))
         return Ciphertext(self, handle)
 
     def rescale(self, a: Ciphertext) -> Ciphertext:

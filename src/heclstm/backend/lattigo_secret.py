@@ -7,9 +7,9 @@ from ctypes import create_string_buffer
 import numpy as np
 from numpy.typing import NDArray
 
-from heclstm.backend import sizes
 from heclstm.backend.lattigo import Ciphertext, Engine
 from heclstm.backend.library import RELINEARIZATION, ROTATION, Handle, call, new_handle
+from heclstm.circuit import sizes
 from heclstm.errors import LevelError, ParameterError
 
 
@@ -70,8 +70,7 @@ class Encryptor:
         array = np.asarray(values, dtype=np.float64)
         if array.ndim != 1 or not array.size or parameters.slots % array.size:
             raise ParameterError(
-                f"encrypt: got shape {array.shape}, expected one dimension that divides "
-                f"{parameters.slots} slots"
+                f"encrypt: got shape {array.shape}, expected one dimension that divides {parameters.slots} slots"
             )
         full = np.tile(array, parameters.slots // array.size)
         size = sizes.ciphertext_bytes(parameters, level, seeded)

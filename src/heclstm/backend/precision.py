@@ -3,6 +3,8 @@ sequences."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from heclstm.backend.clear import ClearBackend
@@ -23,10 +25,14 @@ def run_clear(program: Program, frames: Floats, backend: ClearBackend | None = N
     return np.asarray(program.result_layout.unpack(slots[:, None, :])[:, 0])
 
 
-def predict_errors(program: Program, frames: Floats, seeds: int = 8) -> Floats:
+def predict_errors(
+    program: Program, frames: Floats, seeds: int = 8, on_progress: Callable[[int, int], None] | None = None
+) -> Floats:
     """(K + T·K,): the root mean square error that encryption will add to each score and contribution."""
     clear = run_clear(program, frames)
-    errors = [
-        run_clear(program, frames, SimulatedBackend(program.parameters, seed)) - clear for seed in range(seeds)
-    ]
+    errors = []
+    for seed in range(seeds):
+        errors.append(run_clear(program, frames, SimulatedBackend(program.parameters, seed)) - clear)
+        if on_progress:
+            on_progress(seed + 1, seeds)
     return np.asarray(np.sqrt(np.mean(np.square(errors), axis=(0, 1))))

@@ -6,6 +6,7 @@ are the non-negative least squares over a few transforms of different shapes.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ from scipy.optimize import nnls
 from heclstm.backend.lattigo import Ciphertext, Engine
 from heclstm.circuit.cost import work
 from heclstm.circuit.files import read_json
-from heclstm.circuit.ir import DiagonalMatrix, LinearTransform
+from heclstm.circuit.ir import LinearTransform, TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import FileFormatError
 
@@ -142,7 +143,15 @@ def _plain(engine: Engine, x: Ciphertext) -> dict[str, float]:
 def _transforms(engine: Engine, x: Ciphertext) -> dict[str, float]:
     """Shapes (outputs, babies, giants); each with all its diagonals."""
     counts, seconds = [], []
-    for outputs, babies, giants in ((1, 1, 1), (1, 9, 1), (1, 1, 4), (1, 9, 4), (4, 1, 1), (4, 5, 2), (2, 9, 6)):
+    for outputs, babies, giants in (
+        (1, 1, 1),
+        (1, 9, 1),
+        (1, 1, 4),
+        (1, 9, 4),
+        (4, 1, 1),
+        (4, 5, 2),
+        (2, 9, 6),
+    ):
         operation = _transform(x, outputs, babies, giants)
         transform = engine.transform(operation.plan)
         seconds.append(timed(lambda transform=transform: engine.linear_transform([x], transform)))  # type: ignore[misc]
@@ -156,15 +165,18 @@ def _transforms(engine: Engine, x: Ciphertext) -> dict[str, float]:
 
 
 def _transform(x: Ciphertext, outputs: int, babies: int, giants: int) -> LinearTransform:
-    from heclstm.compiler.bsgs import Split, plan
-
-    chain = tuple(GIANT * g for g in range(giants))
-    offsets = {g + b: (0, position, b) for position, g in enumerate(chain) for b in range(babies)}
-    vector = np.linspace(-0.5, 0.5, 1 << 10)
-    vectors = {(i, 0, k): vector for i in range(outputs) for k in offsets}
-    matrix = DiagonalMatrix(outputs, 1, len(vector), vectors)
-    split = Split(tuple(range(babies)), (chain,), offsets)
-    own = plan(matrix, split, level=x.level, plaintext_scales=(x.scale,), output_scale=x.scale**2)
+    index = list(itertools.product(range(outputs), [0], range(giants), range(babies), [0]))
+    own = TransformPlan(
+        level=x.level,
+        n_inputs=1,
+        n_outputs=outputs,
+        babies=tuple(range(babies)),
+        chains=(tuple(GIANT * g for g in range(giants)),),
+        index=np.array(index, dtype=np.int32),
+        vectors=np.tile(np.linspace(-0.5, 0.5, 1 << 10), (len(index), 1)),
+        plaintext_scales=(x.scale,),
+        output_scale=x.scale**2,
+    )
     return LinearTransform("measurement", tuple(range(1, outputs + 1)), x.level, x.scale**2, (0,), own)
 
 

@@ -55,9 +55,7 @@ class SimulatedBackend(ClearBackend):
         steps = len(transform.giant_steps)
         giant = np.sqrt(steps) * switch + self.noise.rounding
         return [
-            self._with(
-                replace(output, values=output.values + self._baby_errors(i, inputs, transform, switch)), giant
-            )
+            self._with(replace(output, values=output.values + self._baby_errors(i, inputs, transform, switch)), giant)
             for i, output in enumerate(outputs)
         ]
 

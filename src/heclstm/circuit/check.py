@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from heclstm.circuit.ir import (
     Add,
     AddPlain,
     DropLevel,
+    Floats,
     Input,
     LinearTransform,
     MultiplyPlain,
@@ -37,11 +40,14 @@ def check(program: Program) -> Program:
                 raise ParameterError(f"{operation.layer}: reads value {value} before it is defined")
         if not LEVEL_MIN <= operation.level <= program.parameters.max_level:
             raise LevelError(
-                f"{operation.layer}: at level {operation.level}, "
-                f"expected {LEVEL_MIN} … {program.parameters.max_level}"
+                f"{operation.layer}: at level {operation.level}, expected {LEVEL_MIN} … {program.parameters.max_level}"
             )
         _check_operation(operation, [defined[value] for value in operands(operation)], program)
         inputs += isinstance(operation, Input)
+        if len(operation.outputs) != 1 and not isinstance(operation, LinearTransform):
+            raise LayoutError(
+                f"{operation.layer}: {type(operation).__name__} has {len(operation.outputs)} outputs, not 1"
+            )
         for value in operation.outputs:
             if value in defined:
                 raise ParameterError(f"{operation.layer}: defines value {value} twice")
@@ -57,7 +63,7 @@ def check(program: Program) -> Program:
 
 def _check_operation(operation: Operation, read: list[tuple[int, float]], program: Program) -> None:
     level, slots = operation.level, program.parameters.slots
-    above = {Rescale: 1}.get(type(operation), 0)
+    above = 1 if isinstance(operation, Rescale) else 0
     for own, _ in read:
         if own != level + above and not (isinstance(operation, DropLevel) and own > level):
             raise LevelError(f"{operation.layer}: {type(operation).__name__} reads level {own} for level {level}")
@@ -65,35 +71,52 @@ def _check_operation(operation: Operation, read: list[tuple[int, float]], progra
     match operation:
         case Input():
             expected = [program.parameters.scales[level]]
+            if level != program.input_level:
+                raise LevelError(f"{operation.layer}: inputs at levels {level} and {program.input_level}, expected one")
         case SumOfProducts():
             expected = [a * b for a, b in zip(scales[::2], scales[1::2], strict=True)]
+            if not expected:
+                raise LayoutError(f"{operation.layer}: a sum of no products")
         case MultiplyPlain():
             expected = [scales[0] * operation.plaintext_scale]
-            _check_vector(operation.layer, len(operation.vector), slots)
+            _check_vector(operation.layer, operation.vector, slots)
         case AddPlain():
             expected = scales
-            _check_vector(operation.layer, len(operation.vector), slots)
+            _check_vector(operation.layer, operation.vector, slots)
         case Rescale():
             expected = [scales[0] / program.parameters.moduli[level + 1]]
         case LinearTransform():
             plan = operation.plan
-            expected = [a * b for a, b in zip(scales, plan.plaintext_scales, strict=True)]
             _check_plan(operation, slots)
+            expected = [a * b for a, b in zip(scales, plan.plaintext_scales, strict=True)] + [plan.output_scale]
         case Add() | Rotate() | DropLevel():
             expected = scales
         case _:
             raise ParameterError(f"{operation.layer}: unknown operation {type(operation).__name__}")
     for scale in expected:
-        if not math.isclose(scale, operation.scale, rel_tol=SCALE_TOLERANCE):
+        if not 0 < scale < math.inf or not math.isclose(scale, operation.scale, rel_tol=SCALE_TOLERANCE):
             raise ScaleError(
-                f"{operation.layer}: {type(operation).__name__} has scale 2^{math.log2(operation.scale):.6f}, "
-                f"its operands give 2^{math.log2(scale):.6f}"
+                f"{operation.layer}: {type(operation).__name__} has scale {_bits(operation.scale)}, "
+                f"its operands give {_bits(scale)}"
             )
+
+
+def _bits(scale: float) -> str:
+    return f"2^{math.log2(scale):.6f}" if 0 < scale < math.inf else str(scale)
 
 
 def _check_plan(operation: LinearTransform, slots: int) -> None:
     plan, layer = operation.plan, operation.layer
-    _check_vector(layer, plan.period, slots)
+    if (
+        not plan.chains
+        or not all(plan.chains)
+        or not plan.babies
+        or len(plan.plaintext_scales) != len(operation.inputs)
+    ):
+        raise LayoutError(f"{layer}: its plan lacks a chain, a baby step or an input's scale")
+    _check_vector(layer, plan.vectors[:1].ravel() if len(plan.vectors) else np.zeros(plan.period), slots)
+    if not np.isfinite(plan.vectors).all():
+        raise LayoutError(f"{layer}: its vectors are not all finite")
     shape = (plan.n_outputs, len(plan.chains), max(map(len, plan.chains)), len(plan.babies), plan.n_inputs)
     index = plan.index
     if plan.n_inputs != len(operation.inputs) or plan.n_outputs != len(operation.outputs):
@@ -106,6 +129,9 @@ def _check_plan(operation: LinearTransform, slots: int) -> None:
         raise LevelError(f"{layer}: its plan is for level {plan.level}, the operation at {operation.level}")
 
 
-def _check_vector(layer: str, length: int, slots: int) -> None:
+def _check_vector(layer: str, vector: Floats, slots: int) -> None:
+    length = len(vector)
+    if not np.isfinite(vector).all():
+        raise LayoutError(f"{layer}: its vector is not finite everywhere")
     if length < 1 or slots % length:
         raise LayoutError(f"{layer}: a vector of {length} values does not repeat in {slots} slots")

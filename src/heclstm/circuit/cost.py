@@ -16,6 +16,7 @@ from heclstm.circuit.ir import (
     SumOfProducts,
 )
 from heclstm.circuit.program import Program
+from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evaluation_key_memory
 
 # Work units of a program. The steps of a linear transform are counted apart, since each has its own price:
 #   decomposition  one for each input        baby      a hoisted key switch of an input
@@ -111,8 +112,6 @@ class Estimate:
 
 def estimate(program: Program, prices: Prices | None = None) -> Estimate:
     """Count everything; seconds if `prices` are given."""
-    from heclstm.backend.sizes import ciphertext_bytes, evaluation_key_bytes, evaluation_key_memory
-
     parameters, keys = program.parameters, program.needed_keys
     levels = [level for level in (keys.relinearization_level, *keys.rotations.values()) if level is not None]
     layers = _layers(program, prices)
@@ -124,8 +123,7 @@ def estimate(program: Program, prices: Prices | None = None) -> Estimate:
         log_qp=parameters.log_qp,
         rotation_keys=len(keys.rotations),
         evaluation_key_bytes=sum(evaluation_key_bytes(parameters, level) for level in levels),
-        query_bytes=program.input_layout.ciphertexts
-        * ciphertext_bytes(parameters, program.input_level, seeded=True),
+        query_bytes=program.input_layout.ciphertexts * ciphertext_bytes(parameters, program.input_level, seeded=True),
         result_bytes=ciphertext_bytes(parameters, program.result_level, seeded=False),
         key_memory=sum(evaluation_key_memory(parameters, level) for level in levels),
         plaintext_memory=_plaintext_memory(program),
@@ -185,6 +183,4 @@ def _working_memory(program: Program) -> int:
 
 def rotations_of(program: Program) -> int:
     """All key switches by rotation: what a change of layouts or plans is judged by."""
-    return sum(
-        units["rotate"] + units["baby"] + units["giant"] for units in map(work, program.operations)
-    )
+    return sum(units["rotate"] + units["baby"] + units["giant"] for units in map(work, program.operations))

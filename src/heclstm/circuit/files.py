@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
@@ -67,16 +69,30 @@ def save_program(program: Program, folder: Path) -> str:
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """A folder to write into that takes its name only when the block ends well."""
+    if folder.is_symlink() or folder.exists() and not (folder.is_dir() and _replaceable(folder)):
+        raise FileFormatError(f"{folder}: exists and is no {FORMAT}; choose another folder, or remove it yourself")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield partial
         partial.chmod(0o755)
+        old = partial.with_name(f"{partial.name}-old")
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(partial, folder)
+            os.replace(folder, old)
+        try:
+            os.replace(partial, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replaceable(folder: Path) -> bool:
+    """Empty, or a program and nothing else: all that may be deleted without asking."""
+    return {path.name for path in folder.iterdir()} <= {"program.json", "circuit.json", "circuit.npz"}
 
 
 def load_description(path: Path) -> Description:
@@ -89,6 +105,11 @@ def load_description(path: Path) -> Description:
         source, target = layout_from_json(public["input_layout"]), layout_from_json(public["result_layout"])
         if not isinstance(source, ImageLayout) or not isinstance(target, ResultLayout):
             raise FileFormatError(f"{file}: expected an image layout and a result layout")
+        steps, relinearization = keys["rotations"], keys["relinearization_level"]
+        levels = [public["input_level"], public["result_level"], *steps.values()]
+        levels += [] if relinearization is None else [relinearization]
+        if not all(type(level) is int for level in levels):
+            raise FileFormatError(f"{file}: a level is no whole number")
         return Description(
             parameters=Parameters.from_json(public["parameters"]),
             input_layout=source,
@@ -102,7 +123,7 @@ def load_description(path: Path) -> Description:
             purpose=Purpose(**public["purpose"]),
             digest=str(public["digest"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FileFormatError(f"{file}: a field is missing or of the wrong type ({error!r})") from error
 
 
@@ -114,9 +135,14 @@ def load_program(folder: Path) -> Program:
     arrays = _read_arrays(folder / "circuit.npz")
     public = read_json(folder / "program.json")
     digest = public.pop("digest")
-    found = _digest(public, circuit, arrays)
+    try:
+        found = _digest(public, circuit, arrays)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FileFormatError(f"{folder}: holds what has no digest ({error})") from error
     if found != digest:
-        raise DigestError(f"{folder}: its content has the digest {found[:12]}, its name is {digest[:12]}; compile it again")
+        raise DigestError(
+            f"{folder}: its content has the digest {found[:12]}, its name is {digest[:12]}; compile it again"
+        )
     try:
         operations = tuple(_decode(operation, arrays) for operation in circuit["operations"])
         program = Program(
@@ -127,9 +153,12 @@ def load_program(folder: Path) -> Program:
             int(circuit["result"]),
             description.purpose,
         )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        check(program)
+        if json.loads(json.dumps(_public(program))) != public:
+            raise FileFormatError(f"{folder}: program.json does not describe circuit.json; compile it again")
+        return program
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise FileFormatError(f"{folder}/circuit.json: an operation cannot be read ({error!r})") from error
-    return check(program)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -141,7 +170,7 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text())
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number too long, brackets too deep
         raise FileFormatError(f"{path}: is no JSON ({error})") from error
     if not isinstance(data, dict):
         raise FileFormatError(f"{path}: holds a {type(data).__name__}, expected a JSON object")
@@ -215,9 +244,30 @@ def _read_arrays(path: Path) -> list[np.ndarray[Any, Any]]:
             total = sum(member.file_size for member in archive.infolist())
             if total > ARRAYS_BYTES_MAX:
                 raise FileFormatError(f"{path}: unpacks to {total} bytes, expected at most {ARRAYS_BYTES_MAX}")
+            for member in archive.infolist():
+                _check_header(archive, member)
         with np.load(path, allow_pickle=False) as archive:
             return [archive[f"a{i}"] for i in range(len(archive.files))]
     except HeclstmError:
         raise
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise FileFormatError(f"{path}: cannot be read as arrays ({error})") from error
+
+
+def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """An array is allocated as its header says before its bytes are read, so both must agree."""
+    with archive.open(member) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{member.filename} is of an unknown version")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+            raise ValueError(f"{member.filename} has another size than its header says")

@@ -23,6 +23,7 @@ from heclstm.errors import FileFormatError, LayoutError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+PERIOD_MAX = 1 << 26  # of all ciphertexts of a query together: 64 million numbers
 
 
 def power_of_two(number: int) -> int:
@@ -139,9 +140,9 @@ class ImageLayout(Layout):
             ("columns", self.width, self.gap_x, self.columns),
         ):
             if room != power_of_two(room) or size * gap > room:
-                raise LayoutError(
-                    f"image layout: {name} is {room}, expected a power of two of at least {size} · {gap}"
-                )
+                raise LayoutError(f"image layout: {name} is {room}, expected a power of two of at least {size} · {gap}")
+        if self.period > PERIOD_MAX:
+            raise LayoutError(f"image layout: {self.period} slots, expected at most {PERIOD_MAX}; use smaller images")
 
     @property
     def features(self) -> int:
@@ -154,9 +155,7 @@ class ImageLayout(Layout):
 
     @cached_property
     def positions(self) -> Ints:
-        channel, y, x = np.unravel_index(
-            np.arange(self.features), (self.channels, self.height, self.width)
-        )
+        channel, y, x = np.unravel_index(np.arange(self.features), (self.channels, self.height, self.width))
         group, within = np.divmod(channel, self.gap_y * self.gap_x)
         c_y, c_x = np.divmod(within, self.gap_x)
         row = group * self.rows + y * self.gap_y + c_y
@@ -202,7 +201,7 @@ class ResultLayout(Layout):
 
     def __post_init__(self) -> None:
         self._check_fits()
-        if self.frames != 1 or self.features > self.slots:
+        if self.frames != 1 or min(self.classes, self.steps) < 1 or self.features > self.slots:
             raise LayoutError(
                 f"result layout: {self.classes} classes and {self.steps} frames need {self.features} slots, "
                 f"but a ciphertext has {self.slots}"

@@ -27,6 +27,7 @@ MAX_LOG_QP_128 = {10: 26, 11: 53, 12: 106, 13: 214, 14: 430, 15: 868, 16: 1747, 
 PRIME_BITS_MAX = 30  # every prime is below 2^30: half the bytes on the wire, 16 products fit into 64 bits
 LEVEL_MIN = 1  # the base is two primes: one alone could not hold a value at a scale of 28–30 bits
 SCALE_BITS_DEFAULT = 29.0
+SCALE_DRIFT_MAX = 0.5  # bits between a level's scale and the wanted one
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Parameters:
             )
         if len(self.scales) != len(self.moduli):
             raise ParameterError(f"scales: got {len(self.scales)}, expected one per level: {len(self.moduli)}")
+        if not all(0 < scale < math.inf for scale in self.scales):
+            raise ParameterError("scales: got one that is not a positive number, expected about 2^29 on every level")
         everything = self.moduli + self.special_moduli
         if len(set(everything)) != len(everything):
             raise ParameterError("moduli: a prime occurs twice; choose distinct primes")
@@ -120,14 +123,20 @@ class Parameters:
         try:
             return cls(
                 ring=data["ring"],
-                ring_degree=int(data["ring_degree"]),
-                moduli=tuple(int(q) for q in data["moduli"]),
-                special_moduli=tuple(int(p) for p in data["special_moduli"]),
+                ring_degree=_whole(data["ring_degree"]),
+                moduli=tuple(_whole(q) for q in data["moduli"]),
+                special_moduli=tuple(_whole(p) for p in data["special_moduli"]),
                 scales=tuple(float(s) for s in data["scales"]),
                 security=data["security"],
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ParameterError(f"parameters: field missing or of the wrong type ({error})") from error
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int:
+        raise ValueError(f"{number!r} is no whole number")
+    return number
 
 
 def check_security(parameters: Parameters) -> None:
@@ -165,10 +174,11 @@ def choose(
         for count in [special_count] if special_count else _special_counts(depth + LEVEL_MIN + 1):
             try:
                 return _build(depth, ring, degree, count, scale_bits, security)
-            except SecurityError as error:
+            except ParameterError as error:
                 refused = str(error)
+    ring_name = f"ring degree {ring_degree} does not hold" if ring_degree else "no ring up to 2^17 holds"
     raise ParameterError(
-        f"no ring up to 2^17 holds {depth} levels at a scale of {scale_bits} bits with {slots_min} slots "
+        f"{ring_name} {depth} levels at a scale of {scale_bits} bits with {slots_min} slots "
         f"({refused or 'too few slots'}); shorten the sequence, lower the gate degree, or lower scale_bits"
     )
 
@@ -182,6 +192,13 @@ def _special_counts(limbs: int) -> list[int]:
 def _build(
     depth: int, ring: RingType, degree: int, special_count: int, scale_bits: float, security: Security
 ) -> Parameters:
+    log_degree = degree.bit_length() - 1
+    allowed = MAX_LOG_QP_128.get(log_degree, 0)
+    log_qp = depth * scale_bits + (special_count + LEVEL_MIN + 1) * PRIME_BITS_MAX
+    if security == "128" and log_qp > 1.02 * allowed:  # a search for primes would be in vain
+        raise SecurityError(
+            f"ring degree 2^{log_degree}: log2(QP) is about {log_qp:.0f}, at most {allowed} keeps 128 bits"
+        )
     order = degree * (4 if ring == "conjugate_invariant" else 2)
     scale = 2.0**scale_bits
     # The special primes come first: they are the largest, so that P exceeds the largest digit by some bits.
@@ -196,10 +213,13 @@ def _build(
         used.add(prime)
         moduli.append(prime)
         scales.append(scales[-1] ** 2 / prime)
+        if abs(math.log2(scales[-1] / scale)) > SCALE_DRIFT_MAX:
+            raise ParameterError(
+                f"scale_bits: got {scale_bits}, but too few primes near 2^{scale_bits} are 1 modulo {order} for "
+                f"{depth} levels; choose 28 to 29.5"
+            )
     scales += [scales[-1]] * LEVEL_MIN  # level 0 is never reached; it keeps its neighbour's scale
-    return Parameters(
-        ring, degree, base + tuple(reversed(moduli)), special, tuple(reversed(scales)), security
-    )
+    return Parameters(ring, degree, base + tuple(reversed(moduli)), special, tuple(reversed(scales)), security)
 
 
 def _primes_below(limit: int, order: int):  # type: ignore[no-untyped-def]

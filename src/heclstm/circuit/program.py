@@ -21,6 +21,7 @@ from heclstm.circuit.ir import (
     Operation,
     Rotate,
     SumOfProducts,
+    operands,
 )
 from heclstm.circuit.layout import ImageLayout, ResultLayout
 from heclstm.circuit.parameters import Parameters
@@ -114,8 +115,6 @@ class Program:
 
     def last_uses(self) -> list[tuple[int, ...]]:
         """For each operation, the values that nothing reads after it."""
-        from heclstm.circuit.ir import operands
-
         seen = {self.result}
         dead: list[tuple[int, ...]] = []
         for operation in reversed(self.operations):

@@ -5,8 +5,8 @@ shared) but each one is a key; a giant is dear, but by Horner's rule all giants 
 
     rotate(A, 0) + rotate(B, s) + rotate(C, 2s)  =  A + rotate(B + rotate(C, s), s)
 
-Giants are split into two chains, one upwards from zero and one downwards, so that two cores can walk them and no
-chain starts with a turn of its own.
+Giants are split into two chains, one upwards from zero and one downwards from the first giant below it, so that two
+cores can walk them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Split:
     chains: tuple[tuple[int, ...], ...]
     parts: dict[int, tuple[int, int, int]]
 
-    def keys(self) -> set[int]:
+    def rotation_steps(self) -> set[int]:
         steps = {baby for baby in self.babies if baby}
         for chain in self.chains:
             steps |= {after - before for before, after in zip(chain, chain[1:], strict=False)}
@@ -45,7 +45,7 @@ def split_offsets(matrix: DiagonalMatrix, known_steps: set[int], slots: int) -> 
     for window in _windows(offsets, slots):
         split = _split(offsets, window)
         giants = sum(len(chain) for chain in split.chains) - (1 if split.chains and not split.chains[0][0] else 0)
-        new_keys = {step % slots for step in split.keys()} - known_steps
+        new_keys = {step % slots for step in split.rotation_steps()} - known_steps
         cost = (
             BABY_COST * len(split.babies) * matrix.inputs
             + GIANT_COST * giants * matrix.outputs
@@ -59,9 +59,7 @@ def split_offsets(matrix: DiagonalMatrix, known_steps: set[int], slots: int) -> 
 
 def _windows(offsets: list[int], slots: int) -> list[int]:
     span = 2 * max(map(abs, offsets), default=1) + 2
-    windows = {
-        odd << shift for odd in (1, 3, 5, 7) for shift in range(slots.bit_length()) if odd << shift <= 2 * span
-    }
+    windows = {odd << shift for odd in (1, 3, 5, 7) for shift in range(slots.bit_length()) if odd << shift <= 2 * span}
     return sorted(windows | {1})
 
 
@@ -83,8 +81,7 @@ def _split(offsets: list[int], window: int) -> Split:
     baby_list = sorted({int(baby) for baby in babies}, key=lambda step: (abs(step), step))
     baby_index = {baby: index for index, baby in enumerate(baby_list)}
     parts = {
-        int(k): (*where[int(giant)], baby_index[int(baby)])
-        for k, giant, baby in zip(ks, giants, babies, strict=True)
+        int(k): (*where[int(giant)], baby_index[int(baby)]) for k, giant, baby in zip(ks, giants, babies, strict=True)
     }
     return Split(tuple(baby_list), chains, parts)
 

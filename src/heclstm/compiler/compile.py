@@ -31,7 +31,7 @@ class Options:
     security: Security = "128"
 
 
-def compile_model(model: Model, options: Options = Options()) -> Program:  # noqa: B008 – frozen
+def compile_model(model: Model, options: Options = Options()) -> Program:
     """The program of `model`: operations with levels and scales, parameters, layouts, needed keys.
 
     Raises ModelError if the model has exact (non-polynomial) activations, ParameterError if no ring holds it.

@@ -5,6 +5,7 @@ A stage is an affine map (a convolution with the pooling before it multiplied in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ class Graph:
     input_shape: Shape
     stages: list[Stage]
     pooled: Affine
-    arrays: dict[str, Floats]
+    arrays: Mapping[str, Floats]
 
 
 def trace(model: Model) -> Graph:
@@ -108,9 +109,7 @@ def convolution(
     rows = np.broadcast_to((o * out_h + y) * out_w + x, everywhere)[keep]
     columns = np.broadcast_to((i * height + in_y) * width + in_x, everywhere)[keep]
     values = np.broadcast_to(weight[:, :, :, :, None, None], everywhere)[keep]
-    matrix = sparse.csr_array(
-        (values, (rows, columns)), shape=(outputs * out_h * out_w, channels * height * width)
-    )
+    matrix = sparse.csr_array((values, (rows, columns)), shape=(outputs * out_h * out_w, channels * height * width))
     return Affine(name, matrix, np.repeat(bias, out_h * out_w), (outputs, out_h, out_w))
 
 

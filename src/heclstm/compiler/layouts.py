@@ -27,8 +27,7 @@ def choose_layouts(graph: Graph, slots: int) -> list[ImageLayout]:
         reached = []
         for candidate in _candidates(stage.affine.shape, frames, slots, {way[-1] for _, way in ways}):
             prices = [
-                (cost + map_cost(stage.affine, way[-1], candidate), index)
-                for index, (cost, way) in enumerate(ways)
+                (cost + map_cost(stage.affine, way[-1], candidate), index) for index, (cost, way) in enumerate(ways)
             ]
             cost, index = min(prices)
             reached.append((cost, [*ways[index][1], candidate]))
@@ -76,8 +75,10 @@ def _candidates(shape: Shape, frames: int, slots: int, before: set[ImageLayout])
     """Dense, or with the gaps that a stride leaves when nothing moves."""
     gaps = {(1, 1)}
     for layout in before:
-        gaps.add((
-            max(1, layout.rows // power_of_two(shape[1])),
-            max(1, layout.columns // power_of_two(shape[2])),
-        ))
+        gaps.add(
+            (
+                max(1, layout.rows // power_of_two(shape[1])),
+                max(1, layout.columns // power_of_two(shape[2])),
+            )
+        )
     return [image_layout(shape, frames, slots, *gap) for gap in sorted(gaps)]

@@ -161,7 +161,7 @@ class _Writer:
         above = level + 1
         sources = [self._down(value, above) for value in expression.inputs]
         split = split_offsets(expression.matrix, self.known_steps, self.slots)
-        steps = split.keys() | set(expression.matrix.folds)
+        steps = split.rotation_steps() | set(expression.matrix.folds)
         self.known_steps |= {step % self.slots for step in steps}
         target = self._before_rescale(above)
         transform = plan(

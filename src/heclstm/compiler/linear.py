@@ -46,12 +46,11 @@ class Entries:
         coo = sparse.coo_array(matrix)
         coo.eliminate_zeros()
         targets = range(max(0, shift), frames) if targets is None else targets
-        rows = [frame * coo.shape[0] + coo.row for frame in targets]
-        columns = [(frame - shift) * coo.shape[1] + coo.col for frame in targets]
+        chosen = np.array(targets, dtype=np.int64)[:, None]
         return cls(
-            np.concatenate(rows).astype(np.int64),
-            np.concatenate(columns).astype(np.int64),
-            np.tile(coo.data, len(rows)).astype(np.float64),
+            (chosen * coo.shape[0] + coo.row).ravel(),
+            ((chosen - shift) * coo.shape[1] + coo.col).ravel(),
+            np.tile(coo.data, len(chosen)).astype(np.float64),
         )
 
     @classmethod
@@ -106,9 +105,9 @@ def offsets_of(slot_in: Ints, slot_out: Ints, source: Layout, target: Layout) ->
     return np.where(offset > period // 2, offset - period, offset)
 
 
-def _by_offset(
-    entries: Entries, source: Layout, target: Layout
-) -> Iterator[tuple[tuple[int, int, int], Floats]]:
+def _by_offset(entries: Entries, source: Layout, target: Layout) -> Iterator[tuple[tuple[int, int, int], Floats]]:
+    if not len(entries.values):
+        return
     slots = source.slots
     period_in, period_out = min(source.period, slots), min(target.period, slots)
     block_in, slot_in = np.divmod(source.slot_of.ravel()[entries.columns], slots)
@@ -120,7 +119,7 @@ def _by_offset(
     order = np.lexsort(keys)
     keys, slot_out, values = keys[:, order], slot_out[order], entries.values[order]
     changes = np.any(np.diff(keys, axis=1) != 0, axis=0)
-    starts = np.flatnonzero(np.r_[len(order) > 0, changes]).tolist()
+    starts = np.flatnonzero(np.r_[True, changes]).tolist()
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
         vector = np.zeros(max(period_in, period_out))
         np.add.at(vector, slot_out[start:end], values[start:end])

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
-from heclstm.circuit.ir import Trace
-from heclstm.circuit.layout import ImageLayout, ResultLayout
+from heclstm.circuit.ir import Floats, Trace
+from heclstm.circuit.layout import ImageLayout, Layout, ResultLayout
 from heclstm.compiler.graph import Affine, Graph
 from heclstm.compiler.kernels.activation import evaluate, strands
 from heclstm.compiler.kernels.lstm import Lstm
 from heclstm.compiler.kernels.vote import write_vote
-from heclstm.compiler.linear import Entries, apply_linear
+from heclstm.compiler.linear import Blocks, Entries, apply_linear
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,8 @@ def lower(graph: Graph, layouts: list[ImageLayout]) -> Lowered:
     for stage, source, target in zip(graph.stages, layouts, layouts[1:], strict=False):
         affine = _absorb(stage.affine, scale, shift)
         needed, scale, shift = strands(stage.coefficients)
-        blocks, targets = {}, []
+        blocks: Blocks = {}
+        targets: list[tuple[Layout, Floats]] = []
         for strand in needed:
             part = affine.scaled(strand.scale, strand.shift)
             blocks[len(targets), 0] = Entries.per_frame(part.matrix, target.frames)
@@ -42,10 +44,7 @@ def lower(graph: Graph, layouts: list[ImageLayout]) -> Lowered:
         trace.layer = affine.name
         results = apply_linear(trace, [(values, source)], targets, blocks)
         trace.layer = f"{stage.name}.activation"
-        constants = [
-            target.pack(np.tile(column, (target.frames, 1)))
-            for column in stage.coefficients.T[-3:0:-1]
-        ]
+        constants = [target.pack(np.tile(column, (target.frames, 1))) for column in stage.coefficients.T[-3:0:-1]]
         values = tuple(
             evaluate(trace, [result[n] for result in results], [constant[n] for constant in constants])
             for n in range(target.ciphertexts)
@@ -57,10 +56,8 @@ def lower(graph: Graph, layouts: list[ImageLayout]) -> Lowered:
     return Lowered(trace, output, layouts[0], result)
 
 
-def _absorb(affine: Affine, scale: np.ndarray, shift: np.ndarray) -> Affine:
+def _absorb(affine: Affine, scale: Floats, shift: Floats) -> Affine:
     """`affine` on scale · v + shift instead of v: what the polynomial before it left to do."""
-    from scipy import sparse
-
     return Affine(
         affine.name,
         sparse.csr_array(affine.matrix @ sparse.diags_array(scale)),

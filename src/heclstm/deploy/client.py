@@ -12,8 +12,8 @@ import numpy as np
 
 from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, SecretKey
-from heclstm.backend.sizes import secret_key_bytes
 from heclstm.circuit.program import Description
+from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.diagnosis import Diagnosis, read_result
 from heclstm.deploy.keys import (
@@ -44,9 +44,7 @@ class Client:
     Refuses a program whose parameters are below 128 bits, unless `allow_insecure` says that this is a test.
     """
 
-    def __init__(
-        self, description: Description, *, threads: int | None = None, allow_insecure: bool = False
-    ) -> None:
+    def __init__(self, description: Description, *, threads: int | None = None, allow_insecure: bool = False) -> None:
         if description.parameters.security != "128" and not allow_insecure:
             raise SecurityError(
                 f"program: its parameters are {description.parameters.security}, expected 128-bit security; "
@@ -99,8 +97,7 @@ class Client:
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
         encryptor = Encryptor(self.engine, self._key())
         blobs = [
-            encryptor.encrypt(slots, level=self.description.input_level, seeded=True)
-            for slots in layout.pack(tensor)
+            encryptor.encrypt(slots, level=self.description.input_level, seeded=True) for slots in layout.pack(tensor)
         ]
         return write_file(path, self._header(Kind.QUERY, query_blobs(self.description)), blobs)
 

@@ -87,5 +87,8 @@ def read_result(slots: Floats, description: Description, name: str = "") -> Diag
             f"result: its contributions do not sum to its score within {allowed:.3g}; do not use this result"
         )
     return Diagnosis(
-        tuple(scores.tolist()), tuple(tuple(row) for row in contributions.tolist()), threshold_of(description), name
+        tuple(scores.tolist()),
+        tuple(tuple(row) for row in contributions.tolist()),
+        threshold_of(description),
+        name,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from heclstm.backend.sizes import ciphertext_bytes, evaluation_key_bytes
 from heclstm.circuit.program import Description
+from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes
 
 SECRET_KEY_FILE = "secret.key"
 EVALUATION_KEYS_FILE = "evaluation.keys"

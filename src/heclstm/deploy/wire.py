@@ -68,7 +68,12 @@ class Header:
 
 
 def write_file(
-    path: Path, header: Header, blobs: Iterable[bytes], *, mode: int = 0o644, on_bytes: Callable[[int], None] | None = None
+    path: Path,
+    header: Header,
+    blobs: Iterable[bytes],
+    *,
+    mode: int = 0o644,
+    on_bytes: Callable[[int], None] | None = None,
 ) -> int:
     """Write one container; returns its size. `path` takes its content only when all of it is on disk."""
     with new_file(path, mode) as stream:
@@ -128,7 +133,9 @@ def read_file(path: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
             digest.update(blob)
             yield name, blob
         if stream.read(TRAILER_BYTES) != digest.digest():
-            raise FileFormatError(f"{path}: its checksum does not fit its content; it was altered or damaged, get it again")
+            raise FileFormatError(
+                f"{path}: its checksum does not fit its content; it was altered or damaged, get it again"
+            )
 
 
 @contextmanager
@@ -149,7 +156,7 @@ def _read_header(stream: BinaryIO, path: Path, kind: Kind) -> tuple[Header, Any]
         raise FileFormatError(f"{path}: has version {version}, this release reads version {VERSION}")
     if found != kind:
         title = Kind(found).title if found in set(Kind) else f"file of unknown kind {found}"
-        raise FileFormatError(f"{path}: is a {title}, expected a {kind.title}")
+        raise FileFormatError(f"{path}: holds: {title}; expected: {kind.title}")
     if length > HEADER_BYTES_MAX:
         raise FileFormatError(f"{path}: has a header of {length} bytes, expected at most {HEADER_BYTES_MAX}")
     body = stream.read(length)

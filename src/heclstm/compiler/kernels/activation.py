@@ -8,8 +8,9 @@ import numpy as np
 
 from heclstm.circuit.ir import Floats, Trace
 
-# Below this |c2| the square would be completed far outside the polynomial's interval; Horner's rule serves instead.
-SQUARE_MIN = 0.02
+# A completed square holds c1²/(4 c2) more than the polynomial does, and its noise grows with what it holds: beyond
+# this excess Horner's rule serves instead.
+SQUARE_EXCESS_MAX = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,16 @@ def strands(coefficients: Floats) -> tuple[list[Strand], Floats, Floats]:
     c0 = coefficients[:, 0]
     if degree == 1:
         return [Strand(coefficients[:, 1], c0)], one, zero
-    if degree == 2 and np.all(np.abs(coefficients[:, 2]) >= SQUARE_MIN):
+    if degree == 2 and _is_square(coefficients):
         c1, c2 = coefficients[:, 1], coefficients[:, 2]
         root = np.sqrt(np.abs(c2))
         return [Strand(root, root * c1 / (2 * c2))], np.sign(c2), c0 - c1**2 / (4 * c2)
     return [Strand(one, zero), Strand(coefficients[:, -1], coefficients[:, -2])], one, c0
+
+
+def _is_square(coefficients: Floats) -> bool:
+    c1, c2 = coefficients[:, 1], np.abs(coefficients[:, 2])
+    return bool(np.all(c2 > 0) and np.all(c1**2 <= 4 * SQUARE_EXCESS_MAX * c2))
 
 
 def evaluate(trace: Trace, values: list[int], coefficients: list[Floats]) -> int:

@@ -13,6 +13,7 @@ Levels per step: U·h 1, gates degree − 1, f·c + i·g 1, o·φ(c) 1 (+ the de
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from heclstm.circuit.layout import Layout, VectorLayout
 from heclstm.compiler.graph import Affine
 from heclstm.compiler.kernels.activation import Strand
 from heclstm.compiler.linear import Blocks, Entries, apply_linear
+from heclstm.errors import LayoutError
 from heclstm.model.config import LstmConfig
 
 INPUT, FORGET, CELL, OUTPUT = range(4)
@@ -49,11 +51,16 @@ class Lstm:
     """Writes one HE-LSTM layer. arrays: `lstm.*` of a model; features: the affine map from `source` to s_t."""
 
     def __init__(
-        self, trace: Trace, config: LstmConfig, arrays: dict[str, Floats], features: Affine, source: Layout
+        self, trace: Trace, config: LstmConfig, arrays: Mapping[str, Floats], features: Affine, source: Layout
     ) -> None:
         self.trace, self.config, self.source = trace, config, source
         self.frames, hidden = source.frames, config.hidden_size
         self.layout = VectorLayout(source.slots, self.frames, hidden)
+        if self.layout.ciphertexts > 1:
+            raise LayoutError(
+                f"lstm: {hidden} units and {self.frames} frames need {self.layout.period} slots, but a ciphertext has "
+                f"{source.slots}; use fewer units or frames, or a larger ring"
+            )
         self.gates = [Gate.of(row, hidden) for row in arrays["lstm.gate_coefficients"]]
         self.cell_output = [float(c) for c in arrays["lstm.cell_output_coefficients"]]
         weights = np.split(arrays["lstm.input_weight"], 4)
@@ -121,10 +128,12 @@ class Lstm:
         products = apply_linear(self.trace, [((hidden,), self.layout)], targets, blocks)
         mask = self._at_frame(t, 1.0)
         flat = [value for strands in projected for value in strands]
-        return self._by_gate([
-            self.trace.sum(product, self.trace.products(plains=[(value, mask)]))
-            for (product,), value in zip(products, flat, strict=True)
-        ])
+        return self._by_gate(
+            [
+                self.trace.sum(product, self.trace.products(plains=[(value, mask)]))
+                for (product,), value in zip(products, flat, strict=True)
+            ]
+        )
 
     def _gate(self, g: int, values: list[int], t: int | None) -> int:
         """The gate's polynomial; its constants are written in frame t only, or in all."""

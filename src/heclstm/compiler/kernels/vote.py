@@ -7,6 +7,8 @@ The result holds the K scores, then the contributions (T, K), and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import sparse
 
@@ -18,7 +20,7 @@ from heclstm.compiler.linear import Entries, apply_linear
 
 def write_vote(
     trace: Trace,
-    arrays: dict[str, Floats],
+    arrays: Mapping[str, Floats],
     features: Affine,
     spatial: tuple[tuple[int, ...], Layout],
     temporal: tuple[int, VectorLayout],
@@ -56,7 +58,7 @@ def write_vote(
 
 
 def _votes(vote: Floats, weight: Floats) -> Entries:
-    """(K scores, T·K contributions) from a tensor (T, F) whose frames are weighed by `weight` (K, F) and `vote` (T,)."""
+    """(K scores, T·K contributions) from a tensor (T, F) weighed by `weight` (K, F) and `vote` (T,)."""
     classes, features = weight.shape
     frames = len(vote)
     matrix = np.zeros((classes * (1 + frames), frames * features))

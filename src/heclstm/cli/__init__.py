@@ -1,0 +1,2 @@
+"""The command line: one file for each verb, in the order of the data. Nothing heavy is imported before a verb
+runs."""

@@ -1,0 +1,75 @@
+"""heclstm compile"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heclstm.cli.options import AsJson, ModelFolder
+from heclstm.cli.terminal import emit, out, progress
+
+
+def compile(
+    model: ModelFolder,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PROGRAM/", help="Where the program goes.")],
+    ring_degree: Annotated[
+        int | None, typer.Option("--ring-degree", help="A power of two; the smallest secure one by default.")
+    ] = None,
+    scale_bits: Annotated[
+        float, typer.Option("--scale-bits", min=10, max=30, help="More bits: more precise, but fewer levels.")
+    ] = 29.0,
+    ring: Annotated[
+        str, typer.Option("--ring", help="conjugate_invariant (N real slots) or standard (N/2).")
+    ] = "conjugate_invariant",
+    insecure_test: Annotated[
+        bool,
+        typer.Option("--insecure-test", help="Small rings without any security. For tests, never for patients."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Model owner: compile a model into a program.
+
+    A program is what the server runs: linear transforms, products and additions on ciphertexts, with every
+    level, scale and key fixed. The hospital needs only its program.json. Parameters are the smallest that
+    give 128 bits.
+
+    Example:
+
+        heclstm compile examples/adrenal/ -o program/
+    """
+    from heclstm.circuit.cost import estimate
+    from heclstm.circuit.files import save_program
+    from heclstm.cli.layers import print_layers, print_sizes
+    from heclstm.compiler.compile import Options, compile_model
+    from heclstm.errors import ParameterError
+    from heclstm.model.weights import load_model
+
+    if ring not in ("conjugate_invariant", "standard"):
+        raise ParameterError(f"ring: got {ring!r}, expected 'conjugate_invariant' or 'standard'")
+    options = Options(
+        ring=ring,  # type: ignore[arg-type]  # checked above
+        ring_degree=ring_degree,
+        scale_bits=scale_bits,
+        security="INSECURE_TEST" if insecure_test else "128",
+    )
+    loaded = load_model(model)
+    with progress("compiling"):
+        program = compile_model(loaded, options)
+        digest = save_program(program, output)
+    costs = estimate(program)
+    if as_json:
+        emit(
+            {
+                "program": str(output),
+                "digest": digest,
+                "security": program.parameters.security,
+                **costs.to_json(),
+            }
+        )
+        return
+    print_layers(costs)
+    print_sizes(costs, {"security": program.parameters.security, "digest": digest[:12], "program": str(output)})
+    if insecure_test:
+        out().print("[bold]These parameters give no security.[/bold] Clients refuse them.")

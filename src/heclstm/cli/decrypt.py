@@ -1,0 +1,71 @@
+"""heclstm decrypt"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads
+from heclstm.cli.terminal import emit, out
+
+if TYPE_CHECKING:
+    from heclstm.report.findings import Findings
+
+
+def decrypt(
+    program: Description,
+    result: Annotated[Path, typer.Argument(metavar="RESULT.HE", help="The server's encrypted result.")],
+    key: SecretKeyFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIAGNOSIS.JSON", help="Keep the diagnosis (mode 0600)."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="What to call the sequence; stays in this file.")] = "",
+    threads: Threads = None,
+    insecure_test: InsecureTest = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hospital: decrypt a result into a diagnosis.
+
+    Prints the score, the decision at the model's operating point, and what each frame contributed. A score
+    outside the calibrated range is refused. Nothing about a decrypted result ever goes back to the server.
+
+    Example:
+
+        heclstm decrypt program.json --key keys/secret.key result.he -o diagnosis.json
+    """
+    from contextlib import closing
+
+    from heclstm.circuit.files import load_description
+    from heclstm.deploy.client import Client
+    from heclstm.report.findings import Findings
+
+    description = load_description(program)
+    with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
+        client.load_secret_key(key)
+        findings = Findings(client.decrypt(result, name), description.purpose, description.digest)
+    if output:
+        findings.save(output)
+    if as_json:
+        emit(findings.to_json())
+        return
+    print_diagnosis(findings)
+
+
+def print_diagnosis(findings: Findings) -> None:
+    from heclstm.cli.terminal import facts, table
+
+    diagnosis = findings.diagnosis
+    rows = {"sequence": diagnosis.name} if diagnosis.name else {}
+    rows |= {
+        "decision": f"[bold]{diagnosis.decision}[/bold]",
+        "score": f"{diagnosis.scores[0]:+.4f}",
+        "operating point": f"{diagnosis.threshold:+.4f}",
+    }
+    out().print(facts(rows))
+    frames = table("frame", "contribution")
+    for number, row in enumerate(diagnosis.contributions, start=1):
+        frames.add_row(str(number), f"{row[0]:+.4f}")
+    out().print(frames)

@@ -1,0 +1,218 @@
+"""heclstm demo"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heclstm.cli.options import AsJson, Threads
+from heclstm.cli.terminal import emit, facts, note, out, progress, seconds, size, table
+
+if TYPE_CHECKING:
+    from heclstm.deploy.client import Client
+    from heclstm.model.weights import Model
+    from heclstm.report.findings import Findings, Stage
+
+EXAMPLE = Path("examples/adrenal")
+VOLUME = 5  # the first gland of the official test part that carries a mass
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DEMO/", help="Where everything goes.")] = Path(
+        "demo"
+    ),
+    volume: Annotated[
+        int, typer.Option("--volume", min=0, help="Which test volume; 5 is the first that carries a mass.")
+    ] = VOLUME,
+    threads: Threads = None,
+    example: Annotated[
+        Path, typer.Option("--example", help="A folder with model.json, volumes.npz and program/.")
+    ] = EXAMPLE,
+    as_json: AsJson = False,
+) -> None:
+    """Everybody: the whole way on a real test volume, at 128-bit security.
+
+    Makes keys and encrypts as the hospital, evaluates in a separate process that gets a folder with nothing
+    but the program, the evaluation keys and the query, decrypts, compares with the model in clear, and draws
+    a report.
+
+    Example:
+
+        heclstm demo --volume 5
+    """
+    from heclstm.report.figure import draw
+    from heclstm.report.page import page
+
+    example = _found(example)
+    hospital, server = output / "hospital", output / "server"
+    for folder in (hospital, server):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    shutil.copytree(example / "program", server / "program")
+    shutil.copy(example / "program" / "program.json", hospital)
+    findings, sequence = _way(example, volume, hospital, server, threads)
+    with progress("drawing"):
+        picture = draw(findings, sequence)
+        (output / "report.png").write_bytes(picture)
+        (output / "report.html").write_text(page(findings, picture))
+    findings.save(hospital / "diagnosis.json")
+    if as_json:
+        emit(findings.to_json())
+        return
+    _print(findings, output)
+
+
+def _found(example: Path) -> Path:
+    """The example beside the caller, or in the source tree that this package runs from."""
+    from heclstm.errors import FileFormatError
+
+    for folder in (example, Path(__file__).parents[3] / example):
+        if (folder / "program" / "program.json").exists() and (folder / "volumes.npz").exists():
+            return folder
+    raise FileFormatError(
+        f"{example}: holds no program/ and volumes.npz; run the demo in a checkout, or give --example"
+    )
+
+
+def _way(example: Path, volume: int, hospital: Path, server: Path, threads: int | None) -> tuple[Findings, Any]:
+    """From the images to the diagnosis, with every stage timed."""
+    from contextlib import closing
+    from dataclasses import replace
+
+    from heclstm.circuit.files import load_description
+    from heclstm.cli.images import read_sequence
+    from heclstm.cli.keygen import make_keys
+    from heclstm.data.reading import read_labels
+    from heclstm.deploy.client import Client
+    from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
+    from heclstm.model.weights import load_model
+    from heclstm.report.findings import Stage
+
+    description = load_description(hospital / "program.json")
+    model = load_model(example)
+    _require_model(model, description.purpose.model_digest, example)
+    sequence = read_sequence(example / "volumes.npz", description.purpose, volume)
+    labels = read_labels(example / "volumes.npz")
+    clock = _Clock()
+
+    sizes = make_keys(hospital, hospital, threads=threads, allow_insecure=False)
+    stages = [Stage("make keys", "hospital", clock.lap(), sizes[EVALUATION_KEYS_FILE])]
+    shutil.move(hospital / EVALUATION_KEYS_FILE, server)
+    with closing(Client(description, threads=threads)) as client:
+        client.load_secret_key(hospital / SECRET_KEY_FILE)
+        clock.lap()
+        written = client.encrypt(sequence, hospital / "query.he")
+        stages.append(Stage("encrypt", "hospital", clock.lap(), written))
+        shutil.copy(hospital / "query.he", server)
+        answer = serve(server, threads)
+        stages += _server_stages(answer)
+        shutil.copy(server / "result.he", hospital)
+        clock.lap()
+        findings = _decrypted(client, hospital, f"{model.metadata.get('dataset', 'Example')}, test volume {volume}")
+        stages.append(Stage("decrypt", "hospital", clock.lap()))
+    clear, margins = _in_clear(model, sequence.frames, findings)
+    return replace(
+        findings,
+        truth=None if labels is None else bool(labels[volume]),
+        clear=clear,
+        margins=margins,
+        stages=tuple(stages),
+        server_memory=answer["peak_memory_bytes"],
+    ), sequence
+
+
+def serve(folder: Path, threads: int | None) -> dict[str, Any]:
+    """The server: another process, in a folder that holds public material only. Returns what it printed."""
+    import heclstm
+    from heclstm.errors import HeclstmError
+
+    command = [sys.executable, "-m", "heclstm.cli", "run", "program", "query.he", "--keys", "evaluation.keys"]
+    command += ["-o", "result.he", "--json", *(["--threads", str(threads)] if threads else [])]
+    note(f"the server starts, with {', '.join(sorted(item.name for item in folder.iterdir()))}")
+    environment = os.environ | {"PYTHONPATH": str(Path(heclstm.__file__).resolve().parents[1])}
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise HeclstmError(f"demo: the server stopped with exit code {done.returncode}; its message stands above")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _server_stages(answer: dict[str, Any]) -> list[Stage]:
+    from heclstm.report.findings import Stage
+
+    spent = answer["seconds"]
+    return [
+        Stage("prepare the program", "server", spent["prepare"]),
+        Stage("load the keys", "server", spent["load_keys"]),
+        Stage("evaluate", "server", spent["evaluate"], answer["bytes"]),
+    ]
+
+
+def _decrypted(client: Client, hospital: Path, name: str) -> Findings:
+    from heclstm.report.findings import Findings
+
+    description = client.description
+    return Findings(client.decrypt(hospital / "result.he", name), description.purpose, description.digest)
+
+
+def _in_clear(model: Model, frames: Any, findings: Findings) -> tuple[Any, dict[str, float]]:
+    """The same images by the model itself, and how close each layer came to its limit."""
+    from heclstm.deploy.diagnosis import Diagnosis
+    from heclstm.model.calibrate import margins
+    from heclstm.model.reference import forward
+
+    values = forward(model, frames[None])
+    contributions = tuple(tuple(row) for row in values["contributions"][0].tolist())
+    clear = Diagnosis(tuple(values["score"][0].tolist()), contributions, findings.diagnosis.threshold)
+    return clear, margins(model, values)
+
+
+def _require_model(model: Model, digest: str, folder: Path) -> None:
+    from heclstm.errors import DigestError
+
+    if model.digest != digest:
+        raise DigestError(
+            f"{folder}: its program was compiled from model {digest[:12]}, but it holds model "
+            f"{model.digest[:12]}; heclstm compile {folder} -o {folder}/program"
+        )
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        spent, self.last = now - self.last, now
+        return spent
+
+
+def _print(findings: Findings, output: Path) -> None:
+    diagnosis, clear = findings.diagnosis, findings.clear
+    stages = table("stage", "who", "time", "bytes", left=2)
+    for stage in findings.stages:
+        stages.add_row(stage.name, stage.who, seconds(stage.seconds), size(stage.bytes))
+    out().print(stages)
+    rows = {"sequence": diagnosis.name}
+    if clear is not None:
+        rows["score in clear"] = f"{clear.scores[0]:+.5f}"
+    rows["score decrypted"] = f"{diagnosis.scores[0]:+.5f}"
+    if findings.error is not None:
+        rows["error"] = f"{findings.error:+.1e}"
+    rows |= {"operating point": f"{diagnosis.threshold:+.5f}", "decision": f"[bold]{diagnosis.decision}[/bold]"}
+    if findings.truth is not None:
+        rows["truth"] = "positive" if findings.truth else "negative"
+    rows |= {
+        "server memory": size(findings.server_memory),
+        "report": f"{output}/report.html, {output}/report.png",
+    }
+    out().print(facts(rows))
+    out().print(f"[dim]{findings.purpose.attribution}[/dim]")

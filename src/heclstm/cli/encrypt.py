@@ -1,0 +1,49 @@
+"""heclstm encrypt"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heclstm.cli.options import AsJson, Description, Images, Index, InsecureTest, SecretKeyFile, Threads
+from heclstm.cli.terminal import emit, facts, out, size
+
+
+def encrypt(
+    program: Description,
+    images: Images,
+    key: SecretKeyFile,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="QUERY.HE", help="Where the query goes.")],
+    index: Index = None,
+    threads: Threads = None,
+    insecure_test: InsecureTest = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hospital: prepare, pack and encrypt one patient's images into a query.
+
+    The images are checked against what the model was trained on: number, size, channels, range. The query
+    holds ciphertexts, the program's digest and a random key label; no name, no path, no pixel.
+
+    Example:
+
+        heclstm encrypt program.json --key keys/secret.key volume.npy -o query.he
+    """
+    from contextlib import closing
+
+    from heclstm.circuit.files import load_description
+    from heclstm.cli.images import read_sequence
+    from heclstm.deploy.client import Client
+
+    description = load_description(program)
+    sequence = read_sequence(images, description.purpose, index)
+    with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
+        client.load_secret_key(key)
+        written = client.encrypt(sequence, output)
+    if as_json:
+        emit({"query": str(output), "bytes": written, "program": description.digest})
+        return
+    out().print(
+        facts({"query": f"{output}, {size(written)}, goes to the server", "for program": description.digest[:12]})
+    )

@@ -1,0 +1,96 @@
+"""heclstm estimate"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heclstm.cli.options import AsJson, Index, Threads
+from heclstm.cli.terminal import emit, note, progress, seconds
+
+if TYPE_CHECKING:
+    from heclstm.backend.primitives import Primitives
+    from heclstm.circuit.program import Program
+
+
+def estimate(
+    path: Annotated[Path, typer.Argument(metavar="PROGRAM/", help="A program folder, or a model folder.")],
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time this machine's primitives first (a minute), and keep them.")
+    ] = False,
+    images: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="INPUT", help="Images to predict the precision for; black ones by default."),
+    ] = None,
+    index: Index = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Model owner or server: what a program will cost, without running it.
+
+    Prints levels by layer, rotations, products, diagonals, bytes of keys and ciphertexts, peak memory, the
+    precision that the noise model predicts, and seconds once this machine was measured (--measure).
+
+    Example:
+
+        heclstm estimate program/ --measure
+    """
+    from math import log2
+
+    from heclstm.backend.precision import predict_errors
+    from heclstm.circuit.cost import estimate as read_costs
+    from heclstm.cli.layers import print_layers, print_sizes
+
+    program = _program(path)
+    cores = threads or os.cpu_count() or 1
+    prices = _prices(program, cores, measure=measure)
+    costs = read_costs(program, prices)
+    with progress("simulating the noise") as update:
+        errors = predict_errors(program, _frames(program, images, index), on_progress=update)
+    error = float(errors[: program.result_layout.classes].max())
+    if as_json:
+        emit({**costs.to_json(), "threads": cores, "error": error, "precision_bits": -log2(error)})
+        return
+    print_layers(costs)
+    timing = f"{seconds(costs.seconds)} with {cores} threads" if prices else "unknown on this machine; add --measure"
+    print_sizes(costs, {"seconds": timing, "precision": f"{-log2(error):.1f} bits (rms error {error:.1e} of a score)"})
+
+
+def _program(path: Path) -> Program:
+    from heclstm.circuit.files import load_program
+    from heclstm.errors import FileFormatError
+
+    if (path / "program.json").exists():
+        return load_program(path)
+    if not (path / "model.json").exists():
+        raise FileFormatError(f"{path}: holds neither program.json nor model.json; give a program or model folder")
+    from heclstm.compiler.compile import compile_model
+    from heclstm.model.weights import load_model
+
+    with progress("compiling"):
+        return compile_model(load_model(path))
+
+
+def _prices(program: Program, threads: int, *, measure: bool) -> Primitives | None:
+    from heclstm.backend import primitives
+
+    if not measure:
+        return primitives.load(program.parameters, threads)
+    with progress("measuring primitives") as update:
+        measured = primitives.measure(program.parameters, threads=threads, on_progress=update)
+    note(f"stored in {primitives.store(measured, program.parameters)}")
+    return measured
+
+
+def _frames(program: Program, images: Path | None, index: int | None):  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    from heclstm.cli.images import read_sequence
+
+    layout = program.input_layout
+    if images is None:
+        return np.zeros((1, layout.frames, layout.channels, layout.height, layout.width))
+    return read_sequence(images, program.purpose, index).frames[None]

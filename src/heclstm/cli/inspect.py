@@ -1,0 +1,143 @@
+"""heclstm inspect"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from heclstm.cli.options import AsJson
+from heclstm.cli.terminal import emit, facts, out, size
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Any file or folder of ours.")],
+    as_json: AsJson = False,
+) -> None:
+    """Everybody: say what a file is: kind, program, digest, sizes. Never a secret.
+
+    Knows model folders, program folders and program.json, key files, queries, results and diagnoses. Key
+    files and messages are read up to their header only.
+
+    Example:
+
+        heclstm inspect keys/evaluation.keys
+    """
+    found = describe(path)
+    if as_json:
+        emit(found)
+        return
+    rows = {name.replace("_", " "): _text(name, value) for name, value in found.items()}
+    out().print(facts(rows))
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Raises FileFormatError for anything that heclstm did not write."""
+    from heclstm.circuit.files import read_json
+    from heclstm.deploy.wire import MAGIC
+    from heclstm.errors import FileFormatError
+
+    if path.is_dir():
+        for name, reader in (("program.json", _program), ("model.json", _model)):
+            if (path / name).exists():
+                return reader(path)
+        raise FileFormatError(f"{path}: is a folder without program.json or model.json")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(len(MAGIC))
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from error
+    if start == MAGIC:
+        return _container(path)
+    if not start.lstrip().startswith(b"{"):
+        raise FileFormatError(f"{path}: is no heclstm file")
+    kind = read_json(path).get("format")
+    readers = {"heclstm-program": _program, "heclstm-model": _model, "heclstm-diagnosis": _diagnosis}
+    if kind not in readers:
+        raise FileFormatError(f"{path}: has the format {kind!r}, expected one of {sorted(readers)}")
+    return readers[kind](path)
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from heclstm.model.weights import load_model
+
+    folder = path if path.is_dir() else path.parent
+    model = load_model(folder)
+    config = model.config
+    return {
+        "kind": "model",
+        "digest": model.digest,
+        "input": f"{config.frames} frames of {config.channels}×{config.height}×{config.width}",
+        "blocks": [block.out_channels for block in config.blocks],
+        "hidden_size": config.lstm.hidden_size,
+        "gate_degree": config.lstm.gate_degree,
+        "weights": sum(array.size for array in model.arrays.values()),
+        "calibrated": "ranges" in model.metadata,
+        "attribution": model.metadata.get("attribution", ""),
+    }
+
+
+def _program(path: Path) -> dict[str, Any]:
+    from heclstm.circuit.files import load_description
+    from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
+
+    description = load_description(path)
+    parameters, layout = description.parameters, description.input_layout
+    blobs = {"evaluation_keys": evaluation_key_blobs, "query": query_blobs, "result": result_blobs}
+    return {
+        "kind": "program",
+        "digest": description.digest,
+        "model_digest": description.purpose.model_digest,
+        "input": f"{layout.frames} frames of {layout.channels}×{layout.height}×{layout.width}",
+        "security": parameters.security,
+        "ring": parameters.ring,
+        "ring_degree": parameters.ring_degree,
+        "log_qp": round(parameters.log_qp, 1),
+        "levels": f"{description.input_level} → {description.result_level}",
+        "rotation_keys": len(description.keys.rotations),
+        **{f"{name}_bytes": sum(count for _, count in read(description)) for name, read in blobs.items()},
+        "attribution": description.purpose.attribution,
+    }
+
+
+def _container(path: Path) -> dict[str, Any]:
+    from heclstm.deploy.wire import PREFIX, Kind, read_header
+    from heclstm.errors import FileFormatError
+
+    with path.open("rb") as stream:
+        prefix = stream.read(PREFIX.size)
+    number = PREFIX.unpack(prefix)[2] if len(prefix) == PREFIX.size else 0
+    if number not in set(Kind):
+        raise FileFormatError(f"{path}: is a heclstm file of the unknown kind {number}, or truncated")
+    header = read_header(path, Kind(number))
+    found: dict[str, Any] = {
+        "kind": header.kind.title,
+        "program": header.program,
+        "key_label": header.key,
+        "parts": len(header.blobs),
+        "bytes": header.total_bytes,
+    }
+    if header.kind is Kind.SECRET_KEY:
+        found["mode"] = f"{path.stat().st_mode & 0o777:04o}"
+    return found
+
+
+def _diagnosis(path: Path) -> dict[str, Any]:
+    """Without the score: that is for `report`, and for the hospital."""
+    from heclstm.report.findings import Findings
+
+    findings = Findings.load(path)
+    return {
+        "kind": "diagnosis",
+        "program": findings.program,
+        "frames": len(findings.diagnosis.contributions),
+        "classes": len(findings.diagnosis.scores),
+    }
+
+
+def _text(name: str, value: Any) -> str:
+    if name.endswith("bytes"):
+        return f"{size(value)} ({value} bytes)"
+    return value if isinstance(value, str) else json.dumps(value)

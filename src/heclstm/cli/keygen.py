@@ -1,0 +1,72 @@
+"""heclstm keygen"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heclstm.cli.options import AsJson, Description, InsecureTest, Threads
+from heclstm.cli.terminal import emit, facts, out, progress, size
+
+
+def keygen(
+    program: Description,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="KEYS/", help="A folder for both key files.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace an existing secret key. Results under the old one stay sealed."),
+    ] = False,
+    threads: Threads = None,
+    insecure_test: InsecureTest = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hospital: make a secret key, and the evaluation keys for a server.
+
+    secret.key stays in the hospital (mode 0600); who has it can read every query and result. evaluation.keys
+    goes to the server; it lets the server compute, not decrypt. Both are for this one program.
+
+    Example:
+
+        heclstm keygen program.json -o keys/
+    """
+    from heclstm.circuit.files import load_description
+    from heclstm.deploy.keys import SECRET_KEY_FILE
+    from heclstm.errors import ParameterError
+
+    description = load_description(program)
+    if (output / SECRET_KEY_FILE).exists() and not force:
+        raise ParameterError(
+            f"{output / SECRET_KEY_FILE}: exists, and without it nothing encrypted under it can be read; "
+            "choose another folder, or add --force"
+        )
+    sizes = make_keys(program, output, threads=threads, allow_insecure=insecure_test)
+    if as_json:
+        emit({"keys": str(output), "program": description.digest, "bytes": sizes})
+        return
+    names = {"secret.key": "stays here", "evaluation.keys": "goes to the server"}
+    rows = {name: f"{size(sizes[name])}, {what}" for name, what in names.items()}
+    out().print(facts({**rows, "for program": description.digest[:12]}))
+
+
+def make_keys(program: Path, folder: Path, *, threads: int | None, allow_insecure: bool) -> dict[str, int]:
+    """Write both key files into `folder`, both or none; returns their sizes."""
+    import os
+    from contextlib import closing
+    from tempfile import TemporaryDirectory
+
+    from heclstm.circuit.files import load_description
+    from heclstm.deploy.client import Client
+    from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
+
+    client = Client(load_description(program), threads=threads, allow_insecure=allow_insecure)
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(client), TemporaryDirectory(prefix=".keys-", dir=folder) as partial:
+        with progress("making keys") as update:
+            client.generate_keys(Path(partial), update)
+        sizes = {}
+        for name in (EVALUATION_KEYS_FILE, SECRET_KEY_FILE):
+            sizes[name] = Path(partial, name).stat().st_size
+            os.replace(Path(partial, name), folder / name)
+    return sizes

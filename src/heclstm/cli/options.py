@@ -1,0 +1,40 @@
+"""Options and arguments that several verbs share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, for programs.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use; all by default.")]
+Index = Annotated[
+    int | None,
+    typer.Option("--index", "-i", min=0, help="Which patient, if INPUT holds many (counted from 0)."),
+]
+Description = Annotated[
+    Path,
+    typer.Argument(metavar="PROGRAM.JSON", help="The public part of a program: program.json, or its folder."),
+]
+ProgramFolder = Annotated[
+    Path, typer.Argument(metavar="PROGRAM/", help="A program folder, as `heclstm compile` writes it.")
+]
+ModelFolder = Annotated[
+    Path, typer.Argument(metavar="MODEL/", help="A model folder: model.json and model.safetensors.")
+]
+SecretKeyFile = Annotated[
+    Path, typer.Option("--key", metavar="SECRET.KEY", help="The hospital's secret key, from `heclstm keygen`.")
+]
+Images = Annotated[
+    Path,
+    typer.Argument(metavar="INPUT", help="The images: a .npy or .npz volume, or a folder of PNG or JPEG files."),
+]
+InsecureTest = Annotated[
+    bool,
+    typer.Option(
+        "--insecure-test",
+        hidden=True,
+        help="Accept parameters without security. For tests, never for patients.",
+    ),
+]

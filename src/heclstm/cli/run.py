@@ -1,0 +1,179 @@
+"""heclstm run"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heclstm.cli.options import AsJson, Index, ProgramFolder, Threads
+from heclstm.cli.terminal import emit, facts, out, progress, seconds, size
+
+if TYPE_CHECKING:
+    from heclstm.backend.execute import Observer
+    from heclstm.backend.shadow import Shadow
+    from heclstm.circuit.program import Program
+    from heclstm.deploy.server import Server
+
+
+def run(
+    program: ProgramFolder,
+    query: Annotated[Path, typer.Argument(metavar="QUERY.HE", help="A hospital's query.")],
+    keys: Annotated[Path, typer.Option("--keys", metavar="EVALUATION.KEYS", help="The hospital's evaluation keys.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="RESULT.HE", help="Where the result goes.")],
+    threads: Threads = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option("--shadow", metavar="SECRET.KEY", help="Developers only: compare every layer with clear numbers."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--input", metavar="INPUT", help="With --shadow: the images in the query.")
+    ] = None,
+    index: Index = None,
+    as_json: AsJson = False,
+) -> None:
+    """Server: diagnose an encrypted query without a secret key.
+
+    Loads the program, takes in the evaluation keys, evaluates, and writes an encrypted result that only the
+    hospital can read. Whatever arrives is checked for kind, version, program and exact size before it is
+    used.
+
+    Example:
+
+        heclstm run program/ --keys evaluation.keys query.he -o result.he
+    """
+    from heclstm.circuit.files import load_description, load_program
+    from heclstm.deploy.keys import EVALUATION_KEYS_FILE
+    from heclstm.deploy.server import Server
+    from heclstm.errors import InputError
+
+    if (shadow is None) != (images is None):
+        raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
+    keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
+    clock = Clock()
+    with progress("preparing program") as update:
+        loaded, description = load_program(program), load_description(program)
+        server = Server(loaded, description, threads=threads, on_prepare=update)
+    clock.lap("prepare")
+    try:
+        with progress("loading keys") as update:
+            server.load_keys(keys, update)
+        clock.lap("load_keys")
+        watch = _shadow(server, loaded, shadow, images, index) if shadow and images else None
+        clock.lap("shadow")
+        with progress("evaluating") as update:
+            written = server.evaluate(query, output, _observer(loaded, update, watch))
+        clock.lap("evaluate")
+        key_memory = server.engine.loaded_keys["bytes_in_memory"]
+    finally:
+        server.close()
+    if not watch:
+        del clock.laps["shadow"]
+    result: dict[str, Any] = {
+        "result": str(output),
+        "bytes": written,
+        "program": description.digest,
+        "seconds": clock.laps,
+        "peak_memory_bytes": peak_memory(),
+        "key_memory_bytes": key_memory,
+    }
+    if watch:
+        drift = watch.first_drift
+        result["shadow"] = [row.to_json() for row in watch.layers]
+        result["first_drift"] = drift.layer if drift else None
+    if as_json:
+        emit(result)
+        return
+    rows = {f"{name.replace('_', ' ')}": seconds(value) for name, value in clock.laps.items()}
+    rows |= {"peak memory": size(result["peak_memory_bytes"]), "result": f"{output}, {size(written)}"}
+    out().print(facts(rows))
+    if watch:
+        _print_shadow(watch)
+
+
+class Clock:
+    """Seconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process had in use, in bytes; None where the system does not tell.
+
+    Linux first by VmHWM: getrusage would count the process that started this one, too.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def _observer(program: Program, update: Any, shadow: Shadow | None) -> Observer:
+    """Progress by work: limbs times units, with a diagonal or an addition as a tenth of a key switch."""
+    from heclstm.circuit.cost import work
+
+    light = {"diagonal", "add", "add_plain", "multiply_plain", "rescale", "further_pair"}
+
+    def weight(operation: Any) -> float:
+        units = work(operation)
+        return float(operation.level + 1) * sum(0.1 * n if unit in light else n for unit, n in units.items())
+
+    total, done = sum(map(weight, program.operations)), 0.0
+
+    def observe(operation: Any, outputs: list[Any]) -> None:
+        nonlocal done
+        if shadow:
+            shadow(operation, outputs)
+        done += weight(operation)
+        update(done, total)
+
+    return observe
+
+
+def _shadow(server: Server, program: Program, key: Path, images: Path, index: int | None) -> Shadow:
+    from heclstm.backend.shadow import Shadow
+    from heclstm.circuit.sizes import secret_key_bytes
+    from heclstm.cli.images import read_sequence
+    from heclstm.deploy.wire import Kind, read_file, read_header, require_program, require_sizes
+
+    header = read_header(key, Kind.SECRET_KEY)
+    require_program(header, server.description.digest, key)
+    require_sizes(header, [("secret", secret_key_bytes(program.parameters))], key)
+    ((_, secret),) = read_file(key, Kind.SECRET_KEY)
+    frames = read_sequence(images, program.purpose, index).frames
+    layout = program.input_layout
+    packed = layout.pack(frames.astype("float64").reshape(layout.frames, layout.features))
+    with progress("clear and simulated run"):
+        return Shadow(program, server.engine, secret, packed)
+
+
+def _print_shadow(watch: Shadow) -> None:
+    from math import inf, log2
+
+    from heclstm.backend.shadow import DRIFT
+    from heclstm.cli.terminal import table
+
+    rows = table("layer", "error, bits", "predicted", "ratio", "")
+    for row in watch.layers:
+        bits, predicted = (-log2(value) if value else inf for value in (row.error, row.predicted))
+        rows.add_row(row.layer, f"{bits:.1f}", f"{predicted:.1f}", f"{row.ratio:.2f}", "drifts" if row.drifts else "")
+    out().print(rows)
+    drift = watch.first_drift
+    if drift is None:
+        out().print(f"No layer drifts from clear: every error is below {DRIFT} times the predicted one.")
+    else:
+        out().print(f"The first layer that drifts from clear is [bold]{drift.layer}[/bold].")

@@ -1,0 +1,98 @@
+"""What the verbs print: results on stdout, progress and errors on stderr.
+
+In a terminal, progress is a bar with the time left; elsewhere it is one line for each finished stage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from heclstm.report.units import seconds, size
+
+__all__ = ["emit", "err", "facts", "fail", "note", "out", "progress", "seconds", "size", "table"]
+
+PIPE_WIDTH = 110  # columns, where nobody says how many there are
+OnProgress = Callable[[float, float], None]  # (done, in all), in any unit
+
+
+def out() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def fail(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    print("heclstm: " + " ".join(message.split()), file=sys.stderr)
+
+
+def note(message: str) -> None:
+    err().print(message, markup=False)
+
+
+def emit(data: dict[str, Any]) -> None:
+    """The machine-readable result of a verb."""
+    print(json.dumps(data, allow_nan=False))
+
+
+@contextmanager
+def progress(title: str) -> Iterator[OnProgress]:
+    """Show how far a stage is; yields a function to report (done, in all) to."""
+    console, start = err(), time.monotonic()
+    if not console.is_terminal:
+        yield lambda done, total: None
+        note(f"{title}: {time.monotonic() - start:.1f} s")
+        return
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=36),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
+    """A table whose first `left` columns are text and whose others are numbers."""
+    result = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=_box())
+    for number, column in enumerate(columns):
+        result.add_column(column, justify="left" if number < left else "right", overflow="fold")
+    return result
+
+
+def facts(rows: dict[str, str], title: str | None = None) -> Table:
+    """Names and values in two columns without a head."""
+    result = Table(title=title, title_justify="left", title_style="bold", box=_box(), show_header=False)
+    result.add_column(style="dim")
+    result.add_column(overflow="fold")
+    for name, value in rows.items():
+        result.add_row(name, value)
+    return result
+
+
+def _box() -> Any:
+    from rich.box import SIMPLE_HEAD
+
+    return SIMPLE_HEAD

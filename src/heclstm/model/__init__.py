@@ -1,0 +1,1 @@
+"""SEQUENCE → SCORE in the clear: configuration, weights, reference (NumPy only), network, training (torch)."""

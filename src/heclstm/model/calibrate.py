@@ -1,0 +1,105 @@
+"""Which values a model really meets.
+
+Measured on held-out sequences, stored with the model, checked ever after.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heclstm.errors import ModelError, RangeError
+from heclstm.model.polynomial import Array
+from heclstm.model.recipe import RangeBounds
+from heclstm.model.reference import forward
+from heclstm.model.weights import Model
+
+MARGIN = 1.25  # a limit is at least so many times the largest value seen
+
+
+def calibrate(model: Model, frames: NDArray[np.floating]) -> Model:
+    """Measure every value on frames (B, T, C, H, W) and return the model with `metadata["ranges"]`.
+
+    Each range is {"max_abs", "limit"}: the largest absolute value seen, and what may not be left, which is the
+    training bound or MARGIN times the largest value, whichever is more. Raises RangeError if a value is not
+    finite: then the model cannot be calibrated, but must be trained again.
+    """
+    if len(frames) == 0:
+        raise ModelError("calibrate: got 0 sequences, expected some that were not used for training")
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = forward(model, frames)
+    bounds = _bounds(model)
+    ranges = {}
+    for name, value in _ranged(model, values):
+        largest = float(np.abs(value).max())
+        if not np.isfinite(largest):
+            raise RangeError(f"{name}: overflows on calibration data; train with a stronger range penalty")
+        ranges[name] = {"max_abs": largest, "limit": max(bounds.bound(name) or 0.0, MARGIN * largest)}
+    return model.with_metadata(ranges=ranges, calibration={"sequences": len(frames), "margin": MARGIN})
+
+
+def check_ranges(model: Model, intermediate: Mapping[str, Array]) -> None:
+    """Raise RangeError if a value that `reference.forward` (or another evaluation with its names) made leaves
+    its limit.
+
+    Names that are absent from `intermediate` are not checked. Raises ModelError if the model was never
+    calibrated.
+    """
+    ranges = _ranges(model)
+    for name, value in _ranged(model, intermediate):
+        limit = ranges[name]["limit"]
+        outside = ~(np.abs(value) <= limit)  # written so that NaN counts as outside
+        if outside.any():
+            count = int(outside.reshape(len(outside), -1).any(axis=1).sum())
+            raise RangeError(
+                f"{name}: {count} of {len(outside)} sequences leave the "
+                f"calibrated interval [{-limit:.4g}, {limit:.4g}]; their scores mean nothing. "
+                "Calibrate on data of this kind, or train with a stronger range penalty"
+            )
+
+
+def margins(model: Model, intermediate: Mapping[str, Array]) -> dict[str, float]:
+    """Largest absolute value as a fraction of its limit, for each named value: 1 or more is out of range."""
+    ranges = _ranges(model)
+    return {name: float(np.abs(value).max()) / ranges[name]["limit"] for name, value in _ranged(model, intermediate)}
+
+
+def _ranged(model: Model, values: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Every value that has a range, by name.
+
+    The candidate g is a part of lstm.gates with a bound of its own.
+    """
+    for index in range(len(model.config.blocks)):
+        for name in (f"blocks.{index}", f"blocks.{index}.output"):
+            if name in values:
+                yield name, values[name]
+    for name in (
+        "spatial",
+        "lstm.gates",
+        "lstm.candidate",
+        "lstm.cell",
+        "lstm.hidden",
+        "contributions",
+        "score",
+    ):
+        if name == "lstm.candidate" and "lstm.gates" in values:
+            hidden = model.config.lstm.hidden_size
+            yield name, values["lstm.gates"][..., 2 * hidden : 3 * hidden]
+        elif name in values:
+            yield name, values[name]
+
+
+def _bounds(model: Model) -> RangeBounds:
+    """The bounds that the model was trained with, if it says so."""
+    known: dict[str, Any] = model.metadata.get("training", {}).get("ranges", {})
+    return RangeBounds(**known)
+
+
+def _ranges(model: Model) -> dict[str, dict[str, float]]:
+    ranges = model.metadata.get("ranges")
+    if not isinstance(ranges, dict):
+        raise ModelError(
+            "model: was never calibrated; run `heclstm calibrate` on sequences that were not used for training"
+        )
+    return ranges

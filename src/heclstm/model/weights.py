@@ -1,0 +1,199 @@
+"""A trained model as files: `model.json` (what it is) and `model.safetensors` (its numbers), tied by one
+digest.
+
+The arrays are float64, with batch normalization and every gain folded in, so that whoever reads them (the
+compiler, `reference.forward`) needs to know about a convolution, a polynomial and an LSTM only. No torch and no
+pickle here.
+
+    blocks.{k}.weight (O, I, kh, kw)   blocks.{k}.bias (O,)   blocks.{k}.coefficients (O, degree + 1), ascending
+    lstm.input_weight (4H, D)   lstm.recurrent_weight (4H, H)   lstm.bias (4H,)   (gates i, f, g, o)
+    lstm.gate_coefficients (4, degree + 1)   lstm.cell_output_coefficients (2,) or (4,)
+    weighted_unit.spatial_weight (K, D)   .temporal_weight (K, H)   .spatial_bias, .temporal_bias, .alpha (K,)
+    vote.weight (T,)
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_tensors
+from safetensors.numpy import save as pack_tensors
+
+from heclstm.errors import DigestError, FileFormatError, ModelError
+from heclstm.model.config import ModelConfig
+
+Array = NDArray[np.float64]
+FORMAT, VERSION = "heclstm-model", 1
+JSON_NAME, TENSORS_NAME = "model.json", "model.safetensors"
+JSON_LIMIT_BYTES = 4 * 1024**2
+HEADER_LIMIT_BYTES = 256 * 1024
+
+
+def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every array that a model of this configuration holds."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, block in enumerate(config.blocks):
+        shapes[f"blocks.{index}.weight"] = (block.out_channels, config.in_channels(index), *block.kernel)
+        shapes[f"blocks.{index}.bias"] = (block.out_channels,)
+        if block.activation_degree is not None:
+            shapes[f"blocks.{index}.coefficients"] = (block.out_channels, block.activation_degree + 1)
+    hidden, lstm, classes = config.lstm.hidden_size, config.lstm, config.classes
+    shapes["lstm.input_weight"] = (4 * hidden, config.features)
+    if lstm.recurrent_gates:
+        shapes["lstm.recurrent_weight"] = (4 * hidden, hidden)
+    shapes["lstm.bias"] = (4 * hidden,)
+    if lstm.gate_degree is not None:
+        shapes["lstm.gate_coefficients"] = (4, lstm.gate_degree + 1)
+    if lstm.cell_output != "tanh":
+        shapes["lstm.cell_output_coefficients"] = (2,) if lstm.cell_output == "identity" else (4,)
+    shapes["weighted_unit.spatial_weight"] = (classes, config.features)
+    shapes["weighted_unit.temporal_weight"] = (classes, hidden)
+    for name in ("spatial_bias", "temporal_bias", "alpha"):
+        shapes[f"weighted_unit.{name}"] = (classes,)
+    shapes["vote.weight"] = (config.frames,)
+    return shapes
+
+
+@dataclass(frozen=True)
+class Model:
+    """Configuration, arrays, metadata (preparation, ranges, operating_point, metrics, licence, attribution)."""
+
+    config: ModelConfig
+    arrays: Mapping[str, Array]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = expected_shapes(self.config)
+        missing = [name for name in shapes if name not in self.arrays]
+        unknown = sorted(name for name in self.arrays if name not in shapes)
+        if missing or unknown:
+            raise ModelError(f"model arrays: missing {missing or 'none'}, not expected {unknown or 'none'}")
+        checked = {name: _checked(name, self.arrays[name], shape) for name, shape in shapes.items()}
+        alpha = checked["weighted_unit.alpha"]
+        if np.any(alpha <= 0) or np.any(alpha >= 1):
+            raise ModelError(
+                "weighted_unit.alpha: got a value outside (0, 1), expected a weight between the two features"
+            )
+        object.__setattr__(self, "arrays", checked)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over configuration, metadata and arrays."""
+        head = {"config": self.config.to_json(), "metadata": self.metadata, "version": VERSION}
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True, allow_nan=False).encode())
+        for name in sorted(self.arrays):
+            array = self.arrays[name]
+            digest.update(f"\n{name} {array.shape}\n".encode())
+            digest.update(array.astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    def with_metadata(self, **entries: Any) -> Self:
+        """The same model with further (or other) metadata."""
+        return replace(self, metadata={**self.metadata, **entries})
+
+
+def _checked(name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    if array.dtype != np.float64:
+        raise ModelError(f"{name}: got dtype {array.dtype}, expected float64")
+    if array.shape != shape:
+        raise ModelError(f"{name}: got shape {array.shape}, expected {shape}")
+    if not np.isfinite(array).all():
+        raise ModelError(f"{name}: got {int((~np.isfinite(array)).sum())} values that are not finite, expected none")
+    copy = array.copy(order="C")
+    copy.setflags(write=False)
+    return copy
+
+
+def save_model(model: Model, folder: Path | str) -> None:
+    """Write both files into `folder` (created if absent); each replaces its predecessor in one step."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = model.digest
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "digest": digest,
+        "config": model.config.to_json(),
+        "metadata": model.metadata,
+    }
+    tensors = pack_tensors(dict(model.arrays), metadata={"format": FORMAT, "version": str(VERSION), "digest": digest})
+    _replace(folder / TENSORS_NAME, tensors)
+    _replace(folder / JSON_NAME, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+
+
+def load_model(folder: Path | str) -> Model:
+    """Read a model that `save_model` wrote.
+
+    Raises FileFormatError (missing, truncated, oversized, foreign, newer), ModelError (an array or field that
+    does not fit the configuration) or DigestError (the files do not belong together, or were altered).
+    """
+    folder = Path(folder)
+    document = _read_document(folder / JSON_NAME)
+    config = ModelConfig.from_json(document["config"])
+    arrays, tensors_digest = _read_tensors(folder / TENSORS_NAME, config)
+    model = Model(config, arrays, document["metadata"])
+    if tensors_digest != document["digest"]:
+        raise DigestError(
+            f"{folder}: {JSON_NAME} names digest {str(document['digest'])[:12]}…, {TENSORS_NAME} "
+            f"{tensors_digest[:12]}…; copy both files from the same model"
+        )
+    if model.digest != document["digest"]:
+        raise DigestError(
+            f"{folder}: content has digest {model.digest[:12]}…, expected {document['digest'][:12]}…; "
+            "the model was altered after it was saved"
+        )
+    return model
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(_read(path, JSON_LIMIT_BYTES))
+    except ValueError as error:  # covers JSONDecodeError and UnicodeDecodeError
+        raise FileFormatError(f"{path}: not readable as JSON ({type(error).__name__}); save the model again") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise FileFormatError(f"{path}: got another kind of file, expected format {FORMAT!r}")
+    if document.get("version") != VERSION:
+        raise FileFormatError(f"{path}: got version {document.get('version')!r}, expected {VERSION}; update heclstm")
+    for name, kind in (("digest", str), ("config", dict), ("metadata", dict)):
+        if not isinstance(document.get(name), kind):
+            raise FileFormatError(f"{path}: field {name!r} is missing or not of type {kind.__name__}")
+    return document
+
+
+def _read_tensors(path: Path, config: ModelConfig) -> tuple[dict[str, Array], str]:
+    data_bytes = 8 * sum(int(np.prod(shape)) for shape in expected_shapes(config).values())
+    content = _read(path, data_bytes + HEADER_LIMIT_BYTES)
+    try:
+        arrays = parse_tensors(content)
+        # The safetensors header: eight bytes with its length, then JSON. `load` has checked it.
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise FileFormatError(
+            f"{path}: not a whole safetensors file ({error}); save or copy the model again"
+        ) from error
+    return arrays, str(header.get("__metadata__", {}).get("digest", "none"))
+
+
+def _read(path: Path, limit_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: cannot be read ({error.strerror}); a model is a folder with {JSON_NAME} and {TENSORS_NAME}"
+        ) from error
+    if len(content) > limit_bytes:
+        raise FileFormatError(f"{path}: larger than the {limit_bytes} bytes that such a file can have")
+    return content
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""RESULT → something to look at."""

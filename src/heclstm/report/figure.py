@@ -1,0 +1,190 @@
+"""The picture of a diagnosis: frames, their contributions right below them, and the score against the
+operating point.
+
+Blue lowers the score and orange raises it, a pair that colour-blind readers tell apart; signs and arrows say
+the same.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from heclstm.report.findings import Findings
+from heclstm.report.montage import montages
+from heclstm.report.units import error, signed
+
+if TYPE_CHECKING:
+    from heclstm.data.sequence import ImageSequence
+
+RAISES, LOWERS = "#c8590a", "#1f6fb2"
+RAISES_PALE, LOWERS_PALE = "#fbe9dc", "#e1edf7"
+INK, MUTED, RULE, GROUND = "#1c2733", "#5d6b79", "#c9d1d9", "#0e1319"
+WIDTH, MARGIN, GAP = 12.0, 0.55, 0.28  # inches
+HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.95, 0.5, 3.0
+
+
+def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160) -> bytes:
+    """The picture as PNG."""
+    tiles = montages(sequence.frames, findings.purpose.preparation)
+    column = (WIDTH - 2 * MARGIN - GAP * (len(tiles) - 1)) / len(tiles)
+    tall = min(TALLEST, column * tiles[0].shape[0] / tiles[0].shape[1])
+    bars = HEADER + tall + SPACE
+    line = bars + BARS + SPACE
+    figure = Figure(figsize=(WIDTH, line + LINE + FOOTER), facecolor="white")
+    page = _Page(figure, line + LINE + FOOTER)
+    _header(page, findings)
+    _frames(page, findings, tiles, column, tall)
+    _bars(page, findings, bars, column)
+    _line(page, findings, line)
+    _footer(page, findings)
+    buffer = BytesIO()
+    FigureCanvasAgg(figure)  # no window system, no global state
+    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    return buffer.getvalue()
+
+
+class _Page:
+    """Places axes and text in inches from the upper left corner."""
+
+    def __init__(self, figure: Figure, height: float) -> None:
+        self.figure, self.height = figure, height
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Any:
+        box = (left / WIDTH, 1 - (top + height) / self.height, width / WIDTH, height / self.height)
+        return self.figure.add_axes(box)
+
+    def text(self, left: float, top: float, text: str, **style: Any) -> None:
+        style = {"color": INK, "va": "baseline", **style}
+        self.figure.text(left / WIDTH, 1 - top / self.height, text, **style)
+
+
+def _header(page: _Page, findings: Findings) -> None:
+    diagnosis = findings.diagnosis
+    page.text(MARGIN, 0.52, diagnosis.name or "Image sequence", fontsize=17, fontweight="bold")
+    parts = [f"Diagnosed under encryption by program {findings.program[:12]}"]
+    if findings.truth is not None:
+        parts.append(f"true label: {'positive' if findings.truth else 'negative'}")
+    if findings.purpose.preparation.get("kind") == "volume":
+        parts.append("images without their empty border")
+    page.text(MARGIN, 0.82, "   ·   ".join(parts), fontsize=10.5, color=MUTED)
+    colour = RAISES if diagnosis.positive else LOWERS
+    badge = page.axes(WIDTH - MARGIN - 2.1, 0.27, 2.1, 0.6)
+    badge.set_axis_off()
+    badge.set(xlim=(0, 2.1), ylim=(0, 0.6))
+    badge.add_patch(
+        FancyBboxPatch((0.0, 0.03), 2.1, 0.54, "round,pad=0,rounding_size=0.1", facecolor=colour, edgecolor="none")
+    )
+    badge.text(
+        1.05,
+        0.285,
+        diagnosis.decision.upper(),
+        color="white",
+        fontsize=15,
+        fontweight="bold",
+        ha="center",
+        va="center",
+    )
+
+
+def _frames(page: _Page, findings: Findings, tiles: list[Any], column: float, tall: float) -> None:
+    slices = findings.purpose.preparation.get("slices_per_frame", 1)
+    for index, tile in enumerate(tiles):
+        wide = tall * tile.shape[1] / tile.shape[0]
+        left = MARGIN + index * (column + GAP) + (column - wide) / 2
+        axes = page.axes(left, HEADER, wide, tall)
+        axes.imshow(tile, vmin=0, vmax=1, cmap="gray", interpolation="nearest", aspect="auto")
+        axes.set_axis_off()
+        page.text(left, HEADER - 0.1, f"Frame {index + 1}", fontsize=11, fontweight="bold")
+        if slices > 1:
+            label = f"slices {index * slices + 1}–{(index + 1) * slices}"
+            page.text(left + wide, HEADER - 0.1, label, fontsize=9.5, color=MUTED, ha="right")
+
+
+def _bars(page: _Page, findings: Findings, top: float, column: float) -> None:
+    """One bar below each frame, all on one scale."""
+    values = np.array([row[0] for row in findings.diagnosis.contributions])
+    page.text(MARGIN, top + 0.02, "What each frame contributed to the score", fontsize=11.5, fontweight="bold")
+    axes = page.axes(MARGIN, top + 0.14, WIDTH - 2 * MARGIN, BARS)
+    centers = [number * (column + GAP) + column / 2 for number in range(len(values))]
+    colours = [RAISES if value >= 0 else LOWERS for value in values]
+    axes.bar(centers, values, width=0.42 * column, color=colours, linewidth=0, zorder=2)
+    axes.axhline(0, color=INK, linewidth=0.9, zorder=3)
+    reach = max(float(np.abs(values).max()), 1e-6)
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    axes.set(xlim=(0, WIDTH - 2 * MARGIN), ylim=(low - 0.26 * reach, high + 0.26 * reach))
+    for center, value in zip(centers, values, strict=True):
+        side = 1 if value >= 0 else -1
+        style = {"ha": "center", "va": "bottom" if side > 0 else "top", "fontsize": 11, "color": INK}
+        axes.text(center, value + side * 0.05 * reach, signed(value), **style)
+    axes.set_axis_off()
+    remark = "each frame speaks with the memory of those before it; the sum is the score"
+    page.text(WIDTH - MARGIN, top + 0.02, remark, fontsize=10, ha="right", color=MUTED)
+
+
+def _line(page: _Page, findings: Findings, top: float) -> None:
+    """The score and the operating point on a line from one end of the calibrated range to the other."""
+    diagnosis = findings.diagnosis
+    score, threshold = diagnosis.scores[0], diagnosis.threshold
+    limit = _limit(findings)
+    known = "calibrated to " if "score" in findings.purpose.ranges else ""
+    page.text(MARGIN, top + 0.02, "The score against the operating point", fontsize=11.5, fontweight="bold")
+    if findings.clear is not None:
+        clear, difference = signed(findings.clear.scores[0], 5), error(findings.error)
+        comparison = f"in clear {clear}   ·   decrypted {signed(score, 5)}   ·   error {difference}"
+        page.text(WIDTH - MARGIN, top + 0.02, comparison, fontsize=10, color=MUTED, ha="right")
+    axes = page.axes(MARGIN, top + 0.1, WIDTH - 2 * MARGIN, LINE)
+    axes.set(xlim=(-limit, limit), ylim=(-1.3, 1.3))
+    axes.axvspan(-limit, threshold, 0.38, 0.62, color=LOWERS_PALE, linewidth=0)
+    axes.axvspan(threshold, limit, 0.38, 0.62, color=RAISES_PALE, linewidth=0)
+    axes.plot([threshold, threshold], [-0.42, 0.42], color=INK, linewidth=1.8, solid_capstyle="butt")
+    for end, word, side, colour in ((-limit, "negative", "left", LOWERS), (limit, "positive", "right", RAISES)):
+        if abs(score - end) > 0.25 * limit:  # else the marker stands there
+            place = end - math.copysign(0.014 * limit, end)
+            axes.text(place, 0, word, color=colour, va="center_baseline", ha=side, fontsize=11, fontweight="bold")
+        if abs(threshold - end) > 0.6 * limit:
+            axes.text(end, -0.5, f"{known}{signed(end, 1)}", ha=side, va="top", fontsize=9.5, color=MUTED)
+    note = {"ha": _side(threshold, limit), "va": "top", "fontsize": 10, "linespacing": 1.35, "color": INK}
+    axes.text(threshold, -0.5, _operating_point(findings), **note)
+    colour = RAISES if diagnosis.positive else LOWERS
+    diamond = {"marker": "D", "markersize": 12, "markeredgecolor": "white", "markeredgewidth": 1.5}
+    axes.plot([score], [0], color=colour, zorder=4, **diamond)
+    label = {"ha": _side(score, limit), "va": "bottom", "fontsize": 12, "fontweight": "bold", "color": colour}
+    axes.text(score, 0.5, f"score {signed(score)}", **label)
+    axes.set_axis_off()
+
+
+def _limit(findings: Findings) -> float:
+    """Half the width of the line: the calibrated range, or what the numbers need."""
+    limit = float(findings.purpose.ranges.get("score", {}).get("limit", math.inf))
+    score, threshold = abs(findings.diagnosis.scores[0]), abs(findings.diagnosis.threshold)
+    return limit if math.isfinite(limit) else 1.3 * max(score, threshold, 1.0)
+
+
+def _operating_point(findings: Findings) -> str:
+    point = findings.purpose.operating_point
+    text = f"operating point {signed(findings.diagnosis.threshold)}"
+    if "sensitivity" in point and "specificity" in point:
+        rates = f"sensitivity {100 * point['sensitivity']:.0f} %, specificity {100 * point['specificity']:.0f} %"
+        text += f"\n{rates} on {point.get('chosen_on', 'validation')} data"
+    return text
+
+
+def _side(value: float, limit: float) -> str:
+    """Text near an end grows inwards."""
+    return "left" if value < -0.7 * limit else "right" if value > 0.7 * limit else "center"
+
+
+def _footer(page: _Page, findings: Findings) -> None:
+    lines = ["Research software, not a medical device."]
+    if findings.purpose.attribution:
+        lines = [*textwrap.wrap(f"Images: {findings.purpose.attribution}", 175), *lines]
+    for number, line in enumerate(reversed(lines)):
+        page.text(MARGIN, page.height - 0.25 - 0.16 * number, line, fontsize=8, color=MUTED)

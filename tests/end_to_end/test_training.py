@@ -1,0 +1,77 @@
+"""`heclstm train` on a tiny data set: what it refuses, how it resumes, and the way on to a program."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+CONFIG = """
+dataset = "medmnist3d"
+
+[preparation]
+kind = "volume"
+source = [8, 8, 8]
+axis = 2
+slices_per_frame = 4
+frames = 2
+channels = 4
+height = 8
+width = 8
+
+[model]
+frames = 2
+channels = 4
+height = 8
+width = 8
+blocks = [{ out_channels = 4 }]
+lstm = { hidden_size = 4 }
+
+[optimization]
+epochs = 2
+batch_size = 8
+"""
+
+
+@pytest.fixture
+def training(tmp_path):
+    """(training file, data set): spheres with and without a hole."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 32), ("val", 12), ("test", 4)):
+        labels = np.arange(count) % 2
+        images = (rng.random((count, 8, 8, 8)) < 0.3 + 0.4 * labels[:, None, None, None]) * np.uint8(255)
+        arrays |= {f"{part}_images": images, f"{part}_labels": labels[:, None].astype(np.uint8)}
+    np.savez(tmp_path / "data.npz", **arrays)
+    (tmp_path / "train.toml").write_text(CONFIG)
+    return tmp_path / "train.toml", tmp_path / "data.npz"
+
+
+def test_without_torch_it_says_what_to_install(refused, training, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "heclstm.model.train", raising=False)
+    config, data = training
+    assert "pip install heclstm[train]" in refused("train", config, "--data", data, "-o", tmp_path / "model")
+
+
+def test_resume_needs_a_checkpoint(refused, training, tmp_path):
+    config, data = training
+    assert "no checkpoint" in refused("train", config, "--data", data, "-o", tmp_path / "model", "--resume")
+
+
+def test_train_calibrate_compile(call, refused, training, tmp_path):
+    pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
+    config, data = training
+    model = tmp_path / "model"
+    code, stdout, stderr = call("train", config, "--data", data, "-o", model, "--seed", 1, "--json")
+    assert code == 0, stderr
+    trained = json.loads(stdout)
+    assert 0 <= trained["validation"]["auc"] <= 1
+    assert "add --resume" in refused("train", config, "--data", data, "-o", model)
+    code, stdout, stderr = call("train", config, "--data", data, "-o", model, "--seed", 1, "--resume", "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["digest"] == trained["digest"]
+    assert call("calibrate", model, "--data", data)[0] == 0
+    code, stdout, stderr = call("compile", model, "-o", tmp_path / "program", "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["security"] == "128"

@@ -1,0 +1,106 @@
+"""Files of many kinds become raw images; files that are none are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heclstm.data.reading import read_labels, read_volume, read_volumes, write_volumes
+from heclstm.errors import FileFormatError, SequenceError
+
+SHIPPED = Path(__file__).parents[2] / "examples" / "adrenal" / "volumes.npz"
+
+
+@pytest.fixture
+def volume():
+    return np.random.default_rng(0).integers(0, 256, (5, 6, 7), dtype=np.uint8)
+
+
+def test_numpy_files(tmp_path, volume):
+    np.save(tmp_path / "a.npy", volume)
+    np.savez_compressed(tmp_path / "a.npz", volume=volume)
+    assert np.array_equal(read_volume(tmp_path / "a.npy"), volume)
+    assert np.array_equal(read_volume(str(tmp_path / "a.npz")), volume)
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["grey", "binary"])
+def test_many_patients_in_one_file(tmp_path, volume, binary):
+    volumes = np.stack([volume, volume[::-1], 255 - volume])
+    if binary:
+        volumes = np.where(volumes > 127, 255, 0).astype(np.uint8)
+    path = tmp_path / "volumes.npz"
+    write_volumes(path, volumes, np.array([0, 1, 1]))
+    assert np.array_equal(read_volumes(path), volumes)
+    assert read_volumes(path).dtype == np.uint8
+    assert np.array_equal(read_volume(path, row=1), volumes[1])
+    assert read_labels(path).tolist() == [0, 1, 1]
+    assert ("packed_images" in np.load(path)) is binary
+    with pytest.raises(SequenceError, match="got row 3, expected 0 to 2"):
+        read_volume(path, row=3)
+
+
+def test_the_shipped_volumes_are_the_official_test_part():
+    volumes, labels = read_volumes(SHIPPED), read_labels(SHIPPED)
+    assert volumes.shape == (298, 28, 28, 28)
+    assert set(np.unique(volumes)) == {0, 255}
+    assert (len(labels), int(labels.sum())) == (298, 69)
+
+
+def test_labels_may_be_absent(tmp_path, volume):
+    np.savez(tmp_path / "a.npz", volume=volume)
+    assert read_labels(tmp_path / "a.npz") is None
+
+
+def test_pictures_in_folders_and_lists(tmp_path, volume):
+    image = pytest.importorskip("PIL.Image", reason="Pillow comes with the report extra")
+    for index, grey in enumerate(volume):
+        image.fromarray(grey).save(tmp_path / f"{index}.png")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    assert np.array_equal(read_volume(tmp_path), volume)
+    assert np.array_equal(read_volume(tmp_path, slice_axis=2), np.moveaxis(volume, 0, 2))
+    assert np.array_equal(read_volume([tmp_path / "3.png", tmp_path / "0.png"]), volume[[3, 0]])
+    assert np.array_equal(read_volume(tmp_path / "2.png"), volume[2:3])
+    colour = tmp_path / "colour"
+    colour.mkdir()
+    image.fromarray(np.stack([volume[0]] * 3, axis=-1)).save(colour / "a.png")
+    assert read_volume(colour).shape == (1, 3, 6, 7)
+    image.fromarray(volume[0, :3]).convert("RGB").save(colour / "b.jpg")
+    with pytest.raises(SequenceError, match="got pictures of different sizes"):
+        read_volume(colour)
+
+
+def test_pickles_are_not_loaded(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "a.npz", a=np.array([{"a": 1}], dtype=object))
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(FileFormatError, match="no image: not a NumPy file of plain numbers"):
+            read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"hello", "no image: got the ending .txt, expected .npy, .npz"),
+        ("a.npy", b"hello", "no image"),
+        ("a.npz", b"PK\x03\x04 truncated", "no image"),
+        ("a.npz", b"", "no image"),
+        ("a.png", b"\x89PNG", "a.png: no image: not readable as PNG or JPEG"),
+    ],
+)
+def test_files_that_are_no_image_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FileFormatError, match=message):
+        read_volume(tmp_path / name)
+
+
+def test_other_wrong_inputs_are_refused(tmp_path, volume):
+    with pytest.raises(FileFormatError, match=r"a.npy: cannot be read \(No such file"):
+        read_volume(tmp_path / "a.npy")
+    with pytest.raises(SequenceError, match="got 0 pictures"):
+        read_volume(tmp_path)
+    np.savez(tmp_path / "two.npz", a=volume, b=volume)
+    with pytest.raises(FileFormatError, match=r"got arrays \['a', 'b'\], expected exactly one"):
+        read_volume(tmp_path / "two.npz")
+    np.savez(tmp_path / "packed.npz", packed_images=np.zeros(3, np.uint8), shape=np.array([4, 4, 4]))
+    with pytest.raises(FileFormatError, match=r"got 3 packed bytes for a shape of \(4, 4, 4\), expected 8"):
+        read_volumes(tmp_path / "packed.npz")

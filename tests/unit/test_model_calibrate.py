@@ -1,0 +1,70 @@
+"""Calibration measures, and check_ranges refuses what lies outside."""
+
+import numpy as np
+import pytest
+
+from heclstm.errors import ModelError, RangeError, SequenceError
+from heclstm.model.calibrate import MARGIN, calibrate, check_ranges, margins
+from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
+from heclstm.model.reference import forward
+from heclstm.model.weights import Model, expected_shapes
+
+CONFIG = ModelConfig(3, 1, 6, 6, (BlockConfig(4), BlockConfig(3, pool=(2, 2))), LstmConfig(5))
+
+
+@pytest.fixture
+def model():
+    rng = np.random.default_rng(1)
+    arrays = {name: 0.3 * rng.normal(size=shape) for name, shape in expected_shapes(CONFIG).items()}
+    arrays["weighted_unit.alpha"] = np.array([0.4])
+    return Model(CONFIG, arrays)
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(2).random((7, 3, 1, 6, 6))
+
+
+def test_limits_are_the_training_bound_or_the_margin(model, frames):
+    ranges = calibrate(model, frames).metadata["ranges"]
+    values = forward(model, frames)
+    assert {"blocks.0", "blocks.1", "lstm.gates", "lstm.candidate", "lstm.cell", "score"} <= set(ranges)
+    assert ranges["blocks.0"]["max_abs"] == pytest.approx(np.abs(values["blocks.0"]).max())
+    assert ranges["blocks.0"]["limit"] == pytest.approx(max(4.0, MARGIN * ranges["blocks.0"]["max_abs"]))
+    assert ranges["score"]["limit"] == pytest.approx(MARGIN * np.abs(values["score"]).max())
+    candidate = values["lstm.gates"][..., 10:15]
+    assert ranges["lstm.candidate"]["max_abs"] == pytest.approx(np.abs(candidate).max())
+
+
+def test_calibration_data_is_inside_and_far_data_is_not(model, frames):
+    calibrated = calibrate(model, frames)
+    check_ranges(calibrated, forward(calibrated, frames))
+    assert max(margins(calibrated, forward(calibrated, frames)).values()) <= 1 / MARGIN + 1e-12
+    far = frames.copy()
+    far[2] *= 100
+    with pytest.raises(RangeError, match=r"blocks.0: 1 of 7 sequences leave the calibrated interval \[-"):
+        check_ranges(calibrated, forward(calibrated, far))
+
+
+def test_nan_counts_as_outside(model, frames):
+    calibrated = calibrate(model, frames)
+    with pytest.raises(RangeError, match="score: 2 of 2 sequences"):
+        check_ranges(calibrated, {"score": np.full((2, 1), np.nan)})
+
+
+def test_a_model_that_was_never_calibrated_says_so(model, frames):
+    with pytest.raises(ModelError, match="never calibrated; run `heclstm calibrate`"):
+        check_ranges(model, forward(model, frames))
+
+
+def test_calibration_needs_sequences_of_the_right_shape(model, frames):
+    with pytest.raises(ModelError, match="got 0 sequences"):
+        calibrate(model, frames[:0])
+    with pytest.raises(SequenceError, match=r"got shape \(7, 2, 1, 6, 6\), expected \(sequences, 3, 1, 6, 6\)"):
+        calibrate(model, frames[:, :2])
+
+
+def test_a_model_that_overflows_cannot_be_calibrated(model, frames):
+    arrays = {**model.arrays, "blocks.0.weight": model.arrays["blocks.0.weight"] * 1e200}
+    with pytest.raises(RangeError, match=r"blocks.0.output: overflows"):
+        calibrate(Model(CONFIG, arrays), frames)

@@ -1,0 +1,340 @@
+"""Programs on disk: what is saved is what is loaded, and nothing else is accepted."""
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from heclstm.circuit import files
+from heclstm.circuit.files import load_description, load_program, save_program
+from heclstm.circuit.program import Purpose
+from heclstm.compiler.compile import Options, compile_model
+from heclstm.errors import DigestError, FileFormatError, HeclstmError
+from random_models import random_frames, random_model, small_config
+
+CONFIG = small_config(frames=2, channels=1)
+NAMES = ["circuit.json", "circuit.npz", "program.json"]
+
+
+@cache
+def program():
+    options = Options(ring_degree=128, special_count=2, security="INSECURE_TEST")
+    purpose = Purpose("example", {"size": [8, 8]}, {"threshold": 0.25}, {"score": [-1.0, 1.0]}, "someone, ä", "ab" * 32)
+    return replace(compile_model(random_model(CONFIG, seed=0), options), purpose=purpose)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_program(program(), tmp_path / "example")
+    return tmp_path / "example"
+
+
+def change(path, **changes):
+    """Other fields in a JSON file, its digest left as it was."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def sign(folder):
+    """What someone who forges a program would do: the digest is no signature, so it is made to fit."""
+    public, circuit = (json.loads((folder / name).read_text()) for name in ("program.json", "circuit.json"))
+    public.pop("digest")
+    digest = files._digest(public, circuit, files._read_arrays(folder / "circuit.npz"))
+    change(folder / "program.json", digest=digest)
+
+
+def rewrite_arrays(folder, edit):
+    with np.load(folder / "circuit.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    edit(arrays)
+    np.savez_compressed(folder / "circuit.npz", **arrays)
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+def replace_member(folder, content, name="a0.npy"):
+    """The archive with other bytes for one member."""
+    with zipfile.ZipFile(folder / "circuit.npz") as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    members.pop("a0.npy")
+    with zipfile.ZipFile(folder / "circuit.npz", "w") as archive:
+        for member, data in {**members, name: content}.items():
+            archive.writestr(member, data)
+
+
+# ── round trip ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_program_survives_the_files(folder, tmp_path, run_clear):
+    loaded = load_program(folder)
+    assert sorted(path.name for path in folder.iterdir()) == NAMES
+    assert save_program(loaded, tmp_path / "again") == load_description(folder).digest
+    for name in ("parameters", "input_layout", "result_layout", "result", "purpose", "needed_keys"):
+        assert getattr(loaded, name) == getattr(program(), name), name
+    frames = random_frames(CONFIG, 2, seed=0)
+    assert np.array_equal(run_clear(loaded, frames), run_clear(program(), frames))
+
+
+def test_the_same_program_has_the_same_digest_and_another_one_has_not(tmp_path):
+    first = save_program(program(), tmp_path / "a")
+    assert save_program(program(), tmp_path / "b") == first
+    other = replace(program(), purpose=replace(program().purpose, operating_point={"threshold": 0.26}))
+    assert save_program(other, tmp_path / "c") != first
+    assert len(first) == 64
+
+
+def test_the_public_part_is_all_that_a_client_needs(folder, tmp_path):
+    """program.json alone, by its own name or its folder's."""
+    alone = tmp_path / "hospital" / "program.json"
+    alone.parent.mkdir()
+    alone.write_bytes((folder / "program.json").read_bytes())
+    for path in (alone, alone.parent):
+        description = load_description(path)
+        assert description.keys == program().needed_keys
+        assert (description.input_level, description.result_level) == (
+            program().input_level,
+            program().result_level,
+        )
+        assert description.parameters == program().parameters
+        assert description.input_layout == program().input_layout
+        assert description.result_layout == program().result_layout
+        assert description.purpose == program().purpose
+
+
+# ── damaged and foreign files ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(folder, name, part):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: int(part * len(content))])
+    with pytest.raises(FileFormatError, match=name):
+        load_program(folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(FileFormatError, match=rf"{name}: cannot be read"):
+        load_program(folder)
+
+
+@pytest.mark.parametrize("start", range(0, 100, 9))
+def test_flipped_bytes_in_the_arrays_are_refused(folder, start):
+    """Eight bytes inverted at `start` per cent of the file: a header, a deflated stream, the directory."""
+    content = bytearray((folder / "circuit.npz").read_bytes())
+    position = start * len(content) // 100
+    content[position : position + 8] = bytes(255 - byte for byte in content[position : position + 8])
+    (folder / "circuit.npz").write_bytes(content)
+    with pytest.raises(FileFormatError):
+        load_program(folder)
+
+
+def test_a_changed_array_is_noticed(folder):
+    def edit(arrays):
+        arrays["a1"] = arrays["a1"] + 1e-12
+
+    rewrite_arrays(folder, edit)
+    with pytest.raises(DigestError, match=r"digest \w{12}, .* \w{12}; compile it again"):
+        load_program(folder)
+
+
+def test_arrays_in_another_order_are_noticed(folder):
+    def edit(arrays):
+        arrays["a0"], arrays["a1"] = arrays["a1"], arrays["a0"]
+
+    rewrite_arrays(folder, edit)
+    with pytest.raises(DigestError):
+        load_program(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("circuit.json", {"result": 0}),
+        ("program.json", {"purpose": {"name": "other"}}),
+        ("program.json", {"input_level": 3}),
+        ("program.json", {"digest": "0" * 64}),
+    ],
+)
+def test_changed_json_is_noticed(folder, name, changes):
+    change(folder / name, **changes)
+    with pytest.raises(DigestError, match="digest"):
+        load_program(folder)
+
+
+@pytest.mark.parametrize("name", ["program.json", "circuit.json"])
+def test_foreign_and_newer_files_are_refused(folder, name):
+    path = folder / name
+    original = path.read_text()
+    change(path, format="heclstm-model")
+    with pytest.raises(FileFormatError, match=rf"{name}: is no heclstm-program \(format: 'heclstm-model'\)"):
+        load_program(folder)
+    path.write_text(original)
+    change(path, version=2)
+    with pytest.raises(FileFormatError, match=rf"{name}: version 2, this release reads version 1"):
+        load_program(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[1, 2]",
+        b"null",
+        b"\x89PNG\r\n",
+        b"\xff\xfe{}",
+        b"{'format': 1}",
+        b'{"format": ' + b"9" * 5000 + b"}",  # more digits than Python converts
+        b"[" * 100_000,  # deeper than Python recurses
+    ],
+    ids=["list", "null", "png", "no utf-8", "no json", "long number", "deep"],
+)
+@pytest.mark.parametrize("name", ["program.json", "circuit.json"])
+def test_json_of_another_kind_is_refused(folder, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(FileFormatError, match=name):
+        load_program(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keys": None},
+        {"keys": {"relinearization_level": 3}},
+        {"keys": {"relinearization_level": 3, "rotations": {"one": 3}}},
+        {"keys": {"relinearization_level": "high", "rotations": {}}},
+        {"parameters": {}},
+        {"parameters": 7},
+        {"input_layout": {"kind": "cube"}},
+        {"input_layout": {"kind": "vector", "slots": 128, "frames": 2, "length": 4}},
+        {"input_layout": []},
+        {"result_layout": {"kind": "result", "slots": 128}},
+        {"input_level": None},
+        {"input_level": float("inf")},
+        {"purpose": {"unknown": 1}},
+        {"purpose": []},
+    ],
+)
+def test_a_description_with_a_wrong_field_is_refused(folder, changes):
+    change(folder / "program.json", **changes)
+    with pytest.raises(HeclstmError):
+        load_description(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["parameters", "input_layout", "result_layout", "input_level", "result_level", "keys", "purpose", "digest"],
+)
+def test_a_description_with_a_missing_field_is_refused(folder, name):
+    data = json.loads((folder / "program.json").read_text())
+    del data[name]
+    (folder / "program.json").write_text(json.dumps(data))
+    with pytest.raises(FileFormatError, match=rf"program.json: a field is missing .*{name}"):
+        load_description(folder)
+
+
+# ── forged files: the digest fits ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda first, circuit: first.update(operation="Bootstrap"),
+        lambda first, circuit: first.update(level="high"),
+        lambda first, circuit: first.update(level=None),
+        lambda first, circuit: first.update(scale="1"),
+        lambda first, circuit: first.update(outputs=7),
+        lambda first, circuit: first.update(unknown=1),
+        lambda first, circuit: first.pop("layer"),
+        lambda first, circuit: circuit.update(operations=None),
+        lambda first, circuit: circuit.update(operations=[{"array": 0}]),
+        lambda first, circuit: circuit.update(operations=[]),
+        lambda first, circuit: circuit.update(result="last"),
+        lambda first, circuit: circuit["operations"][1]["plan"].update(vectors={"array": 999}),
+        lambda first, circuit: circuit["operations"][1]["plan"].update(vectors=[1.0]),
+        lambda first, circuit: circuit["operations"][1]["plan"].update(index={"array": 1}),
+        lambda first, circuit: circuit["operations"][1]["plan"].update(chains=[["a"]]),
+        lambda first, circuit: circuit["operations"][1]["plan"].update(babies=None),
+    ],
+)
+def test_operations_that_cannot_be_operations_are_refused(folder, edit):
+    circuit = json.loads((folder / "circuit.json").read_text())
+    edit(circuit["operations"][0], circuit)
+    (folder / "circuit.json").write_text(json.dumps(circuit))
+    sign(folder)
+    with pytest.raises(HeclstmError):
+        load_program(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keys": {"relinearization_level": None, "rotations": {}}},
+        {"input_level": 2},
+        {"result_level": 5},
+    ],
+)
+def test_a_description_that_is_not_of_its_circuit_is_refused(folder, changes):
+    """The client makes keys and encrypts by program.json alone, so it must say what the operations need."""
+    change(folder / "program.json", **changes)
+    sign(folder)
+    with pytest.raises(FileFormatError):
+        load_program(folder)
+
+
+def test_numbers_that_are_not_finite_are_refused(folder):
+    """json reads NaN, which no digest covers."""
+    change(folder / "program.json", purpose={"ranges": {"score": float("nan")}})
+    with pytest.raises(FileFormatError):
+        load_program(folder)
+
+
+def test_nothing_is_unpickled(folder):
+    class Bomb:
+        def __reduce__(self):
+            return os.abort, ()
+
+    replace_member(folder, npy(np.array([Bomb()], dtype=object)))
+    with pytest.raises(FileFormatError, match="circuit.npz: cannot be read as arrays"):
+        load_program(folder)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(folder, monkeypatch):
+    """By the sizes in its directory, before a byte is unpacked."""
+    monkeypatch.setattr(files, "ARRAYS_BYTES_MAX", 1 << 20)
+    replace_member(folder, npy(np.zeros(1 << 18)))
+    with pytest.raises(FileFormatError, match=r"circuit.npz: unpacks to \d+ bytes, expected at most 1048576"):
+        load_program(folder)
+
+
+def test_an_array_that_claims_to_be_larger_than_its_bytes_is_refused(folder):
+    """Without that, a header of 128 bytes makes NumPy ask for 2^55 bytes."""
+    header = npy(np.zeros((1,))).replace(b"(1,), }" + b" " * 15, b"(4503599627370496,), }")
+    assert len(header) % 64 == 8
+    replace_member(folder, header)
+    with pytest.raises(FileFormatError, match="circuit.npz"):
+        load_program(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a0", b"no array"), ("a0.npy", b"no array"), ("b0.npy", npy(np.zeros(1)))]
+)
+def test_members_that_are_no_arrays_are_refused(folder, name, content):
+    replace_member(folder, content, name)
+    with pytest.raises(FileFormatError, match="circuit.npz"):
+        load_program(folder)
+
+
+def test_a_json_file_of_absurd_size_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(files, "JSON_BYTES_MAX", 100)
+    with pytest.raises(FileFormatError, match=r"program.json: \d+ bytes, expected at most 100"):
+        load_program(folder)

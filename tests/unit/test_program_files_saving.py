@@ -1,0 +1,88 @@
+"""Programs are written whole or not at all, and nothing else is ever deleted."""
+
+import os
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from heclstm.circuit import files
+from heclstm.circuit.files import load_description, load_program, save_program
+from heclstm.circuit.program import Purpose
+from heclstm.compiler.compile import Options, compile_model
+from heclstm.errors import HeclstmError
+from random_models import random_model, small_config
+
+
+@cache
+def program(name="example"):
+    options = Options(ring_degree=128, special_count=2, security="INSECURE_TEST")
+    compiled = compile_model(random_model(small_config(frames=2, channels=1), seed=0), options)
+    return replace(compiled, purpose=Purpose(name))
+
+
+def fail(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_saving_that_fails_midway_leaves_no_trace(tmp_path, monkeypatch, existing):
+    folder = tmp_path / "example"
+    before = save_program(program(), folder) if existing else None
+    monkeypatch.setattr(files.np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save_program(program("other"), folder)
+    assert [path.name for path in tmp_path.iterdir()] == (["example"] if existing else [])
+    if existing:
+        monkeypatch.undo()
+        assert load_description(folder).digest == before
+        load_program(folder)
+
+
+def test_saving_whose_last_step_fails_keeps_the_old_program(tmp_path, monkeypatch):
+    folder = tmp_path / "example"
+    before = save_program(program(), folder)
+    rename = os.replace
+
+    def fail_on_the_new_one(source, target):
+        if (source / "program.json").exists() and load_description(source).purpose.name == "other":
+            fail()
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "replace", fail_on_the_new_one)
+    with pytest.raises(OSError, match="No space left"):
+        save_program(program("other"), folder)
+    assert load_description(folder).digest == before
+
+
+def test_saving_replaces_an_older_program(tmp_path):
+    folder = tmp_path / "example"
+    save_program(program(), folder)
+    digest = save_program(program("other"), folder)
+    assert load_description(folder).digest == digest
+    assert sorted(path.name for path in folder.iterdir()) == ["circuit.json", "circuit.npz", "program.json"]
+    assert [path.name for path in folder.parent.iterdir()] == ["example"]
+
+
+def test_saving_never_deletes_what_is_no_program(tmp_path):
+    """A mistyped folder, such as the one with the patients' images, must not vanish."""
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "patient.png").write_bytes(b"\x89PNG")
+    with pytest.raises(HeclstmError, match="images"):
+        save_program(program(), images)
+    assert [path.name for path in images.iterdir()] == ["patient.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_saving_into_an_empty_folder_works(tmp_path):
+    (tmp_path / "empty").mkdir()
+    save_program(program(), tmp_path / "empty")
+    load_program(tmp_path / "empty")
+
+
+def test_saving_onto_a_file_is_refused(tmp_path):
+    (tmp_path / "example").write_text("mine")
+    with pytest.raises(HeclstmError, match="example"):
+        save_program(program(), tmp_path / "example")
+    assert (tmp_path / "example").read_text() == "mine"
