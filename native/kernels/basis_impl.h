@@ -24,27 +24,27 @@ static void NAME(split)(uint32_t *const *y, uint32_t *v, const uint32_t *const *
 }
 
 static void NAME(join)(uint32_t *out, const uint32_t *const *y, const uint32_t *v, const uint32_t *weight,
-                       size_t count, size_t n, const modulus *m) {
-    uint64_t sum[BLOCK];
-    size_t block = n < BLOCK ? n : BLOCK;
-    for (size_t start = 0; start < n; start += block) {
-        uint64_t last = weight[count], constant = weight[count + 1];
-        const uint32_t *restrict carry = v + start;
-        for (size_t j = 0; j < block; j++) sum[j] = carry[j] * last + constant;
+                       size_t count, size_t n, const modulus *modulus) {
+    const lanes m = in_lanes(modulus);
+    V last = set1(weight[count]), constant = set1(weight[count + 1]);
+    for (size_t j = 0; j < n; j += LANES) {
+        pair s = multiply_add(add_residues((pair){wide(0), wide(0)}, constant), load(v + j), last);
         for (size_t i = 0; i < count; i++) {
-            if (i && i % (TERMS - 2) == 0) reduce_block(sum, block, m);
-            uint64_t f = weight[i];
-            const uint32_t *restrict in = y[i] + start;
-            for (size_t j = 0; j < block; j++) sum[j] += in[j] * f;
+            if (i && i % (TERMS - 2) == 0) s = fold(s, &m);
+            s = multiply_add(s, load(y[i] + j), set1(weight[i]));
         }
-        finish(out + start, sum, NULL, block, m);
+        store(out + j, reduce(s.e, s.o, &m));
     }
 }
 
 // x modulo `from`, read as a number around zero, modulo m.
-static void NAME(lift)(uint32_t *restrict out, const uint32_t *restrict x, uint32_t from, size_t n,
-                       const modulus *m) {
-    UNPACK(m);
-    uint32_t half = from / 2, shift = (uint32_t)(q - from % q); // x − from ≡ x + shift
-    for (size_t i = 0; i < n; i++) out[i] = REDUCE((uint64_t)x[i] + (x[i] > half ? shift : 0));
+static void NAME(lift)(uint32_t *out, const uint32_t *x, uint32_t from, size_t n, const modulus *m) {
+    uint32_t q = (uint32_t)m->q, half = from / 2, shift = q - from % q; // x − from ≡ x + shift
+    uint32_t one_shoup = (uint32_t)m->one_shoup;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = x[i] + (x[i] > half ? shift : 0); // below 2^31
+        a -= (uint32_t)((uint64_t)a * one_shoup >> 32) * q; // below 2q
+        uint32_t s = a - q;
+        out[i] = s < a ? s : a;
+    }
 }

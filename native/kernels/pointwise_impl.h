@@ -15,13 +15,14 @@ static void NAME(subtract)(uint32_t *out, const uint32_t *a, const uint32_t *b, 
 
 static void NAME(subtract_scale)(uint32_t *out, const uint32_t *a, const uint32_t *b, uint32_t factor, size_t n,
                                  const modulus *m) {
-    UNPACK(m);
-    for (size_t i = 0; i < n; i++) out[i] = REDUCE((a[i] + q - b[i]) * factor);
+    V q = set1((uint32_t)m->q), f = set1(factor), f_shoup = set1((uint32_t)(((uint64_t)factor << 32) / m->q));
+    for (size_t i = 0; i < n; i += LANES)
+        store(out + i, reduce_once(times(add(sub(load(a + i), load(b + i)), q), f, f_shoup, q), q));
 }
 
 static void NAME(scale)(uint32_t *out, const uint32_t *a, uint32_t factor, size_t n, const modulus *m) {
-    UNPACK(m);
-    for (size_t i = 0; i < n; i++) out[i] = REDUCE((uint64_t)a[i] * factor);
+    V q = set1((uint32_t)m->q), f = set1(factor), f_shoup = set1((uint32_t)(((uint64_t)factor << 32) / m->q));
+    for (size_t i = 0; i < n; i += LANES) store(out + i, reduce_once(times(load(a + i), f, f_shoup, q), q));
 }
 
 static void NAME(gather)(uint32_t *restrict out, const uint32_t *restrict in, const uint32_t *restrict index,
@@ -33,18 +34,24 @@ static void NAME(gather)(uint32_t *restrict out, const uint32_t *restrict in, co
 }
 
 static void NAME(residues)(uint32_t *out, const int64_t *x, size_t n, const modulus *m) {
-    UNPACK(m);
+    uint64_t q = m->q, w = m->w, w_shoup = m->w_shoup, one_shoup = m->one_shoup;
     for (size_t i = 0; i < n; i++) {
-        uint64_t sign = (uint64_t)(x[i] >> 63), r = REDUCE(((uint64_t)x[i] ^ sign) - sign);
-        out[i] = (uint32_t)(sign && r ? q - r : r);
+        uint64_t sign = (uint64_t)(x[i] >> 63), a = ((uint64_t)x[i] ^ sign) - sign, high = a >> 32, low = (uint32_t)a;
+        uint64_t r = high * w - ((high * w_shoup) >> 32) * q + low - ((low * one_shoup) >> 32) * q; // below 4q
+        uint32_t s = wrap(wrap((uint32_t)r, (uint32_t)(2 * q)), (uint32_t)q);
+        out[i] = sign && s ? (uint32_t)q - s : s;
     }
 }
 
 static void NAME(multiply_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, size_t run, size_t n,
-                                const modulus *m) {
-    UNPACK(m);
-    for (size_t i = 0; i < n; i += run)
-        for (size_t j = i; j < i + run; j++) out[j] = REDUCE((uint64_t)x[j] * p[i / run]);
+                                const modulus *modulus) {
+    const lanes m = in_lanes(modulus);
+    const pair zero = {wide(0), wide(0)};
+    size_t shift = (size_t)__builtin_ctzll(run);
+    for (size_t i = 0; i < n; i += LANES) {
+        pair s = multiply_add(zero, load(x + i), spread(p + (i >> shift), run));
+        store(out + i, reduce(s.e, s.o, &m));
+    }
 }
 
 static void NAME(add_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, size_t run, size_t n, uint32_t q) {

@@ -1,119 +1,138 @@
-// Sums of products: 15 products of residues below 2^30 and one residue fit into 64 bits.
+// Sums of products: 15 products of residues below 2^30 and one residue fit into 64 bits. Lanes of 32 bits are
+// multiplied as even and odd ones into 64 bits, and come together again when they are reduced.
 
-#define BLOCK 1024 // coefficients whose accumulators stay in the first-level cache
 #define TERMS 15
 
-// Any 64-bit x modulo q by Shoup's method on its two halves; each half's remainder is below 2q.
-INLINE uint32_t reduce(uint64_t x, uint64_t q, uint64_t w, uint64_t w_shoup, uint64_t one_shoup) {
-    uint64_t high = x >> 32, low = x & 0xffffffffu;
-    uint64_t r = high * w - ((high * w_shoup) >> 32) * q + low - ((low * one_shoup) >> 32) * q;
-    uint64_t s = r - 2 * q;
-    r = s < r ? s : r; // r − 2q wraps around if it is negative
-    s = r - q;
-    return (uint32_t)(s < r ? s : r);
-}
-#define REDUCE(x) reduce(x, q, w, w_shoup, one_shoup)
-#define UNPACK(m) uint64_t q = (m)->q, w = (m)->w, w_shoup = (m)->w_shoup, one_shoup = (m)->one_shoup
+// A modulus in every lane.
+typedef struct {
+    W q, w, w_shoup, one_shoup;
+    V q1, q2;
+} lanes;
 
-INLINE void reduce_block(uint64_t *x, size_t n, const modulus *m) {
-    UNPACK(m);
-    for (size_t i = 0; i < n; i++) x[i] = REDUCE(x[i]);
+INLINE lanes in_lanes(const modulus *m) {
+    return (lanes){wide(m->q), wide(m->w), wide(m->w_shoup), wide(m->one_shoup), set1((uint32_t)m->q),
+                   set1((uint32_t)(2 * m->q))};
 }
 
-INLINE void accumulate(uint64_t *restrict s0, uint64_t *restrict s1, const uint32_t *restrict x0,
-                       const uint32_t *restrict x1, const uint32_t *restrict p, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        s0[i] += (uint64_t)x0[i] * p[i];
-        s1[i] += (uint64_t)x1[i] * p[i];
+// Any 64-bit x modulo q, below 4q, by Shoup's method on its two halves.
+INLINE W reduce_lazy(W x, const lanes *m) {
+    W high = wide_high(x);
+    W r = wide_sub(wide_mul(high, m->w), wide_mul(wide_high(wide_mul(high, m->w_shoup)), m->q));
+    W s = wide_sub(even((V)x), wide_mul(wide_high(wide_mul(x, m->one_shoup)), m->q));
+    return wide_add(r, s);
+}
+
+// The residues of the even and the odd lanes, together.
+INLINE V reduce(W e, W o, const lanes *m) {
+    V r = interleave(reduce_lazy(e, m), reduce_lazy(o, m));
+    r = minimum(r, sub(r, m->q2));
+    return minimum(r, sub(r, m->q1));
+}
+
+typedef struct {
+    W e, o;
+} pair;
+
+INLINE pair multiply_add(pair s, V x, V y) {
+    return (pair){wide_add(s.e, wide_mul(x, y)), wide_add(s.o, wide_mul(odd(x), odd(y)))};
+}
+
+INLINE pair add_residues(pair s, V x) { return (pair){wide_add(s.e, even(x)), wide_add(s.o, odd(x))}; }
+
+INLINE pair fold(pair s, const lanes *m) { return (pair){reduce_lazy(s.e, m), reduce_lazy(s.o, m)}; }
+
+// Sums of a block of values stay in the first-level cache, and each visit adds `GROUP` terms to them: few streams at
+// a time, so that memory is read ahead, and few loads and stores of sums.
+#define BLOCK 1024
+#define GROUP 4
+
+typedef struct {
+    pair s0[BLOCK / LANES], s1[BLOCK / LANES];
+} sums;
+
+// Adds `group` terms to the sums of n values at j. A value of p stands for `run` = 2^shift neighbours.
+INLINE void add_terms(sums *s, const uint32_t *const *x0, const uint32_t *const *x1, const uint32_t *const *p,
+                      size_t group, size_t run, size_t shift, int first, int full, size_t j, size_t n, const lanes *m) {
+    const pair zero = {wide(0), wide(0)};
+    for (size_t k = 0; k < n / LANES; k++, j += LANES) {
+        pair s0 = first ? zero : s->s0[k], s1 = first ? zero : s->s1[k];
+        if (full) s0 = fold(s0, m), s1 = fold(s1, m);
+#pragma GCC unroll 4
+        for (size_t e = 0; e < group; e++) {
+            V f = spread(p[e] + (j >> shift), run);
+            s0 = multiply_add(s0, load(x0[e] + j), f);
+            s1 = multiply_add(s1, load(x1[e] + j), f);
+        }
+        s->s0[k] = s0, s->s1[k] = s1;
     }
 }
 
-INLINE void accumulate_constant(uint64_t *restrict s0, uint64_t *restrict s1, const uint32_t *restrict x0,
-                                const uint32_t *restrict x1, uint32_t p, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        s0[i] += (uint64_t)x0[i] * p;
-        s1[i] += (uint64_t)x1[i] * p;
+INLINE void finish(uint32_t *out, const pair *s, const uint32_t *more, size_t n, const lanes *m) {
+    for (size_t k = 0; k < n / LANES; k++) {
+        pair t = more ? add_residues(s[k], load(more + k * LANES)) : s[k];
+        store(out + k * LANES, reduce(t.e, t.o, m));
     }
 }
 
-INLINE void expand(uint32_t *restrict out, const uint32_t *restrict p, size_t run, size_t n) {
-    if (run == 2) {
-        for (size_t i = 0; i < n / 2; i++) out[2 * i] = out[2 * i + 1] = p[i];
-    } else if (run == 4) {
-        for (size_t i = 0; i < n / 4; i++) out[4 * i] = out[4 * i + 1] = out[4 * i + 2] = out[4 * i + 3] = p[i];
-    } else {
-        for (size_t i = 0; i < n; i++) out[i] = p[i / run];
+INLINE void dot2_run(uint32_t *out0, uint32_t *out1, const uint32_t *const *x0, const uint32_t *const *x1,
+                     const uint32_t *const *p, size_t count, size_t run, size_t shift, const uint32_t *add0,
+                     const uint32_t *add1, size_t n, const lanes *m) {
+    sums s;
+    size_t block = n < BLOCK ? n : BLOCK;
+    for (size_t j = 0; j < n; j += block) {
+        size_t terms = 0;
+        for (size_t e = 0; e < count;) {
+            size_t left = count - e, group = left < GROUP ? left : GROUP;
+            int full = terms + group >= TERMS; // one place is left free for add0 and add1
+            if (full) terms = 1;               // a folded sum is below 2^32
+#define ADD(g) add_terms(&s, x0 + e, x1 + e, p + e, g, run, shift, e == 0, full, j, block, m)
+            switch (group) {
+            case 1: ADD(1); break;
+            case 2: ADD(2); break;
+            case 3: ADD(3); break;
+            default: ADD(GROUP);
+            }
+#undef ADD
+            terms += group;
+            e += group;
+        }
+        finish(out0 + j, s.s0, add0 ? add0 + j : NULL, block, m);
+        finish(out1 + j, s.s1, add1 ? add1 + j : NULL, block, m);
     }
-}
-
-INLINE void finish(uint32_t *restrict out, const uint64_t *restrict sum, const uint32_t *restrict add, size_t n,
-                   const modulus *m) {
-    UNPACK(m);
-    if (add)
-        for (size_t i = 0; i < n; i++) out[i] = REDUCE(sum[i] + add[i]);
-    else
-        for (size_t i = 0; i < n; i++) out[i] = REDUCE(sum[i]);
 }
 
 static void NAME(dot2)(uint32_t *out0, uint32_t *out1, const uint32_t *const *x0, const uint32_t *const *x1,
                        const uint32_t *const *p, size_t count, size_t run, const uint32_t *add0,
-                       const uint32_t *add1, size_t n, const modulus *m) {
-    uint64_t s0[BLOCK], s1[BLOCK];
-    uint32_t expanded[BLOCK];
-    size_t block = n < BLOCK ? n : BLOCK;
-    for (size_t start = 0; start < n; start += block) {
-        memset(s0, 0, block * sizeof *s0);
-        memset(s1, 0, block * sizeof *s1);
-        size_t terms = 0;
-        for (size_t e = 0; e < count; e++) {
-            if (++terms == TERMS) { // one place is left free for add0 and add1
-                reduce_block(s0, block, m);
-                reduce_block(s1, block, m);
-                terms = 1;
-            }
-            const uint32_t *u = x0[e] + start, *v = x1[e] + start, *f = p[e] + start / run;
-            if (run == 1) {
-                accumulate(s0, s1, u, v, f, block);
-            } else if (run < 16) {
-                expand(expanded, f, run, block);
-                accumulate(s0, s1, u, v, expanded, block);
-            } else {
-                size_t step = run < block ? run : block;
-                for (size_t i = 0; i < block; i += step)
-                    accumulate_constant(s0 + i, s1 + i, u + i, v + i, f[i / run], step);
-            }
-        }
-        finish(out0 + start, s0, add0 ? add0 + start : NULL, block, m);
-        finish(out1 + start, s1, add1 ? add1 + start : NULL, block, m);
+                       const uint32_t *add1, size_t n, const modulus *modulus) {
+    const lanes m = in_lanes(modulus);
+    size_t shift = (size_t)__builtin_ctzll(run);
+    // The run is a constant of each loop.
+#define RUN(r) dot2_run(out0, out1, x0, x1, p, count, r, shift, add0, add1, n, &m)
+    switch (run) {
+    case 1: RUN(1); break;
+    case 2: RUN(2); break;
+    case 4: RUN(4); break;
+    case 8: RUN(8); break;
+    default: RUN(16);
     }
+#undef RUN
 }
 
 static void NAME(tensor)(uint32_t *d0, uint32_t *d1, uint32_t *d2, const uint32_t *const *a0,
                          const uint32_t *const *a1, const uint32_t *const *b0, const uint32_t *const *b1,
-                         size_t count, size_t n, const modulus *m) {
-    uint64_t s0[BLOCK], s1[BLOCK], s2[BLOCK];
-    size_t block = n < BLOCK ? n : BLOCK;
-    for (size_t start = 0; start < n; start += block) {
-        memset(s0, 0, block * sizeof *s0);
-        memset(s1, 0, block * sizeof *s1);
-        memset(s2, 0, block * sizeof *s2);
+                         size_t count, size_t n, const modulus *modulus) {
+    const lanes m = in_lanes(modulus);
+    for (size_t j = 0; j < n; j += LANES) {
+        pair s0 = {wide(0), wide(0)}, s1 = s0, s2 = s0;
         for (size_t e = 0; e < count; e++) {
-            if (e % 7 == 0 && e) { // s1 takes two products a pair
-                reduce_block(s0, block, m);
-                reduce_block(s1, block, m);
-                reduce_block(s2, block, m);
-            }
-            const uint32_t *restrict u0 = a0[e] + start, *restrict u1 = a1[e] + start;
-            const uint32_t *restrict v0 = b0[e] + start, *restrict v1 = b1[e] + start;
-            for (size_t i = 0; i < block; i++) {
-                uint64_t x0 = u0[i], x1 = u1[i], y0 = v0[i], y1 = v1[i];
-                s0[i] += x0 * y0;
-                s1[i] += x0 * y1 + x1 * y0;
-                s2[i] += x1 * y1;
-            }
+            if (e % 7 == 0 && e) s0 = fold(s0, &m), s1 = fold(s1, &m), s2 = fold(s2, &m); // s1 takes two a pair
+            V x0 = load(a0[e] + j), x1 = load(a1[e] + j), y0 = load(b0[e] + j), y1 = load(b1[e] + j);
+            s0 = multiply_add(s0, x0, y0);
+            s1 = multiply_add(multiply_add(s1, x0, y1), x1, y0);
+            s2 = multiply_add(s2, x1, y1);
         }
-        finish(d0 + start, s0, NULL, block, m);
-        finish(d1 + start, s1, NULL, block, m);
-        finish(d2 + start, s2, NULL, block, m);
+        store(d0 + j, reduce(s0.e, s0.o, &m));
+        store(d1 + j, reduce(s1.e, s1.o, &m));
+        store(d2 + j, reduce(s2.e, s2.o, &m));
     }
 }

@@ -5,7 +5,8 @@
 #define LANES 8
 #define NAME(f) f##_avx2
 #define SET_NAME "avx2"
-typedef __m256i V;
+typedef __m256i V; // 32-bit lanes
+typedef __m256i W; // 64-bit lanes
 
 INLINE V load(const uint32_t *p) { return _mm256_loadu_si256((const V *)p); }
 INLINE void store(uint32_t *p, V v) { _mm256_storeu_si256((V *)p, v); }
@@ -20,6 +21,26 @@ INLINE V mul_high(V a, V b) {
     return _mm256_blend_epi32(even, odd, 0xaa);
 }
 INLINE V reverse(V v) { return _mm256_permutevar8x32_epi32(v, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+INLINE W wide(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
+INLINE W even(V v) { return _mm256_and_si256(v, wide(0xffffffff)); }
+INLINE W odd(V v) { return _mm256_srli_epi64(v, 32); }
+INLINE V interleave(W e, W o) { return _mm256_or_si256(e, _mm256_slli_epi64(o, 32)); }
+INLINE W wide_add(W a, W b) { return _mm256_add_epi64(a, b); }
+INLINE W wide_sub(W a, W b) { return _mm256_sub_epi64(a, b); }
+INLINE W wide_mul(W a, W b) { return _mm256_mul_epu32(a, b); } // of the low halves
+INLINE W wide_high(W a) { return _mm256_srli_epi64(a, 32); }
+// LANES values of which each stands for `run` neighbours.
+INLINE V spread(const uint32_t *p, size_t run) {
+    const V lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    if (run == 1) return load(p);
+    if (run == 2)
+        return _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
+                                           _mm256_srli_epi32(lane, 1));
+    if (run == 4)
+        return _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(_mm_loadl_epi64((const __m128i *)p)),
+                                           _mm256_srli_epi32(lane, 2));
+    return set1(*p);
+}
 // r[i] lane j becomes r[j] lane i.
 INLINE void transpose(V *r) {
     V t[8];

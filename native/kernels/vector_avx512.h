@@ -5,7 +5,8 @@
 #define LANES 16
 #define NAME(f) f##_avx512
 #define SET_NAME "avx512"
-typedef __m512i V;
+typedef __m512i V; // 32-bit lanes
+typedef __m512i W; // 64-bit lanes
 
 INLINE V load(const uint32_t *p) { return _mm512_loadu_si512(p); }
 INLINE void store(uint32_t *p, V v) { _mm512_storeu_si512(p, v); }
@@ -21,6 +22,29 @@ INLINE V mul_high(V a, V b) {
 }
 INLINE V reverse(V v) {
     return _mm512_permutexvar_epi32(_mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), v);
+}
+INLINE W wide(uint64_t x) { return _mm512_set1_epi64((long long)x); }
+INLINE W even(V v) { return _mm512_and_si512(v, wide(0xffffffff)); }
+INLINE W odd(V v) { return _mm512_srli_epi64(v, 32); }
+INLINE V interleave(W e, W o) { return _mm512_or_si512(e, _mm512_slli_epi64(o, 32)); }
+INLINE W wide_add(W a, W b) { return _mm512_add_epi64(a, b); }
+INLINE W wide_sub(W a, W b) { return _mm512_sub_epi64(a, b); }
+INLINE W wide_mul(W a, W b) { return _mm512_mul_epu32(a, b); } // of the low halves
+INLINE W wide_high(W a) { return _mm512_srli_epi64(a, 32); }
+// LANES values of which each stands for `run` neighbours.
+INLINE V spread(const uint32_t *p, size_t run) {
+    const V lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    if (run == 1) return load(p);
+    if (run == 2)
+        return _mm512_permutexvar_epi32(_mm512_srli_epi32(lane, 1),
+                                        _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)p)));
+    if (run == 4)
+        return _mm512_permutexvar_epi32(_mm512_srli_epi32(lane, 2),
+                                        _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p)));
+    if (run == 8)
+        return _mm512_permutexvar_epi32(_mm512_srli_epi32(lane, 3),
+                                        _mm512_castsi128_si512(_mm_loadl_epi64((const __m128i *)p)));
+    return set1(*p);
 }
 // r[i] lane j becomes r[j] lane i.
 INLINE void transpose(V *r) {

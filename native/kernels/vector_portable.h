@@ -3,6 +3,7 @@
 #define NAME(f) f##_portable
 #define SET_NAME "portable"
 typedef uint32_t V;
+typedef uint64_t W;
 
 INLINE V load(const uint32_t *p) { return *p; }
 INLINE void store(uint32_t *p, V v) { *p = v; }
@@ -13,4 +14,13 @@ INLINE V minimum(V a, V b) { return a < b ? a : b; }
 INLINE V mul_low(V a, V b) { return a * b; }
 INLINE V mul_high(V a, V b) { return (uint32_t)((uint64_t)a * b >> 32); }
 INLINE V reverse(V v) { return v; }
+INLINE W wide(uint64_t x) { return x; }
+INLINE W even(V v) { return v; }
+INLINE W odd(V v) { return (void)v, 0; } // there is no second lane
+INLINE V interleave(W e, W o) { return (void)o, (V)e; }
+INLINE W wide_add(W a, W b) { return a + b; }
+INLINE W wide_sub(W a, W b) { return a - b; }
+INLINE W wide_mul(W a, W b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
+INLINE W wide_high(W a) { return a >> 32; }
+INLINE V spread(const uint32_t *p, size_t run) { return (void)run, *p; }
 INLINE void transpose(V *r) { (void)r; }
