@@ -58,7 +58,7 @@ func benchmarkSet(b *testing.B, set *Set, s *ring.SubRing, primes []uint64) {
 		index[i] = uint32(5*i+3) % benchN
 	}
 	memory := pins.limb(1 << 26) // 256 MiB: far more than any cache
-	fill(memory, m.Q, 0) // or all pages would be the same one
+	fill(memory, m.Q, 0)         // or all pages would be the same one
 	lists := [3]Limbs{NewLimbs(x), NewLimbs(y), NewLimbs(p)}
 	cases := []struct {
 		name string

@@ -19,7 +19,7 @@ from heclstm.circuit.ir import DiagonalMatrix, TransformPlan
 
 # Relative cost of a baby step, of a giant step and of a rotation key that no other transform uses yet, as measured
 # at N = 2^15: a giant step decomposes, a baby shares one decomposition; a key costs memory and wire, not time.
-BABY_COST, GIANT_COST, KEY_COST = 1.0, 4.0, 1.5
+BABY_COST, GIANT_COST, KEY_COST = 1.0, 2.5, 1.5
 
 
 @dataclass(frozen=True)
