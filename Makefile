@@ -1,6 +1,7 @@
 # make demo    set up, then the whole way on a real volume (no PyTorch)
 # make test    set up, then all checks and all tests
 # make check   the static checks alone
+# make sanitize the kernels under the address and undefined-behaviour sanitizers
 # make golden  write the golden costs anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
@@ -21,13 +22,13 @@ GOFMT = $(shell $(GO) env GOROOT)/bin/gofmt
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check golden clean
+.PHONY: demo test check sanitize golden clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/heclstm demo
 
-test: check
+test: check sanitize
 	$(BIN)/python -m pytest -q
 
 check: $(VENV)/.test
@@ -36,6 +37,10 @@ check: $(VENV)/.test
 	$(BIN)/mypy --strict src
 	cd native && unformatted=$$($(GOFMT) -l .) && echo "$$unformatted" && test -z "$$unformatted"
 	cd native && GOTOOLCHAIN=local $(GO) vet ./... && GOTOOLCHAIN=local $(GO) test ./...
+
+sanitize: $(VENV)/.test
+	cd native && GOTOOLCHAIN=local CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" \
+		CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan ./kernels
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py

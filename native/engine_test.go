@@ -13,7 +13,9 @@ import (
 )
 
 // testEngine has primes of 26 to 30 bits, and 3 special ones.
-func testEngine(t *testing.T, ringType string) *engine {
+func testEngine(t *testing.T, ringType string) *engine { return newTestEngine(t, ringType) }
+
+func newTestEngine(t testing.TB, ringType string) *engine {
 	t.Helper()
 	order := uint64(4 << 10)
 	primes := []uint64{}

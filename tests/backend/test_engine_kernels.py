@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heclstm.backend.execute import Executor
-from heclstm.backend.lattigo import Engine
+from heclstm.backend.lattigo import Engine, arithmetic
 from heclstm.backend.lattigo_secret import Encryptor, KeyGenerator
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.errors import ParameterError
@@ -72,3 +72,10 @@ def test_the_processors_best_kernels_are_taken():
     with Engine(parameters, arithmetic="lattigo") as engine:
         assert engine.arithmetic == "lattigo"
     assert np.isfinite(parameters.log_qp)
+
+
+def test_backends_by_name():
+    assert arithmetic("simd") == "auto"
+    assert arithmetic("lattigo") == "lattigo"
+    with pytest.raises(ParameterError, match="backend: got 'gpu', expected one of .*lattigo.*simd"):
+        arithmetic("gpu")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from ctypes import byref, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p, create_string_buffer
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,16 @@ from heclstm.errors import LevelError, ParameterError
 # Who transforms and extends bases: Lattigo (the reference), or our kernels for one instruction set; "auto" takes the
 # best that the processor has. Results are the same.
 Arithmetic = Literal["auto", "avx512", "avx2", "portable", "lattigo"]
+
+
+def arithmetic(backend: str) -> Arithmetic:
+    """The arithmetic of a backend as the command line names it; "simd" is "auto". Raises ParameterError."""
+    names: dict[str, Arithmetic] = {name: name for name in get_args(Arithmetic)}
+    names["simd"] = names.pop("auto")
+    if backend not in names:
+        raise ParameterError(f"backend: got {backend!r}, expected one of {', '.join(names)}")
+    return names[backend]
+
 
 _ADD, _SUBTRACT, _ADD_PLAIN, _MULTIPLY_PLAIN, _RESCALE, _DROP_LEVEL, _ROTATE = range(7)
 

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 def calibrate(
     model: ModelFolder,
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--data", help="The model's data set (its validation part is used), or a .npz or .npy of volumes."
+            "--data",
+            help="The model's data set (its training and validation parts are used), or a .npz or .npy of volumes.",
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="MODEL/", help="Where it goes; in place by default."),
@@ -33,8 +34,9 @@ def calibrate(
 ) -> None:
     """Model owner: measure which values a model really meets.
 
-    Polynomials are right only inside an interval. Calibration runs the model on sequences that were not used
-    for training and stores, for every layer, the largest value seen and the limit that may not be left.
+    Polynomials are right only inside an interval. Calibration runs the model on the training and validation
+    sequences and stores, for every layer, the largest value seen and the limit that may not be left. The test
+    part is never looked at.
 
     Example:
 
@@ -45,7 +47,7 @@ def calibrate(
 
     loaded = load_model(model)
     with progress("calibration"):
-        calibrated = measure(loaded, _sequences(loaded, data))
+        calibrated = measure(loaded, *_sequences(loaded, data))
     save_model(calibrated, output or model)
     ranges: dict[str, dict[str, float]] = calibrated.metadata["ranges"]
     if as_json:
@@ -57,16 +59,29 @@ def calibrate(
     out().print(rows)
 
 
-def _sequences(model: Model, path: Path) -> NDArray[np.float32]:
-    from heclstm.data.datasets import DATASETS, load_dataset
+def _sequences(model: Model, path: Path | None) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Training and validation sequences with their mask; never the test part."""
+    import numpy as np
+
+    from heclstm.data.datasets import DATASETS, load_dataset, prepare_part
     from heclstm.data.prepare import Preparation, prepare_all
     from heclstm.data.reading import read_volumes
-    from heclstm.errors import FileFormatError
+    from heclstm.errors import FileFormatError, ModelError
 
-    name: Any = model.metadata.get("training", {}).get("dataset", "")
-    try:
-        images = load_dataset(name, path).validation.images if name in DATASETS else read_volumes(path)
-    except FileFormatError:
-        images = read_volumes(path)  # not the data set itself, but perhaps volumes of the same kind
     preparation = Preparation.from_json(model.metadata.get("preparation", {}))
-    return prepare_all(images, preparation)
+    training: dict[str, Any] = model.metadata.get("training", {})
+    if path is None and training.get("dataset") not in DATASETS:
+        raise ModelError("calibrate: the model names no data set, expected sequences to calibrate on (--data)")
+    arrays = path is not None and path.suffix.lower() in (".npy", ".npz")
+    try:
+        if training.get("dataset") in DATASETS:
+            splits = load_dataset(training["dataset"], path, training.get("data", {}))
+            prepared = [prepare_part(part, preparation) for part in (splits.train, splits.validation)]
+            masks = [mask for _, mask in prepared if mask is not None]
+            frames = np.concatenate([frames for frames, _ in prepared])
+            return frames, np.concatenate(masks) if masks else None
+    except FileFormatError:
+        if not arrays:
+            raise
+    assert path is not None
+    return prepare_all(read_volumes(path), preparation), None  # volumes of the same kind, without labels

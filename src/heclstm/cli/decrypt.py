@@ -23,6 +23,12 @@ def decrypt(
         typer.Option("--output", "-o", metavar="DIAGNOSIS.JSON", help="Keep the diagnosis (mode 0600)."),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="What to call the sequence; stays in this file.")] = "",
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames", min=1, help="How many frames the sequence had; needed where a program takes shorter ones."
+        ),
+    ] = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -45,7 +51,7 @@ def decrypt(
     description = load_description(program)
     with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
         client.load_secret_key(key)
-        findings = Findings(client.decrypt(result, name), description.purpose, description.digest)
+        findings = Findings(client.decrypt(result, name, frames), description.purpose, description.digest)
     if output:
         findings.save(output)
     if as_json:
@@ -64,6 +70,8 @@ def print_diagnosis(findings: Findings) -> None:
         "score": f"{diagnosis.scores[0]:+.4f}",
         "operating point": f"{diagnosis.threshold:+.4f}",
     }
+    if diagnosis.probability is not None:
+        rows["probability of a positive"] = f"{100 * diagnosis.probability:.1f} %"
     out().print(facts(rows))
     frames = table("frame", "contribution")
     for number, row in enumerate(diagnosis.contributions, start=1):

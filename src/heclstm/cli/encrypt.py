@@ -41,9 +41,12 @@ def encrypt(
     with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
         client.load_secret_key(key)
         written = client.encrypt(sequence, output)
+    padded = description.purpose.preparation.get("length", "exact") != "exact"
     if as_json:
-        emit({"query": str(output), "bytes": written, "program": description.digest})
+        result = {"query": str(output), "bytes": written, "program": description.digest}
+        emit(result | ({"frames": sequence.real_frames} if padded else {}))
         return
-    out().print(
-        facts({"query": f"{output}, {size(written)}, goes to the server", "for program": description.digest[:12]})
-    )
+    rows = {"query": f"{output}, {size(written)}, goes to the server", "for program": description.digest[:12]}
+    if padded:
+        rows["frames"] = f"{sequence.real_frames} of {len(sequence)}; decrypt with --frames {sequence.real_frames}"
+    out().print(facts(rows))

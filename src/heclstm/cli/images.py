@@ -16,11 +16,12 @@ def read_sequence(path: Path, purpose: Purpose, index: int | None = None) -> Ima
     index: which patient, if the file holds many. Raises SequenceError or FileFormatError.
     """
     from heclstm.data.prepare import Preparation, prepare
-    from heclstm.data.reading import read_volume
+    from heclstm.data.reading import read_frames, read_volume
     from heclstm.errors import FileFormatError
 
     if not path.exists():
         raise FileFormatError(f"{path}: does not exist; give a .npy or .npz file, or a folder of pictures")
     preparation = Preparation.from_json(purpose.preparation)
-    slice_axis = preparation.axis if preparation.kind == "volume" else 0
-    return prepare(read_volume(path, row=index, slice_axis=slice_axis), preparation, str(path))
+    if preparation.kind == "frames":
+        return prepare(read_frames(path, row=index), preparation, str(path))
+    return prepare(read_volume(path, row=index, slice_axis=preparation.axis), preparation, str(path))

@@ -19,6 +19,7 @@ from heclstm.cli import (
     demo,
     encrypt,
     estimate,
+    evaluate,
     inspect,
     keygen,
     report,
@@ -89,6 +90,7 @@ def main(
 for verb in (
     train.train,
     calibrate.calibrate,
+    evaluate.evaluate,
     compile.compile,
     estimate.estimate,
     keygen.keygen,

@@ -9,6 +9,14 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, for programs.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use; all by default.")]
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="Who computes: simd (our kernels, the widest vectors that the processor has), avx512, avx2 or portable "
+        "(one of them), lattigo (Lattigo's transforms: the reference, several times slower). Results are the same.",
+    ),
+]
 Index = Annotated[
     int | None,
     typer.Option("--index", "-i", min=0, help="Which patient, if INPUT holds many (counted from 0)."),
@@ -28,7 +36,7 @@ SecretKeyFile = Annotated[
 ]
 Images = Annotated[
     Path,
-    typer.Argument(metavar="INPUT", help="The images: a .npy or .npz volume, or a folder of PNG or JPEG files."),
+    typer.Argument(metavar="INPUT", help="The images: a .npy or .npz file, a DICOM file, or a folder of pictures."),
 ]
 InsecureTest = Annotated[
     bool,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heclstm.cli.options import AsJson, Index, ProgramFolder, Threads
+from heclstm.cli.options import AsJson, Backend, Index, ProgramFolder, Threads
 from heclstm.cli.terminal import emit, facts, out, progress, seconds, size
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def run(
     keys: Annotated[Path, typer.Option("--keys", metavar="EVALUATION.KEYS", help="The hospital's evaluation keys.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="RESULT.HE", help="Where the result goes.")],
     threads: Threads = None,
+    backend: Backend = "simd",
     shadow: Annotated[
         Path | None,
         typer.Option("--shadow", metavar="SECRET.KEY", help="Developers only: compare every layer with clear numbers."),
@@ -44,6 +45,7 @@ def run(
 
         heclstm run program/ --keys evaluation.keys query.he -o result.he
     """
+    from heclstm.backend.lattigo import arithmetic
     from heclstm.circuit.files import load_description, load_program
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE
     from heclstm.deploy.server import Server
@@ -55,7 +57,7 @@ def run(
     clock = Clock()
     with progress("preparing program") as update:
         loaded, description = load_program(program), load_description(program)
-        server = Server(loaded, description, threads=threads, on_prepare=update)
+        server = Server(loaded, description, threads=threads, arithmetic=arithmetic(backend), on_prepare=update)
     clock.lap("prepare")
     try:
         with progress("loading keys") as update:
@@ -66,6 +68,7 @@ def run(
         with progress("evaluating") as update:
             written = server.evaluate(query, output, _observer(loaded, update, watch))
         clock.lap("evaluate")
+        computed_by = server.engine.arithmetic
         key_memory = server.engine.loaded_keys["bytes_in_memory"]
     finally:
         server.close()
@@ -75,6 +78,7 @@ def run(
         "result": str(output),
         "bytes": written,
         "program": description.digest,
+        "backend": computed_by,
         "seconds": clock.laps,
         "peak_memory_bytes": peak_memory(),
         "key_memory_bytes": key_memory,

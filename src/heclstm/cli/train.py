@@ -20,8 +20,11 @@ CHECKPOINT = "checkpoint.safetensors"  # heclstm.model.checkpoint.NAME, which ne
 
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.TOML", help="The training file: data, model, recipe.")],
-    data: Annotated[Path, typer.Option("--data", help="The data set that the training file names.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL/", help="Where the model goes.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Where the data set that the training file names is; none if it is synthetic."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the training file's seed.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in MODEL/.")] = False,
     as_json: AsJson = False,
@@ -49,7 +52,9 @@ def train(
         )
     if resume and not stopped:
         raise ModelError(f"{output}: holds no checkpoint to resume from; leave out --resume")
-    splits = load_dataset(recipe.dataset, data)
+    splits = load_dataset(recipe.dataset, data, recipe.data)
+    for text in splits.notes:
+        note(text)
     note(f"{splits.name}: {len(splits.train)} sequences to train on, {len(splits.validation)} to validate")
     model = _train(recipe, splits, output)
     validation = model.metadata["metrics"]["validation"]
@@ -64,7 +69,7 @@ def train(
         "validation AUC": f"{validation['auc']:.3f} on {validation['sequences']} sequences",
         "operating point": f"{point['threshold']:.3f}: sensitivity {point['sensitivity']:.2f}, "
         f"specificity {point['specificity']:.2f}",
-        "next": f"heclstm calibrate {output} --data {data}",
+        "next": f"heclstm calibrate {output}" + (f" --data {data}" if data else ""),
     }
     out().print(facts(rows))
 
