@@ -76,10 +76,10 @@ func (e *engine) checkInputs(s *scope, inputs []*ciphertext, t *transform) (rota
 
 // innerSums works limb by limb, so that the rotated inputs of only one limb a worker exist at a time.
 func (e *engine) innerSums(inputs []*ciphertext, t *transform, keys rotationKeys) [][2]residues {
-	digits := make([]digitLimbs, len(inputs))
+	parts := make([]*decomposition, len(inputs))
 	e.each(len(inputs), func(i int) {
 		if t.decomposed[i] {
-			digits[i] = e.decompose(inputs[i].value[1], t.level)
+			parts[i] = e.decompose(inputs[i].value[1], t.level)
 		}
 	})
 	sums := make([][2]residues, len(t.sums))
@@ -87,7 +87,7 @@ func (e *engine) innerSums(inputs []*ciphertext, t *transform, keys rotationKeys
 		sums[i] = [2]residues{make(residues, t.limbs), make(residues, t.limbs)}
 	}
 	e.each(t.limbs, func(limb int) {
-		rotated := e.rotateLimb(inputs, digits, t, keys, limb)
+		rotated := e.rotateLimb(inputs, parts, t, keys, limb)
 		for i := range t.sums {
 			list := terms{run: t.run}
 			for _, entry := range t.sums[i].entries {
@@ -103,20 +103,28 @@ func (e *engine) innerSums(inputs []*ciphertext, t *transform, keys rotationKeys
 			e.pool.put(pair[1])
 		}
 	})
-	for _, digit := range digits {
-		e.freeDigits(digit)
+	for _, decomposed := range parts {
+		if decomposed != nil {
+			decomposed.close()
+		}
 	}
 	return sums
 }
 
 // rotateLimb makes one limb of every rotated input, times P. An input that is not rotated has no limbs modulo P:
 // its pair stays nil there.
-func (e *engine) rotateLimb(inputs []*ciphertext, digits []digitLimbs, t *transform, keys rotationKeys, limb int) [][2][]uint32 {
+func (e *engine) rotateLimb(inputs []*ciphertext, parts []*decomposition, t *transform, keys rotationKeys, limb int) [][2][]uint32 {
 	m := e.modulus(t.level, limb)
 	scaled := make([][]uint32, len(inputs)) // P · c0
 	if limb <= t.level {
 		for i, input := range inputs {
 			scaled[i] = e.timesSpecial(input.value[0][limb], limb, t)
+		}
+	}
+	digits := make([][][]uint32, len(inputs))
+	for i, decomposed := range parts {
+		if decomposed != nil {
+			digits[i] = decomposed.at(limb)
 		}
 	}
 	rotated := make([][2][]uint32, len(t.babies))
@@ -136,6 +144,11 @@ func (e *engine) rotateLimb(inputs []*ciphertext, digits []digitLimbs, t *transf
 			rotated[i] = [2][]uint32{
 				e.timesSpecial(input.value[0][limb], limb, t), e.timesSpecial(input.value[1][limb], limb, t),
 			}
+		}
+	}
+	for i, decomposed := range parts {
+		if decomposed != nil {
+			decomposed.put(digits[i], limb)
 		}
 	}
 	e.pool.putMany(scaled)
@@ -192,10 +205,10 @@ func (e *engine) fold(total [2]residues, t *transform, keys rotationKeys) {
 // turn rotates a pair modulo QP in place and adds another unless it is nil.
 func (e *engine) turn(pair [2]residues, key *evaluationKey, level int, next *[2]residues) {
 	second := e.modDown(pair[1], level)
-	digits := e.decompose(second, level)
+	parts := e.decompose(second, level)
+	e.each(e.limbs(level), func(limb int) { e.switchLimb(pair, parts, key, level, limb, pair[0][limb], next) })
+	parts.close()
 	e.pool.putMany(second)
-	e.each(e.limbs(level), func(limb int) { e.switchLimb(pair, digits, key, level, limb, pair[0][limb], next) })
-	e.freeDigits(digits)
 }
 
 func (e *engine) addPair(to, from [2]residues, t *transform) {

@@ -126,7 +126,13 @@ func checkKeySwitching(t *testing.T, e *engine, level int) {
 	for i := range polynomial {
 		polynomial[i] = randomLimb(e, e.Moduli[i])
 	}
-	ours := e.decompose(polynomial, level)
+	parts := e.decompose(polynomial, level)
+	ours := make([]residues, e.digits(level))
+	for limb := range e.limbs(level) {
+		for digit, values := range parts.at(limb) {
+			ours[digit] = append(ours[digit], values)
+		}
+	}
 	theirs := make([]ringqp.Poly, e.digits(level))
 	for i := range theirs {
 		theirs[i] = ringqp.NewPoly(e.RingDegree, level, e.special-1)

@@ -99,12 +99,14 @@ func (e *engine) sumOfProducts(s *scope, left, right []*ciphertext) (*ciphertext
 		a0, a1, b0, b1 := pointers(left, 0, limb), pointers(left, 1, limb), pointers(right, 0, limb), pointers(right, 1, limb)
 		e.kernels.Tensor(d[0][limb], d[1][limb], d[2][limb], a0, a1, b0, b1, &e.moduli[limb])
 	})
-	digits := e.decompose(d[2], level)
+	parts := e.decompose(d[2], level)
 	pair := e.newPair(e.limbs(level))
 	e.each(e.limbs(level), func(limb int) {
+		digits := parts.at(limb)
 		e.gadget(pair[0][limb], pair[1][limb], digits, key, level, limb, nil)
+		parts.put(digits, limb)
 	})
-	e.freeDigits(digits)
+	parts.close()
 	value := e.modDownBoth(pair, level)
 	e.freePair(pair)
 	e.each(2*(level+1), func(i int) {
@@ -173,7 +175,7 @@ func (e *engine) rotate(s *scope, a *ciphertext, step int) (*ciphertext, error) 
 		return nil, err
 	}
 	level := a.level
-	digits := e.decompose(a.value[1], level)
+	parts := e.decompose(a.value[1], level)
 	pair := e.newPair(e.limbs(level))
 	e.each(e.limbs(level), func(limb int) {
 		var add []uint32
@@ -181,10 +183,10 @@ func (e *engine) rotate(s *scope, a *ciphertext, step int) (*ciphertext, error) 
 			add = e.pool.get()
 			e.kernels.Scale(add, a.value[0][limb], e.specialMod[limb], &e.moduli[limb])
 		}
-		e.switchLimb(pair, digits, key, level, limb, add, nil)
+		e.switchLimb(pair, parts, key, level, limb, add, nil)
 		e.pool.put(add)
 	})
-	e.freeDigits(digits)
+	parts.close()
 	value := e.modDownBoth(pair, level)
 	e.freePair(pair)
 	return e.wrap(level, a.scale, value), nil
@@ -192,9 +194,10 @@ func (e *engine) rotate(s *scope, a *ciphertext, step int) (*ciphertext, error) 
 
 // switchLimb is one limb of a rotation that stays modulo QP: out = permuted(gadget product + (add, 0)) + after.
 // add may be out[0][limb] itself, since out is written last.
-func (e *engine) switchLimb(out [2]residues, digits digitLimbs, key *evaluationKey, level, limb int, add []uint32, after *[2]residues) {
-	product0, product1 := e.pool.get(), e.pool.get()
+func (e *engine) switchLimb(out [2]residues, parts *decomposition, key *evaluationKey, level, limb int, add []uint32, after *[2]residues) {
+	product0, product1, digits := e.pool.get(), e.pool.get(), parts.at(limb)
 	e.gadget(product0, product1, digits, key, level, limb, add)
+	parts.put(digits, limb)
 	var after0, after1 []uint32
 	if after != nil {
 		after0, after1 = after[0][limb], after[1][limb]

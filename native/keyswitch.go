@@ -1,40 +1,53 @@
 package main
 
-// digitLimbs are the digits of a decomposed polynomial: digit, limb of QP.
-type digitLimbs []residues
+// decomposition is a polynomial cut into digits of k primes. The digits are extended to QP limb by limb when they are
+// used, so that those of one limb stay in the cache and those of all never exist at once.
+type decomposition struct {
+	engine *engine
+	level  int
+	own    residues // the polynomial itself, in the NTT domain
+	extension
+}
 
-// decompose cuts a polynomial into digits of k primes and extends each to all of QP.
-func (e *engine) decompose(c residues, level int) digitLimbs {
+func (e *engine) decompose(c residues, level int) *decomposition {
 	inverse := e.pool.getMany(level + 1)
 	e.each(level+1, func(i int) {
 		copy(inverse[i], c[i])
 		e.transforms.intt(i, inverse[i])
 	})
-	digits := make(digitLimbs, e.digits(level))
-	e.each(len(digits), func(digit int) {
-		own := make(residues, e.limbs(level))
-		digits[digit] = own
-		for limb := digit * e.special; limb < min((digit+1)*e.special, level+1); limb++ {
-			own[limb] = e.pool.get()
-			copy(own[limb], c[limb])
+	return &decomposition{e, level, c, e.transforms.digits(level, inverse)}
+}
+
+// at is one limb of every digit, in the NTT domain; put gives it back.
+func (d *decomposition) at(limb int) [][]uint32 {
+	digits := make([][]uint32, d.engine.digits(d.level))
+	for digit := range digits {
+		if d.owns(digit, limb) {
+			digits[digit] = d.own[limb]
+			continue
 		}
-		e.transforms.extendDigit(level, digit, inverse, func(limb int, extended []uint32) {
-			e.transforms.ntt(e.place(level, limb), extended)
-			own[limb] = extended
-		})
-	})
-	e.pool.putMany(inverse)
+		digits[digit] = d.engine.pool.get()
+		d.limb(digit, limb, digits[digit])
+		d.engine.transforms.ntt(d.engine.place(d.level, limb), digits[digit])
+	}
 	return digits
 }
 
-func (e *engine) freeDigits(digits digitLimbs) {
-	for _, digit := range digits {
-		e.pool.putMany(digit)
+func (d *decomposition) put(digits [][]uint32, limb int) {
+	for digit, values := range digits {
+		if !d.owns(digit, limb) {
+			d.engine.pool.put(values)
+		}
 	}
 }
 
-// gadget is the product of a decomposed polynomial and a key at one limb, plus add0 unless it is nil.
-func (e *engine) gadget(out0, out1 []uint32, digits digitLimbs, key *evaluationKey, level, limb int, add0 []uint32) {
+// owns tells whether a limb belongs to the primes of the digit itself.
+func (d *decomposition) owns(digit, limb int) bool {
+	return limb <= d.level && limb/d.engine.special == digit
+}
+
+// gadget is the product of one limb of the digits and a key, plus add0 unless it is nil.
+func (e *engine) gadget(out0, out1 []uint32, digits [][]uint32, key *evaluationKey, level, limb int, add0 []uint32) {
 	at := limb
 	if limb > level {
 		at = limb - level + key.level
@@ -42,7 +55,7 @@ func (e *engine) gadget(out0, out1 []uint32, digits digitLimbs, key *evaluationK
 	sum := terms{run: 1}
 	for digit := range digits {
 		pair := key.limbs[digit][at]
-		sum.add(pair[0], pair[1], digits[digit][limb])
+		sum.add(pair[0], pair[1], digits[digit])
 	}
 	e.sum(&sum, out0, out1, add0, e.modulus(level, limb))
 }
@@ -54,13 +67,16 @@ func (e *engine) modDown(in residues, level int) residues {
 		copy(special[i], in[level+1+i])
 		e.transforms.intt(len(e.Moduli)+i, special[i])
 	})
+	extended := e.transforms.special(level, special)
+	defer extended.close()
 	out := e.pool.getMany(level + 1)
-	e.transforms.extendSpecial(level, special, func(limb int, extended []uint32) {
-		e.transforms.ntt(limb, extended)
-		e.kernels.SubtractScale(out[limb], in[limb], extended, e.inverseSpecial[limb], &e.moduli[limb])
-		e.pool.put(extended)
+	e.each(level+1, func(limb int) {
+		lifted := e.pool.get()
+		extended.limb(0, limb, lifted)
+		e.transforms.ntt(limb, lifted)
+		e.kernels.SubtractScale(out[limb], in[limb], lifted, e.inverseSpecial[limb], &e.moduli[limb])
+		e.pool.put(lifted)
 	})
-	e.pool.putMany(special)
 	return out
 }
 

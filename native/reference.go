@@ -33,30 +33,33 @@ func (r *reference) intt(place int, limb []uint32) {
 	narrow(limb, wide)
 }
 
-func (r *reference) extendDigit(level, digit int, inverse residues, use func(limb int, extended []uint32)) {
+// ready is an extension that Lattigo has already made whole: digit, limb.
+type ready [][][]uint64
+
+func (r *reference) digits(level int, inverse residues) extension {
 	e := r.e
 	in := widenedPoly(inverse)
-	q, p := ring.NewPoly(e.RingDegree, level), ring.NewPoly(e.RingDegree, e.special-1)
-	r.decomposer.DecomposeAndSplit(level, e.special-1, e.special, digit, in, q, p)
-	e.each(e.limbs(level), func(limb int) {
-		if limb > level || limb/e.special != digit {
-			use(limb, r.narrowed(limbOf(q, p, level, limb)))
-		}
+	e.pool.putMany(inverse)
+	out := make(ready, e.digits(level))
+	e.each(len(out), func(digit int) {
+		q, p := ring.NewPoly(e.RingDegree, level), ring.NewPoly(e.RingDegree, e.special-1)
+		r.decomposer.DecomposeAndSplit(level, e.special-1, e.special, digit, in, q, p)
+		out[digit] = append(q.Coeffs, p.Coeffs...)
 	})
-}
-
-func (r *reference) extendSpecial(level int, inverse residues, use func(limb int, extended []uint32)) {
-	e := r.e
-	out := ring.NewPoly(e.RingDegree, level)
-	r.extender.ModUpPtoQ(e.special-1, level, widenedPoly(inverse), out)
-	e.each(level+1, func(limb int) { use(limb, r.narrowed(out.Coeffs[limb])) })
-}
-
-func (r *reference) narrowed(limb []uint64) []uint32 {
-	out := r.e.pool.get()
-	narrow(out, limb)
 	return out
 }
+
+func (r *reference) special(level int, inverse residues) extension {
+	in := widenedPoly(inverse)
+	r.e.pool.putMany(inverse)
+	out := ring.NewPoly(r.e.RingDegree, level)
+	r.extender.ModUpPtoQ(r.e.special-1, level, in, out)
+	return ready{out.Coeffs}
+}
+
+func (x ready) limb(digit, limb int, out []uint32) { narrow(out, x[digit][limb]) }
+
+func (x ready) close() {}
 
 func (r *reference) close() {}
 

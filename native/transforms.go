@@ -18,11 +18,16 @@ type transforms interface {
 	// coefficients of a polynomial in X^(N/n) and leaves one value of each run of N/n.
 	ntt(place int, limb []uint32)
 	intt(place int, limb []uint32)
-	// extendDigit takes digit d of a polynomial in coefficients to all other limbs of QP, in coefficients, and
-	// hands each to `use`, which owns it.
-	extendDigit(level, digit int, inverse residues, use func(limb int, extended []uint32))
-	// extendSpecial does the same for a polynomial modulo P, towards q_0 … q_level.
-	extendSpecial(level int, inverse residues, use func(limb int, extended []uint32))
+	// digits prepares the extension of each digit of a polynomial modulo q_0 … q_level to the other limbs of QP, and
+	// special that of a polynomial modulo P to q_0 … q_level. Both take over the polynomial, given in coefficients.
+	digits(level int, inverse residues) extension
+	special(level int, inverse residues) extension
+	close()
+}
+
+// extension gives limbs in coefficients when they are asked for, from several goroutines at once.
+type extension interface {
+	limb(digit, limb int, out []uint32)
 	close()
 }
 
@@ -33,9 +38,9 @@ type simd struct {
 	lock  sync.Mutex
 	// tables by length and place: of whole limbs, and of shorter ones when the first is met
 	tables map[int][]*kernels.Tables
-	// digits[l] extends the digit that ends at prime l, which is a whole one or the last at level l.
-	digits  []*kernels.Basis
-	special *kernels.Basis
+	// byLast[l] extends the digit that ends at prime l, which is a whole one or the last at level l.
+	byLast []*kernels.Basis
+	down   *kernels.Basis // from P to Q
 }
 
 func newSIMD(e *engine) *simd {
@@ -52,9 +57,9 @@ func newSIMD(e *engine) *simd {
 	for last := range e.Moduli {
 		start := last / e.special * e.special
 		others := append(append([]uint64{}, primes[:start]...), primes[last+1:]...)
-		s.digits = append(s.digits, kernels.NewBasis(primes[start:last+1], others))
+		s.byLast = append(s.byLast, kernels.NewBasis(primes[start:last+1], others))
 	}
-	s.special = kernels.NewBasis(e.SpecialModuli, e.Moduli)
+	s.down = kernels.NewBasis(e.SpecialModuli, e.Moduli)
 	return s
 }
 
@@ -84,39 +89,63 @@ func (s *simd) tablesFor(n int) []*kernels.Tables {
 func (s *simd) ntt(place int, limb []uint32)  { s.e.kernels.NTT(limb, s.tablesFor(len(limb))[place]) }
 func (s *simd) intt(place int, limb []uint32) { s.e.kernels.INTT(limb, s.tablesFor(len(limb))[place]) }
 
-func (s *simd) extendDigit(level, digit int, inverse residues, use func(limb int, extended []uint32)) {
-	e := s.e
-	start := digit * e.special
-	end := min(start+e.special, level+1)
-	s.extend(s.digits[end-1], inverse[start:end], e.limbs(level)-(end-start), func(i int) (limb, target int) {
-		if limb = i; i >= start {
-			limb = i + end - start
-		}
-		target = e.place(level, limb)
-		if target >= end {
-			target -= end - start
-		}
-		return limb, target
-	}, use)
+// simdExtension keeps what all targets share: the scaled residues y of each digit, in place of the polynomial, and
+// the carries.
+type simdExtension struct {
+	e      *engine
+	level  int
+	width  int // primes of a whole digit
+	y      residues
+	carry  residues
+	bases  []*kernels.Basis
+	target func(digit, limb int) int
 }
 
-func (s *simd) extendSpecial(level int, inverse residues, use func(limb int, extended []uint32)) {
-	s.extend(s.special, inverse, level+1, func(i int) (limb, target int) { return i, i }, use)
+func (s *simd) digits(level int, inverse residues) extension {
+	e := s.e
+	x := &simdExtension{e: e, level: level, width: e.special, y: inverse, carry: e.pool.getMany(e.digits(level))}
+	for digit := range x.carry {
+		x.bases = append(x.bases, s.byLast[min((digit+1)*e.special, level+1)-1])
+	}
+	x.target = func(digit, limb int) int { // a basis leaves its own primes out of its targets
+		start, end := x.span(digit)
+		if place := e.place(level, limb); place < start {
+			return place
+		} else {
+			return place - (end - start)
+		}
+	}
+	x.split()
+	return x
 }
 
-// extend hands out count limbs; which(i) is the i-th one's place in the result and among the basis's targets.
-func (s *simd) extend(b *kernels.Basis, from residues, count int, which func(i int) (limb, target int), use func(limb int, extended []uint32)) {
-	e := s.e
-	y, carry := e.pool.getMany(len(from)), e.pool.get()
-	e.kernels.Split(b, y, carry, from)
-	e.each(count, func(i int) {
-		limb, target := which(i)
-		out := e.pool.get()
-		e.kernels.Join(b, target, out, y, carry)
-		use(limb, out)
+func (s *simd) special(level int, inverse residues) extension {
+	x := &simdExtension{e: s.e, level: level, width: len(inverse), y: inverse, carry: s.e.pool.getMany(1), bases: []*kernels.Basis{s.down}}
+	x.target = func(_, limb int) int { return limb }
+	x.split()
+	return x
+}
+
+// span is the first prime of a digit and the one behind its last.
+func (x *simdExtension) span(digit int) (start, end int) {
+	return digit * x.width, min((digit+1)*x.width, len(x.y))
+}
+
+func (x *simdExtension) split() {
+	x.e.each(len(x.carry), func(digit int) {
+		start, end := x.span(digit)
+		x.e.kernels.Split(x.bases[digit], x.y[start:end], x.carry[digit], x.y[start:end])
 	})
-	e.pool.putMany(y)
-	e.pool.put(carry)
+}
+
+func (x *simdExtension) limb(digit, limb int, out []uint32) {
+	start, end := x.span(digit)
+	x.e.kernels.Join(x.bases[digit], x.target(digit, limb), out, x.y[start:end], x.carry[digit])
+}
+
+func (x *simdExtension) close() {
+	x.e.pool.putMany(x.y)
+	x.e.pool.putMany(x.carry)
 }
 
 func (s *simd) close() {
@@ -125,7 +154,7 @@ func (s *simd) close() {
 			tables.Close()
 		}
 	}
-	for _, basis := range append(s.digits, s.special) {
+	for _, basis := range append(s.byLast, s.down) {
 		basis.Close()
 	}
 }

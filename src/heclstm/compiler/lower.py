@@ -26,8 +26,28 @@ class Lowered:
     result_layout: ResultLayout
 
 
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The frame encoder: its values in `layout`, from which the affine map `features` makes s_t."""
+
+    trace: Trace
+    values: tuple[int, ...]
+    layout: ImageLayout
+    features: Affine
+
+
 def lower(graph: Graph, layouts: list[ImageLayout]) -> Lowered:
     """layouts: of the input and of each stage's output."""
+    encoded = lower_encoder(graph, layouts)
+    trace, values, features = encoded.trace, encoded.values, encoded.features
+    lstm = Lstm(trace, graph.config.lstm, graph.arrays, features, encoded.layout)
+    states = lstm.write(values)
+    output, result = write_vote(trace, graph.arrays, features, (values, encoded.layout), (states, lstm.layout))
+    return Lowered(trace, output, layouts[0], result)
+
+
+def lower_encoder(graph: Graph, layouts: list[ImageLayout]) -> Encoded:
+    """Every stage of the graph: an affine map, then its polynomial."""
     trace = Trace(layouts[0].slots)
     trace.layer = "input"
     values = tuple(trace.source() for _ in range(layouts[0].ciphertexts))
@@ -49,11 +69,7 @@ def lower(graph: Graph, layouts: list[ImageLayout]) -> Lowered:
             evaluate(trace, [result[n] for result in results], [constant[n] for constant in constants])
             for n in range(target.ciphertexts)
         )
-    features = _absorb(graph.pooled, scale, shift)
-    lstm = Lstm(trace, graph.config.lstm, graph.arrays, features, layouts[-1])
-    states = lstm.write(values)
-    output, result = write_vote(trace, graph.arrays, features, (values, layouts[-1]), (states, lstm.layout))
-    return Lowered(trace, output, layouts[0], result)
+    return Encoded(trace, values, layouts[-1], _absorb(graph.pooled, scale, shift))
 
 
 def _absorb(affine: Affine, scale: Floats, shift: Floats) -> Affine:

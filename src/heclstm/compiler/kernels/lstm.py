@@ -75,10 +75,10 @@ class Lstm:
 
     def write(self, values: tuple[int, ...]) -> int:
         """(ciphertexts of the features) → one value that holds h_t of every frame t in `layout`."""
-        projected = self._projection(values)
+        projected = self.projection(values)
         return self._recurrent(projected) if self.config.recurrent_gates else self._scan(projected)
 
-    def _projection(self, values: tuple[int, ...]) -> list[list[int]]:
+    def projection(self, values: tuple[int, ...]) -> list[list[int]]:
         """W·s_t + b for all frames: for each gate its strands."""
         self.trace.layer = "lstm.projection"
         blocks: Blocks = {}
