@@ -1,12 +1,16 @@
-"""Single operations of our kernels and of Lattigo's transforms, in one run → benchmarks/results/primitives.json.
+"""Single operations of our engine and of Lattigo's evaluator, and the frame encoder.
 
-    python benchmarks/primitives.py
+    python benchmarks/primitives.py    → benchmarks/results/primitives.json and a table
 
-At the shipped program's parameters (N = 2^15): rotation, product, rescale, and 256-diagonal transforms, at levels 20
-and 5, and the frame encoder alone (three blocks and the projection to four gates, 8 levels) on 4 frames of 8×32×32.
+Operations on one thread, at the shipped program's size (N = 2^15, 21 + 7 primes): the Go benchmark of native/, in which
+Lattigo uses its own evaluator and keys. The frame encoder alone (three blocks and the projection to four gates, 8
+levels) on 4 frames of 8×32×32 on two threads, with our transforms and with Lattigo's.
 """
 
 import json
+import re
+import subprocess
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -16,8 +20,7 @@ from heclstm.backend.execute import Executor
 from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Encryptor, KeyGenerator
 from heclstm.backend.primitives import machine_name, timed
-from heclstm.circuit.files import load_program
-from heclstm.circuit.ir import LinearTransform, TransformPlan
+from heclstm.circuit.ir import LinearTransform
 from heclstm.circuit.parameters import choose
 from heclstm.circuit.program import Program
 from heclstm.compiler.graph import trace
@@ -29,57 +32,21 @@ from heclstm.model.weights import load_model
 
 ROOT = Path(__file__).parents[1]
 ADRENAL = ROOT / "examples" / "adrenal"
-BABIES, GIANTS = 16, 16
 
 
 def engines(parameters):
     return {name: Engine(parameters, threads=2, arithmetic=name) for name in ("auto", "lattigo")}
 
 
-def transform_plan(x) -> TransformPlan:
-    """256 diagonals of full length, 16 baby and 16 giant steps."""
-    index = [(0, 0, giant, baby, 0) for giant in range(GIANTS) for baby in range(BABIES)]
-    vectors = np.random.default_rng(0).uniform(-1, 1, (len(index), 1 << 15))
-    return TransformPlan(
-        level=x.level,
-        n_inputs=1,
-        n_outputs=1,
-        babies=tuple(range(BABIES)),
-        chains=(tuple(BABIES * giant for giant in range(GIANTS)),),
-        index=np.array(index, dtype=np.int32),
-        vectors=vectors,
-        plaintext_scales=(x.scale,),
-        output_scale=x.scale**2,
-    )
-
-
 def primitives() -> dict:
-    parameters = load_program(ADRENAL / "program").parameters
-    both = engines(parameters)
-    keys = KeyGenerator(both["auto"])
-    secret = keys.secret_key()
-    top = parameters.max_level
-    blobs = [keys.rotation_key(secret, step, top) for step in (*range(1, BABIES + 1),)]
-    relinearization = keys.relinearization_key(secret, top)
-    values = np.random.default_rng(1).uniform(-1, 1, parameters.slots)
+    command = ["go", "test", "-run=-", "-bench=Single", "-benchtime=2s", "."]
+    done = subprocess.run(command, cwd=ROOT / "native", check=True, capture_output=True, text=True)
     results: dict = {}
-    for name, engine in both.items():
-        engine.load_relinearization_key(relinearization)
-        for blob in blobs:
-            engine.load_rotation_key(blob)
-        for level in (20, 5):
-            encrypted = Encryptor(both["auto"], secret).encrypt(values, level=level)
-            x = engine.load_ciphertext(encrypted, level=level)
-            prepared = engine.transform(transform_plan(x))
-            results.setdefault(f"level {level}", {})[name] = {
-                "rotation": timed(lambda: engine.rotate(x, 1)),
-                "product": timed(lambda: engine.sum_of_products([(x, x)])),
-                "rescale": timed(lambda: engine.rescale(x)),
-                "256 diagonals": timed(lambda: engine.linear_transform([x], prepared)),
-            }
-            prepared.close()
-    for engine in both.values():
-        engine.close()
+    for who, unit, level, spent in re.findall(
+        r"^BenchmarkSingle/(\w+)/(\S+?),_level_(\d+)-\d+\s+\d+\s+([\d.]+) ns/op", done.stdout, re.M
+    ):
+        row = results.setdefault(f"{unit.replace('_', ' ')}, level {level}", {})
+        row[who] = float(spent) * 1e-9
     return results
 
 
@@ -106,7 +73,7 @@ def encoder() -> dict:
         blob = Encryptor(engine, secret).encrypt(values, level=program.input_level)
         executor = Executor(program, engine)
         x = engine.load_ciphertext(blob, level=program.input_level)
-        seconds[name] = median(timed(lambda: executor.run([x])) for _ in range(3))
+        seconds[name] = median(timed(partial(executor.run, [x])) for _ in range(3))
         engine.close()
     transforms = sum(isinstance(operation, LinearTransform) for operation in operations)
     return {
@@ -122,14 +89,15 @@ def main() -> None:
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
     (folder / "primitives.json").write_text(json.dumps(report, indent=1) + "\n")
-    lines = ["| 2 threads, N = 2^15 | ours, ms | Lattigo's transforms, ms | ratio |", "|---|---|---|---|"]
-    for level, both in report["primitives"].items():
-        for unit, ours in both["auto"].items():
-            theirs = both["lattigo"][unit]
-            lines.append(f"| {unit}, {level} | {1e3 * ours:.1f} | {1e3 * theirs:.1f} | {theirs / ours:.1f} |")
-    ours, theirs = report["encoder"]["seconds"].values()
+    lines = ["| | ours, ms | Lattigo, ms | ratio |", "|---|---|---|---|"]
+    for title, row in report["primitives"].items():
+        ratio = row["lattigo"] / row["ours"]
+        lines.append(f"| {title}, 1 thread | {1e3 * row['ours']:.1f} | {1e3 * row['lattigo']:.1f} | {ratio:.1f} |")
+    encoded = report["encoder"]
+    ours, theirs = encoded["seconds"].values()
+    title = f"frame encoder, {encoded['limbs']} limbs, N = {encoded['ring_degree']}, 2 threads"
     lines.append(
-        f"| frame encoder, {report['encoder']['limbs']} limbs, N = {report['encoder']['ring_degree']} | {1e3 * ours:.0f} | {1e3 * theirs:.0f} | {theirs / ours:.1f} |"
+        f"| {title} | {1e3 * ours:.0f} | {1e3 * theirs:.0f} (its transforms, our sums) | {theirs / ours:.1f} |"
     )
     table = "\n".join(lines) + "\n"
     (folder / "primitives.md").write_text(table)

@@ -89,6 +89,11 @@ func benchmarkSet(b *testing.B, set *Set, s *ring.SubRing, primes []uint64) {
 			ProbeRead(memory)
 		}
 	})
+	b.Run(set.Name()+"/limit: read 512 KiB", func(b *testing.B) {
+		for b.Loop() {
+			ProbeRead(memory[:1<<17])
+		}
+	})
 	b.Run(set.Name()+"/limit: 2^20 products", func(b *testing.B) {
 		for b.Loop() {
 			set.ProbeMultiply(int((1 << 20) / set.ProbeMultiply(1)))
