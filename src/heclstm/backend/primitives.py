@@ -13,6 +13,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -115,8 +116,10 @@ def measure(
         encryptor = Encryptor(engine, secret)
         values = np.random.default_rng(0).uniform(-1, 1, parameters.slots)
         for done, level in enumerate(levels):
-            fresh = engine.load_ciphertext(encryptor.encrypt(values, level=level), level=level)
-            for unit, seconds in {**_plain(engine, fresh), **_transforms(engine, fresh)}.items():
+            blob = encryptor.encrypt(values, level=level)
+            fresh = engine.load_ciphertext(blob, level=level)
+            measured = {"input": timed(partial(engine.load_ciphertext, blob, level=level))}
+            for unit, seconds in {**measured, **_plain(engine, fresh), **_transforms(engine, fresh)}.items():
                 known = rows.setdefault(unit, ([], []))
                 known[0].append(level)
                 known[1].append(seconds)

@@ -23,6 +23,7 @@ from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evalua
 #   giant          a turn of a partial sum   diagonal  a product with an encoded vector
 #   closing        the final mod-down of an output
 UNITS = (
+    "input",
     "rotate",
     "product",
     "further_pair",
@@ -39,7 +40,7 @@ UNITS = (
 
 
 def work(operation: Operation) -> Counter[str]:
-    """The units of one operation; input and drop_level are free."""
+    """The units of one operation; drop_level is free. An input is the expansion of its seed and its unpacking."""
     match operation:
         case LinearTransform():
             plan = operation.plan
@@ -54,6 +55,7 @@ def work(operation: Operation) -> Counter[str]:
             return Counter(product=1, further_pair=len(operation.pairs) - 1)
         case _:
             name = {
+                "Input": "input",
                 "Rotate": "rotate",
                 "Rescale": "rescale",
                 "Add": "add",
