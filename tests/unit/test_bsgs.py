@@ -27,8 +27,8 @@ def test_a_dense_band_is_split_evenly():
     split = split_offsets(matrix(range(256)), set(), SLOTS)
     giants = sum(map(len, split.chains))
     assert len(split.babies) * giants >= 256
-    assert len(split.babies) + giants < 64  # 2√n is 32; giants are four times as dear, so fewer of them
-    assert giants < len(split.babies)
+    assert len(split.babies) + giants < 64  # 2√n is 32, and neither side is so dear as to be avoided
+    assert min(len(split.babies), giants) >= 8
 
 
 def test_giants_of_an_even_spacing_share_one_key_a_direction():

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from heclstm.data.datasets import load_dataset
+from heclstm.data.datasets import Part, Splits, load_dataset
 from heclstm.errors import FileFormatError, ModelError
 
 
@@ -35,6 +35,32 @@ def test_the_official_parts_are_kept(path, caplog):
     assert "Scientific Data" in splits.attribution
     assert "none of the published files" in caplog.text
     assert repr(splits.train) == "Part(5 images of (6, 6, 6))"
+
+
+def test_one_class_against_all_others(path):
+    labels = np.array([[0], [2], [1], [2], [10]], np.uint8)
+    np.savez_compressed(path, **arrays(train_labels=labels))
+    assert load_dataset("medmnist3d", path).train.labels.tolist() == [0, 2, 1, 2, 10]
+    with pytest.raises(
+        ModelError, match="train: got 1 of label 0, 1 of label 1, 2 of label 2, 1 of label 10, expected"
+    ):
+        load_dataset("medmnist3d", path).require_two_classes()
+    assert load_dataset("medmnist3d", path, {"positive": 2}).train.labels.tolist() == [0, 1, 0, 1, 0]
+
+
+def test_parts_hold_one_of_each_for_every_sequence():
+    images, labels = np.zeros((2, 1, 1, 1)), np.array([0, 1])
+    with pytest.raises(FileFormatError, match="got 3 patients for 2 images"):
+        Part(images, labels, ("a", "b", "c"))
+    with pytest.raises(FileFormatError, match=r"got a mask of shape \(3, 1\) for 2 images"):
+        Part(images, labels, mask=np.ones((3, 1), bool))
+
+
+def test_parts_that_share_a_patient_are_refused():
+    part = Part(np.zeros((2, 1, 1, 1)), np.array([0, 1]), ("a", "b"))
+    other = Part(np.zeros((1, 1, 1, 1)), np.array([0]), ("b",))
+    with pytest.raises(FileFormatError, match="small: patient b is in train and in test, expected in one part only"):
+        Splits(part, Part(np.zeros((0, 1, 1, 1)), np.zeros(0, np.int64)), other, "small")
 
 
 def test_an_unknown_name_lists_the_known_ones(path):

@@ -191,8 +191,14 @@ def _public(program: Program) -> dict[str, Any]:
             "relinearization_level": keys.relinearization_level,
             "rotations": {str(step): level for step, level in keys.rotations.items()},
         },
-        "purpose": asdict(program.purpose),
+        "purpose": _purpose(program.purpose),
     }
+
+
+def _purpose(purpose: Purpose) -> dict[str, Any]:
+    """Programs from before scores had a temperature do not name it, and keep their digest."""
+    known = asdict(purpose)
+    return known if purpose.temperature else {name: known[name] for name in known if name != "temperature"}
 
 
 def _digest(public: dict[str, Any], circuit: dict[str, Any], arrays: list[np.ndarray[Any, Any]]) -> str:

@@ -45,6 +45,7 @@ class Purpose:
     ranges: dict[str, Any] = field(default_factory=dict)
     attribution: str = ""
     model_digest: str = ""
+    temperature: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Any) -> Purpose:
@@ -57,6 +58,7 @@ class Purpose:
             ranges=dict(metadata.get("ranges", {})),
             attribution=". Licence: ".join(filter(None, (metadata.get("attribution"), metadata.get("licence")))),
             model_digest=model.digest,
+            temperature=dict(metadata.get("temperature", {})),
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heclstm.cli.options import AsJson, ModelFolder
-from heclstm.cli.terminal import emit, out, progress, table
+from heclstm.cli.terminal import emit, note, out, progress, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,8 @@ def calibrate(
 
     Polynomials are right only inside an interval. Calibration runs the model on the training and validation
     sequences and stores, for every layer, the largest value seen and the limit that may not be left. The test
-    part is never looked at.
+    part is never looked at. Labels of the validation part also give the temperature that turns a score into a
+    probability; scores and decisions stay as they are.
 
     Example:
 
@@ -47,16 +48,34 @@ def calibrate(
 
     loaded = load_model(model)
     with progress("calibration"):
-        calibrated = measure(loaded, *_sequences(loaded, data))
+        calibrated = _with_temperature(measure(loaded, *_sequences(loaded, data)), data)
     save_model(calibrated, output or model)
     ranges: dict[str, dict[str, float]] = calibrated.metadata["ranges"]
     if as_json:
-        emit({"model": str(output or model), "digest": calibrated.digest, "ranges": ranges})
+        temperature = calibrated.metadata.get("temperature")
+        emit({"model": str(output or model), "digest": calibrated.digest, "ranges": ranges, "temperature": temperature})
         return
     rows = table("value", "largest seen", "limit")
     for name, bounds in ranges.items():
         rows.add_row(name, f"{bounds['max_abs']:.3f}", f"{bounds['limit']:.3f}")
     out().print(rows)
+    if scale := calibrated.metadata.get("temperature"):
+        text = "probability = logistic(score / {temperature:.3f} {offset:+.3f}), fitted on {fitted_on} data"
+        out().print(text.format(**scale))
+
+
+def _with_temperature(model: Model, path: Path | None) -> Model:
+    """Needs labels of sequences that the model was not trained on: those of the validation part."""
+    from heclstm.cli.subject import is_labelled, read_part
+    from heclstm.errors import FileFormatError, ModelError
+    from heclstm.model.evaluate import calibrate_score
+
+    try:
+        part = read_part(path, model.metadata.get("training", {}), "validation")
+        return calibrate_score(model, part, "calibration" if path and is_labelled(path) else "validation")
+    except (FileFormatError, ModelError) as error:
+        note(f"no temperature was fitted: {error}")
+        return model
 
 
 def _sequences(model: Model, path: Path | None) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:

@@ -51,12 +51,17 @@ def estimate(
     with progress("simulating the noise") as update:
         errors = predict_errors(program, _frames(program, images, index), on_progress=update)
     error = float(errors[: program.result_layout.classes].max())
+    limit = program.purpose.ranges.get("score", {}).get("limit", 1e6)
+    known = error < limit  # else the frames drive the network out of its ranges, and their error says nothing
     if as_json:
-        emit({**costs.to_json(), "threads": cores, "error": error, "precision_bits": -log2(error)})
+        found = {"error": error, "precision_bits": -log2(error)} if known else {"error": None, "precision_bits": None}
+        emit({**costs.to_json(), "threads": cores, **found})
         return
     print_layers(costs)
     timing = f"{seconds(costs.seconds)} with {cores} threads" if prices else "unknown on this machine; add --measure"
-    print_sizes(costs, {"seconds": timing, "precision": f"{-log2(error):.1f} bits (rms error {error:.1e} of a score)"})
+    bits = f"{-log2(error):.1f} bits (rms error {error:.1e} of a score)"
+    precision = bits if known else "unknown: these frames leave the model's ranges; add --input with real images"
+    print_sizes(costs, {"seconds": timing, "precision": precision})
 
 
 def _program(path: Path) -> Program:

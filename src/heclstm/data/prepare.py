@@ -6,7 +6,7 @@ A volume of 28×28×28 for a model of 4 frames × 8 channels × 32×32, cut alon
     in 32×32
 
 Plain frames come as (frames, channels, height, width), or (frames, height, width) when they are grey, and are
-only padded.
+only padded. With `resize`, `colour` or `length` they may be of other sizes, colours and numbers: `fit` explains.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,22 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.data.fit import fit, image_array
+from heclstm.data.pictures import Resize
 from heclstm.data.sequence import ImageSequence, require_finite, require_range
 from heclstm.errors import ModelError, SequenceError
 
 # What an axis of a raw array is called in an error, and the remedy if its length is wrong.
 REMEDY = "this model was trained on that size: resample or crop the images, or train a model for them"
+
+Colour = Literal["as_is", "grey", "rgb"]
+Length = Literal["exact", "pad", "sample"]
+# What may be left out of a file; models from before these fields existed keep their digests.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "resize": ("none", "stretch", "letterbox", "crop"),
+    "colour": ("as_is", "grey", "rgb"),
+    "length": ("exact", "pad", "sample"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,8 @@ class Preparation:
 
     source: the exact raw shape; three axes for kind "volume", (frames, channels, height, width) for kind
     "frames". axis, slices_per_frame: for volumes, the axis that is cut into frames, and the slices that become
-    channels.
+    channels. For frames only: `resize` brings them to the height and width of the source, colour "grey" or "rgb"
+    converts them, length "pad" takes fewer frames, and "sample" also more, of which evenly spaced ones are kept.
     """
 
     kind: Literal["volume", "frames"]
@@ -40,6 +52,9 @@ class Preparation:
     width: int
     axis: int = 2
     slices_per_frame: int = 1
+    resize: Resize = "none"
+    colour: Colour = "as_is"
+    length: Length = "exact"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", tuple(self.source))
@@ -54,6 +69,7 @@ class Preparation:
                 raise ModelError(f"Preparation.{name}: got {values}, expected whole numbers above 0")
         if len(self.source) != axes:
             raise ModelError(f"Preparation.source: got {len(self.source)} axes, expected {axes} for kind {self.kind!r}")
+        self._check_choices()
         if self.axis not in (0, 1, 2):
             raise ModelError(f"Preparation.axis: got {self.axis!r}, expected 0, 1 or 2")
         count, channels, height, width = self.cut
@@ -66,6 +82,24 @@ class Preparation:
         ):
             if got > room:
                 raise ModelError(f"Preparation.{name}: got {room}, expected at least the {got} that the source has")
+
+    def _check_choices(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ModelError(
+                    f"Preparation.{name}: got {getattr(self, name)!r}, expected one of {', '.join(map(repr, allowed))}"
+                )
+        if self.flexible and self.kind == "volume":
+            raise ModelError("Preparation: resize, colour and length are for kind 'frames', got kind 'volume'")
+        if self.colour != "as_is" and self.source[1] != (wanted := 1 if self.colour == "grey" else 3):
+            raise ModelError(
+                f"Preparation.source: got {self.source[1]} channels, expected {wanted} for colour {self.colour!r}"
+            )
+
+    @property
+    def flexible(self) -> bool:
+        """Whether other raw shapes than `source` are taken, and brought to it."""
+        return any(getattr(self, name) != allowed[0] for name, allowed in CHOICES.items())
 
     @property
     def cut(self) -> tuple[int, int, int, int]:
@@ -82,7 +116,8 @@ class Preparation:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types; `from_json` is its inverse."""
-        return {**asdict(self), "source": list(self.source)}
+        values = {**asdict(self), "source": list(self.source)}
+        return {name: value for name, value in values.items() if value != CHOICES.get(name, (None,))[0]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -101,10 +136,11 @@ class Preparation:
 def prepare(raw: Any, preparation: Preparation, name: str = "sequence") -> ImageSequence:
     """Check raw images against what the model was trained on, scale them to [0, 1], cut and pad them.
 
-    raw: bool, uint8 (divided by 255) or floating point in [0, 1], of the shape `preparation.source`.
-    Raises SequenceError with got, expected and remedy; never a pixel value.
+    raw: bool, uint8 (divided by 255) or floating point in [0, 1], of the shape `preparation.source`; a flexible
+    preparation also takes a list of frames. Raises SequenceError with got, expected and remedy; never a pixel value.
     """
-    values = _shaped(_image_array(raw, name), preparation, name)
+    array, real = fit(raw, preparation, name) if preparation.flexible else (image_array(raw, name), None)
+    values = _shaped(array, preparation, name)
     if values.dtype == np.uint8:
         scaled = values.astype(np.float32) / np.float32(255)
     else:
@@ -112,25 +148,12 @@ def prepare(raw: Any, preparation: Preparation, name: str = "sequence") -> Image
             require_finite(values, name)
             require_range(values, name, 0.0, 1.0)
         scaled = values.astype(np.float32)
-    return ImageSequence(_padded(scaled, preparation), name)
+    return ImageSequence(_padded(scaled, preparation), name, real)
 
 
 def prepare_all(images: Iterable[Any], preparation: Preparation) -> NDArray[np.float32]:
     """The frames of many patients, (B, T, C, H, W); the same as `prepare` one by one."""
     return np.stack([prepare(raw, preparation, f"sequence {row}").frames for row, raw in enumerate(images)])
-
-
-def _image_array(raw: Any, name: str) -> NDArray[Any]:
-    try:
-        values = np.asarray(raw)
-    except ValueError as error:  # nested lists of different lengths
-        raise SequenceError(f"{name}: no image: frames of different sizes; resample them to one size") from error
-    if not (values.dtype == np.bool_ or values.dtype == np.uint8 or values.dtype.kind == "f"):
-        raise SequenceError(
-            f"{name}: no image: got values of type {values.dtype}, expected bool, uint8 or floating "
-            "point in [0, 1]; window and convert other data first"
-        )
-    return values
 
 
 def _shaped(values: NDArray[Any], preparation: Preparation, name: str) -> NDArray[Any]:

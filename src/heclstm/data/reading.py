@@ -3,6 +3,7 @@
 Nothing here unpickles, and nothing guesses: no image, no array.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -12,9 +13,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.data.dicom import DICOM, read_dicom
+from heclstm.data.pictures import PICTURES, read_picture
 from heclstm.errors import FileFormatError, SequenceError
 
-PICTURES = (".png", ".jpg", ".jpeg")
 LARGEST_BYTES = 1024**3
 Content = TypeVar("Content")
 
@@ -25,16 +27,16 @@ def read_volume(
     """Read one patient's images: a .npy, a .npz with one array, a folder of PNG or JPEG, or a list of such
     pictures.
 
-    row: which patient, where a file holds many (see `read_volumes`). Pictures are sorted by name (a list keeps
-    its order) and become (frames, channels, height, width) when in colour; grey ones a volume, stacked along
-    `slice_axis`. Raises FileFormatError for files that cannot be read, SequenceError where there is no image.
+    row: which patient, where a file holds many (see `read_volumes`). Pictures stand in the order of
+    `frame_files` (a list keeps its own). In colour they become (frames, channels, height, width), grey ones a
+    volume, stacked along `slice_axis`. Raises FileFormatError for files that cannot be read, SequenceError where
+    there is no image.
     """
     if not isinstance(path, Path | str):
         return _pictures([Path(item) for item in path], "list of pictures", slice_axis)
     path = Path(path)
     if path.is_dir():
-        found = sorted(item for item in path.iterdir() if item.suffix.lower() in PICTURES)
-        return _pictures(found, str(path), slice_axis)
+        return _pictures(frame_files(path, PICTURES), str(path), slice_axis)
     if path.suffix.lower() in PICTURES:
         return _pictures([path], str(path), slice_axis)
     volumes = read_volumes(path) if row is not None else _array(path)
@@ -43,6 +45,39 @@ def read_volume(
     if not 0 <= row < len(volumes):
         raise SequenceError(f"{path}: got row {row}, expected 0 to {len(volumes) - 1}")
     return np.asarray(volumes[row])
+
+
+def read_frames(path: Path | str, *, row: int | None = None) -> NDArray[Any] | list[NDArray[Any]]:
+    """Read one patient's frames for a `Preparation` of kind "frames": a folder of pictures or DICOM files, one such
+    file, or a NumPy file as `read_volume` takes it.
+
+    Frames of pictures are (1 or 3, height, width), each of its own size. Raises as `read_volume`.
+    """
+    path = Path(path)
+    if not path.is_dir() and path.suffix.lower() not in PICTURES + DICOM:
+        return read_volume(path, row=row)
+    if not (files := frame_files(path) if path.is_dir() else [path]):
+        raise SequenceError(f"{path}: no image: got 0 files ending in {', '.join(PICTURES + DICOM)}")
+    if all(file.suffix.lower() in DICOM for file in files):
+        clips = sorted((read_dicom(file) for file in files), key=lambda clip: clip.number)
+        return [frame for clip in clips for frame in clip.frames]
+    return [frame for file in files for frame in file_frames(file)]
+
+
+def file_frames(path: Path) -> list[NDArray[Any]]:
+    """The frames of one picture or DICOM file, each (1 or 3, height, width)."""
+    return read_dicom(path).frames if path.suffix.lower() in DICOM else [read_picture(path)]
+
+
+def frame_files(folder: Path, endings: tuple[str, ...] = PICTURES + DICOM) -> list[Path]:
+    """The pictures of a folder in the order of their names, numbers by value: frame-9 before frame-10."""
+    found = (item for item in folder.iterdir() if item.suffix.lower() in endings and not item.name.startswith("."))
+    return sorted(found, key=_by_number)
+
+
+def _by_number(path: Path) -> tuple[tuple[str | int, ...], str]:
+    pieces = re.split(r"([0-9]+)", path.name)  # text and digits in turn, so that like meets like
+    return tuple(int(piece) if index % 2 else piece for index, piece in enumerate(pieces)), path.name
 
 
 def read_volumes(path: Path | str) -> NDArray[Any]:
@@ -115,25 +150,14 @@ def _unpacked(path: Path, packed: NDArray[Any], shape: NDArray[Any]) -> NDArray[
 
 
 def _pictures(paths: list[Path], name: str, slice_axis: int) -> NDArray[Any]:
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise FileFormatError(f"{name}: reading PNG and JPEG needs Pillow; pip install 'heclstm[report]'") from error
     if not paths:
         raise SequenceError(f"{name}: no image: got 0 pictures, expected files ending in {', '.join(PICTURES)}")
-    frames = []
-    for path in paths:
-        try:
-            with Image.open(path) as picture:
-                colour = picture.mode not in ("L", "1")
-                frames.append(np.asarray(picture.convert("RGB" if colour else "L")))
-        except (OSError, UnidentifiedImageError, ValueError) as error:
-            raise FileFormatError(f"{path}: no image: not readable as PNG or JPEG") from error
+    frames = [read_picture(path) for path in paths]
     if len({frame.shape for frame in frames}) > 1:
         shapes = sorted({str(frame.shape) for frame in frames})
         raise SequenceError(
             f"{name}: got pictures of different sizes {', '.join(shapes)}, expected one size; resample them"
         )
-    if frames[0].ndim == 3:
-        return np.stack(frames).transpose(0, 3, 1, 2)  # (frames, channels, height, width)
-    return np.stack(frames, axis=slice_axis)
+    if len(frames[0]) > 1:
+        return np.stack(frames)  # (frames, channels, height, width)
+    return np.stack([frame[0] for frame in frames], axis=slice_axis)

@@ -12,11 +12,13 @@ from heclstm.errors import SequenceError
 class ImageSequence:
     """The frames of one patient, float32 (T, C, H, W) in [0, 1].
 
-    Raises SequenceError on anything else; its message says what and where, never a pixel value.
+    real_frames: so many come first and count, what is behind them is padding; all by default. Raises
+    SequenceError on anything else; its message says what and where, never a pixel value.
     """
 
     frames: NDArray[np.float32]
     name: str = "sequence"
+    real_frames: int | None = None
 
     def __post_init__(self) -> None:
         frames = self.frames
@@ -30,6 +32,10 @@ class ImageSequence:
             )
         require_finite(frames, self.name)
         require_range(frames, self.name, 0.0, 1.0)
+        real = len(frames) if self.real_frames is None else self.real_frames
+        if not 1 <= real <= len(frames):
+            raise SequenceError(f"{self.name}: got {real} real frames, expected 1 to {len(frames)}")
+        object.__setattr__(self, "real_frames", real)
         frames = frames.copy(order="C")
         frames.setflags(write=False)
         object.__setattr__(self, "frames", frames)

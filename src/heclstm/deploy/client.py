@@ -15,7 +15,7 @@ from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, S
 from heclstm.circuit.program import Description
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.diagnosis import Diagnosis, read_result
+from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames
 from heclstm.deploy.keys import (
     EVALUATION_KEYS_FILE,
     SECRET_KEY_FILE,
@@ -101,16 +101,17 @@ class Client:
         ]
         return write_file(path, self._header(Kind.QUERY, query_blobs(self.description)), blobs)
 
-    def decrypt(self, path: Path, name: str = "") -> Diagnosis:
-        """Read an encrypted result."""
+    def decrypt(self, path: Path, name: str = "", frames: int | None = None) -> Diagnosis:
+        """Read an encrypted result. frames: `real_frames` of the sequence, where a program takes shorter ones."""
         header = read_header(path, Kind.RESULT)
         require_program(header, self.description.digest, path)
         require_key(header, self._label, path)
         require_sizes(header, result_blobs(self.description), path)
+        real_frames(self.description, frames)  # says what is missing before anything is decrypted
         ((_, blob),) = read_file(path, Kind.RESULT)
         with closing(self.engine.load_ciphertext(blob, level=self.description.result_level)) as ciphertext:
             slots = Decryptor(self.engine, self._key()).decrypt(ciphertext)
-        return read_result(slots, self.description, name)
+        return read_result(slots, self.description, name, frames)
 
     def close(self) -> None:
         """Forget the secret key and free the engine."""

@@ -18,8 +18,10 @@ from heclstm.model.weights import Model
 MARGIN = 1.25  # a limit is at least so many times the largest value seen
 
 
-def calibrate(model: Model, frames: NDArray[np.floating]) -> Model:
+def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> Model:
     """Measure every value on frames (B, T, C, H, W) and return the model with `metadata["ranges"]`.
+
+    mask: (B, T), which frames are real. Padding counts in all layers, since the server computes it too.
 
     Each range is {"max_abs", "limit"}: the largest absolute value seen, and what may not be left, which is the
     training bound or MARGIN times the largest value, whichever is more. Raises RangeError if a value is not
@@ -28,7 +30,7 @@ def calibrate(model: Model, frames: NDArray[np.floating]) -> Model:
     if len(frames) == 0:
         raise ModelError("calibrate: got 0 sequences, expected some that were not used for training")
     with np.errstate(over="ignore", invalid="ignore"):
-        values = forward(model, frames)
+        values = forward(model, frames, mask)
     bounds = _bounds(model)
     ranges = {}
     for name, value in _ranged(model, values):
@@ -63,6 +65,15 @@ def margins(model: Model, intermediate: Mapping[str, Array]) -> dict[str, float]
     """Largest absolute value as a fraction of its limit, for each named value: 1 or more is out of range."""
     ranges = _ranges(model)
     return {name: float(np.abs(value).max()) / ranges[name]["limit"] for name, value in _ranged(model, intermediate)}
+
+
+def outside(model: Model, intermediate: Mapping[str, Array]) -> dict[str, int]:
+    """How many sequences leave the limit of each named value."""
+    ranges = _ranges(model)
+    return {
+        name: int((~(np.abs(value) <= ranges[name]["limit"])).reshape(len(value), -1).any(axis=1).sum())
+        for name, value in _ranged(model, intermediate)
+    }
 
 
 def _ranged(model: Model, values: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:

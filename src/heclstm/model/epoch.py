@@ -1,7 +1,7 @@
 """One pass over the training images: augmented batches → class-weighted loss + range penalties → AdamW."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,28 +15,42 @@ from heclstm.errors import ModelError
 from heclstm.model.network import HeClstm
 from heclstm.model.recipe import RangeBounds, TrainConfig
 
+Loss = Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]  # values, targets, what a positive weighs → a number
+
+
+def sequence_loss(values: dict[str, Tensor], wanted: Tensor, weight: Tensor) -> Tensor:
+    """Class-weighted cross-entropy of the score of each sequence."""
+    return nn.functional.binary_cross_entropy_with_logits(values["score"][:, 0], wanted, pos_weight=weight)
+
 
 def train_epoch(
     network: HeClstm,
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
-    images: NDArray[Any],
+    images: Sequence[Any] | NDArray[Any],
     targets: NDArray[np.float32],
     epoch: int,
+    loss_of: Loss = sequence_loss,
+    mask: NDArray[np.bool_] | None = None,
 ) -> tuple[float, float]:
-    """Train on raw images and targets in [0, 1]; return the mean loss and the mean range penalty."""
+    """Train on raw images and targets in [0, 1]; return the mean loss and the mean range penalty.
+
+    mask: (N, T), which frames vote; padding keeps its ranges all the same, since the server computes it too.
+    """
     settings = config.optimization
     steps = max(1, len(images) // settings.batch_size)
     weight = torch.tensor(class_weight(targets))
     network.train()
     total_loss = total_penalty = 0.0
-    for step, (frames, wanted) in enumerate(_batches(images, targets, config, epoch, steps)):
+    for step, (rows, frames) in enumerate(_batches(images, config, epoch, steps)):
+        wanted = torch.from_numpy(targets[rows])
+        real = None if mask is None else torch.from_numpy(mask[rows])
         time = (epoch + step / steps) / settings.epochs
         network.blend(_ramp(time, settings.activation_span), _ramp(time, settings.gate_span))
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(time, settings.warm_up)
-        values = network.values(frames)
-        loss = nn.functional.binary_cross_entropy_with_logits(values["score"][:, 0], wanted, pos_weight=weight)
+        values = network.values(frames) if real is None else network.values(frames, real)
+        loss = loss_of(values, wanted, weight)
         penalty = range_penalty(values, config.ranges, late=time >= config.ranges.max_from)
         optimizer.zero_grad()
         (loss + penalty).backward()  # type: ignore[no-untyped-call]  # torch leaves backward untyped
@@ -57,8 +71,10 @@ def class_weight(targets: NDArray[np.float32]) -> float:
 
 def range_penalty(values: dict[str, Tensor], bounds: RangeBounds, *, late: bool) -> Tensor:
     """What it costs that values leave their intervals; `late` adds the largest value of each layer."""
-    i, f, g, o = values["lstm.gates"].chunk(4, dim=-1)
-    named = {**values, "lstm.gates": torch.cat([i, f, o], dim=-1), "lstm.candidate": g}
+    named = dict(values)
+    if "lstm.gates" in values:  # methods without an LSTM are trained for comparison
+        i, f, g, o = values["lstm.gates"].chunk(4, dim=-1)
+        named |= {"lstm.gates": torch.cat([i, f, o], dim=-1), "lstm.candidate": g}
     total = values["score"].new_zeros(())
     for name, value in named.items():
         if (bound := bounds.bound(name)) is not None:
@@ -93,14 +109,14 @@ def update_average(average: dict[str, Tensor], network: HeClstm, count: int) -> 
 
 
 def _batches(
-    images: NDArray[Any], targets: NDArray[np.float32], config: TrainConfig, epoch: int, steps: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+    images: Sequence[Any] | NDArray[Any], config: TrainConfig, epoch: int, steps: int
+) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
     """Every sample once per epoch in a new order, augmented anew; all drawn from (seed, epoch)."""
     rng = np.random.default_rng([config.seed, epoch])
     for rows in np.array_split(rng.permutation(len(images)), steps):
         changed = [augment(images[row], config.augmentation, rng) for row in rows]
         frames = np.stack([prepare(raw, config.preparation).frames for raw in changed])
-        yield torch.from_numpy(frames), torch.from_numpy(targets[rows])
+        yield rows, torch.from_numpy(frames)
 
 
 def _ramp(time: float, span: tuple[float, float]) -> float:

@@ -1,12 +1,21 @@
-"""What a trained model is worth on a part of a data set, in the clear. NumPy only."""
+"""What a trained model is worth on a part of a data set, and how far other ways to its scores lie from the clear one.
 
+NumPy only: whoever has simulated or encrypted scores puts them beside the clear ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from heclstm.data.datasets import Part
-from heclstm.data.prepare import Preparation, prepare_all
+import numpy as np
+from numpy.typing import NDArray
+
+from heclstm.data.datasets import Part, prepare_part
+from heclstm.data.prepare import Preparation
 from heclstm.errors import ModelError
-from heclstm.model.metrics import area_under_curve, rates
+from heclstm.model.metrics import Array, Measures, area_under_curve, by_patient, measure, rates
 from heclstm.model.reference import forward
+from heclstm.model.temperature import fit_temperature
 from heclstm.model.weights import Model
 
 
@@ -20,7 +29,7 @@ def evaluate_model(model: Model, part: Part, split: str, **notes: Any) -> Model:
     if not isinstance(point, dict) or "threshold" not in point:
         raise ModelError("evaluate: the model has no operating point; train it with heclstm, or store one")
     preparation = Preparation.from_json(model.metadata.get("preparation", {}))
-    scores = forward(model, prepare_all(part.images, preparation))["score"][:, 0]
+    scores = forward(model, *prepare_part(part, preparation))["score"][:, 0]
     sensitivity, specificity = rates(scores, part.labels, point["threshold"])
     measured = {
         "auc": area_under_curve(scores, part.labels),
@@ -31,3 +40,95 @@ def evaluate_model(model: Model, part: Part, split: str, **notes: Any) -> Model:
         **notes,
     }
     return model.with_metadata(metrics={**model.metadata.get("metrics", {}), split: measured})
+
+
+@dataclass(frozen=True, repr=False)
+class Fold:
+    """What one model says about sequences that it was not trained on.
+
+    scores: "clear" and, where they were made, "simulated" and "encrypted"; one for each sequence, NaN where that way
+    was not taken. patients: whose sequence each is; without it, every sequence is a patient of its own.
+    """
+
+    name: str
+    labels: NDArray[np.int64]
+    scores: Mapping[str, Array]
+    threshold: float
+    patients: NDArray[Any] | None = None
+
+    def outcomes(self, way: str) -> tuple[Array, NDArray[np.int64]]:
+        """(scores, labels) of the patients that this way was taken for."""
+        taken = np.isfinite(self.scores[way])
+        scores, labels = self.scores[way][taken], self.labels[taken]
+        if self.patients is not None:
+            scores, labels, _ = by_patient(scores, labels, self.patients[taken])
+        return scores, labels
+
+    def measures(self, way: str) -> Measures | None:
+        """Of patients, at the operating point; None unless both outcomes occur among them."""
+        scores, labels = self.outcomes(way)
+        return measure(scores, labels, self.threshold) if len(np.unique(labels)) == 2 else None
+
+
+def pool(folds: Sequence[Fold]) -> Fold:
+    """All folds as one. Models differ in their operating points, so pooled scores count from these."""
+    if len(folds) == 1:
+        return folds[0]
+    ways = [way for way in folds[0].scores if all(way in fold.scores for fold in folds)]
+    known = [fold.patients for fold in folds if fold.patients is not None]
+    return Fold(
+        "pooled",
+        np.concatenate([fold.labels for fold in folds]),
+        {way: np.concatenate([fold.scores[way] - fold.threshold for fold in folds]) for way in ways},
+        0.0,
+        np.concatenate(known) if len(known) == len(folds) else None,
+    )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How another way to the same scores compares with the clear one, on the sequences it was taken for.
+
+    auc_difference: other minus clear, of patients; None unless both outcomes occur.
+    """
+
+    sequences: int
+    decisions_agree: int
+    worst_error: float
+    mean_error: float
+    rms_error: float
+    auc_difference: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain JSON types."""
+        return asdict(self)
+
+
+def agreement(fold: Fold, way: str) -> Agreement:
+    """Compare the scores of `way` with the clear ones. Raises ModelError if there is none."""
+    taken = np.isfinite(fold.scores[way])
+    if not taken.any():
+        raise ModelError(f"agreement: got no {way} score of {len(taken)} sequences, expected at least one")
+    clear, other = fold.scores["clear"][taken], fold.scores[way][taken]
+    error = np.abs(other - clear)
+    same = Fold(fold.name, fold.labels, {"clear": np.where(taken, fold.scores["clear"], np.nan)}, 0.0, fold.patients)
+    areas = [area_under_curve(*part) for part in (fold.outcomes(way), same.outcomes("clear")) if len(set(part[1])) == 2]
+    return Agreement(
+        int(taken.sum()),
+        int(((clear >= fold.threshold) == (other >= fold.threshold)).sum()),
+        float(error.max()),
+        float(error.mean()),
+        float(np.sqrt(np.mean(error**2))),
+        areas[0] - areas[1] if len(areas) == 2 else None,
+    )
+
+
+def calibrate_score(model: Model, part: Part, fitted_on: str = "validation") -> Model:
+    """Fit temperature and offset on a part that was not used for training, and store them as
+    `metadata["temperature"]`. Raises ModelError where there is nothing to fit.
+    """
+    if model.config.classes != 1:
+        raise ModelError(f"temperature: got {model.config.classes} classes, expected one score with two outcomes")
+    preparation = Preparation.from_json(model.metadata.get("preparation", {}))
+    scores = forward(model, *prepare_part(part, preparation))["score"][:, 0]
+    return model.with_metadata(temperature=fit_temperature(scores, part.labels, fitted_on).to_json())

@@ -160,7 +160,7 @@ class WeightedUnit(nn.Module):
 class SequenceVote(nn.Module):
     """Contributions v_t·y_t, whose sum is the score.
 
-    V is a softmax of learned logits, so it starts as the mean.
+    V is a softmax of learned logits, so it starts as the mean. Frames that a mask (B, T) calls unreal get no vote.
     """
 
     def __init__(self, frames: int) -> None:
@@ -172,5 +172,6 @@ class SequenceVote(nn.Module):
         """(frames,), positive, with sum 1."""
         return self.logits.softmax(0)
 
-    def forward(self, frame_scores: Tensor) -> Tensor:
-        return self.weight[:, None] * frame_scores
+    def forward(self, frame_scores: Tensor, mask: Tensor | None = None) -> Tensor:
+        votes = self.weight[:, None] * frame_scores
+        return votes if mask is None else votes * mask[..., None]

@@ -47,11 +47,14 @@ class HeClstm(nn.Module):
         self.weighted_unit = WeightedUnit(config.features, config.lstm.hidden_size, config.classes)
         self.vote = SequenceVote(config.frames)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        return self.values(frames)["score"]
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        return (self.values(frames) if mask is None else self.values(frames, mask))["score"]
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
-        """Every value that `reference.forward` names, with the sequences of the batch on axis 0."""
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """Every value that `reference.forward` names, with the sequences of the batch on axis 0.
+
+        mask: (B, T), which frames are real; the padding behind them gets no vote.
+        """
         batch, count = frames.shape[:2]
         values, images = {}, frames.reshape(batch * count, *frames.shape[2:])
         for index, block in enumerate(self.blocks):
@@ -61,7 +64,7 @@ class HeClstm(nn.Module):
         values["spatial"] = images.mean((2, 3)).reshape(batch, count, -1)
         values["lstm.hidden"], values["lstm.cell"], values["lstm.gates"] = self.lstm(values["spatial"])
         values["weighted_unit"] = self.weighted_unit(values["spatial"], values["lstm.hidden"])
-        values["contributions"] = self.vote(values["weighted_unit"])
+        values["contributions"] = self.vote(values["weighted_unit"], mask)
         values["score"] = values["contributions"].sum(1)
         return values
 

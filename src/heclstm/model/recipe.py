@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from heclstm.data.augment import Augmentation
+from heclstm.data.datasets import read_options
 from heclstm.data.prepare import Preparation
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.config import ModelConfig, plain
@@ -96,7 +97,7 @@ class Distillation:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training file: data set, preparation, model, and how to get there."""
+    """A training file: data set (and its options, `data`), preparation, model, and how to get there."""
 
     dataset: str
     preparation: Preparation
@@ -107,8 +108,11 @@ class TrainConfig:
     ranges: RangeBounds = field(default_factory=RangeBounds)
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation = field(default_factory=Distillation)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.data:
+            read_options(self.dataset, self.data)
         wanted = (self.model.frames, self.model.channels, self.model.height, self.model.width)
         made = tuple(getattr(self.preparation, name) for name in ("frames", "channels", "height", "width"))
         if wanted != made:
@@ -119,6 +123,8 @@ class TrainConfig:
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types; `from_json` is its inverse."""
         values = {name: plain(value) for name, value in asdict(self).items()}
+        if not self.data:  # training files from before data sets had options keep their checkpoints
+            del values["data"]
         return {**values, "model": self.model.to_json(), "preparation": self.preparation.to_json()}
 
     @classmethod

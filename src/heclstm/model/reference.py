@@ -25,16 +25,26 @@ from heclstm.model.weights import Model
 CHUNK = 16  # sequences at a time, so that unfolded images stay in the processor's cache
 
 
-def forward(model: Model, frames: NDArray[np.floating]) -> dict[str, Array]:
-    """Evaluate frames (B, T, C, H, W) and return every value named above."""
+def forward(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> dict[str, Array]:
+    """Evaluate frames (B, T, C, H, W) and return every value named above.
+
+    mask: (B, T), which frames are real. Padding stands behind them (`data.fit` says why), so that no state of a
+    real frame depends on it; its contributions are 0. It passes through all layers, as it does under encryption.
+    """
     config = model.config
     expected = (config.frames, config.channels, config.height, config.width)
     if frames.ndim != 5 or frames.shape[1:] != expected:
         raise SequenceError(
             f"model input: got shape {frames.shape}, expected (sequences, {', '.join(map(str, expected))})"
         )
+    if mask is not None and mask.shape != frames.shape[:2]:
+        raise SequenceError(f"model input: got a mask of shape {mask.shape}, expected {frames.shape[:2]}")
     chunks = [_forward(model, frames[start : start + CHUNK]) for start in range(0, max(len(frames), 1), CHUNK)]
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    values = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    if mask is not None:
+        values["contributions"] = np.where(mask[..., None], values["contributions"], 0.0)
+        values["score"] = values["contributions"].sum(axis=1)
+    return values
 
 
 def _forward(model: Model, frames: NDArray[np.floating]) -> dict[str, Array]:

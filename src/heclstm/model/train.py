@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from heclstm.data.datasets import Part, Splits
-from heclstm.data.prepare import Preparation, prepare_all
+from heclstm.data.datasets import Part, Splits, fit_training, prepare_part
+from heclstm.data.prepare import Preparation
 from heclstm.errors import ModelError
 from heclstm.model.checkpoint import load_checkpoint, save_checkpoint
 from heclstm.model.epoch import class_weight, parameter_groups, train_epoch, update_average
@@ -56,21 +56,23 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: Ca
     Never looks at `dataset.test`. A stopped run goes on from its checkpoints in `out` and ends with the same
     weights. Uses as many cores as `torch.set_num_threads` allows.
     """
+    dataset.require_two_classes()
+    dataset = fit_training(dataset, config.preparation)
     _opened(config, out)  # refuses a foreign checkpoint before teachers are trained
     targets = dataset.train.labels.astype(np.float32)
     if config.distillation.teachers:
-        targets = _softened(targets, config, dataset, out, on_epoch)
+        targets = soften(targets, config, dataset, out, on_epoch)
     model = _train(config, dataset, targets, out, on_epoch, teachers=config.distillation.teachers)
     save_model(model, out)
     return model
 
 
-def _softened(
+def soften(
     labels: NDArray[np.float32], config: TrainConfig, dataset: Splits, out: Path, on_epoch: Callback
 ) -> NDArray[np.float32]:
     """Mix labels with what the mean of the teachers says about the unchanged training images."""
     count, weight = config.distillation.teachers, config.distillation.weight
-    frames = prepare_all(dataset.train.images, config.preparation)
+    frames, mask = prepare_part(dataset.train, config.preparation)
     logits = np.zeros(len(labels))
     for number in range(1, count + 1):
         taught = replace(
@@ -78,7 +80,8 @@ def _softened(
         )
         folder = out / f"teacher-{number}"
         teacher = _train(taught, dataset, labels, folder, on_epoch, teacher=number, teachers=count)
-        logits += forward(teacher, frames)["score"][:, 0] / count
+        save_model(teacher, folder)
+        logits += forward(teacher, frames, mask)["score"][:, 0] / count
     # A loss with class weight w is smallest where e^logit is w times the true odds, so log w leaves again.
     soft = sigmoid(logits - math.log(class_weight(labels)))
     mixed: NDArray[np.float32] = ((1 - weight) * labels + weight * soft).astype(np.float32)
@@ -102,7 +105,8 @@ def _train(
     before, total = settings.epochs * ((teacher or teachers + 1) - 1), settings.epochs * (teachers + 1)
     first_averaged = math.floor(settings.average_from * settings.epochs)
     for epoch in range(done, settings.epochs):
-        loss, penalty = train_epoch(network, optimizer, config, dataset.train.images, targets, epoch)
+        images, mask = dataset.train.images, dataset.train.mask
+        loss, penalty = train_epoch(network, optimizer, config, images, targets, epoch, mask=mask)
         if epoch >= first_averaged:
             update_average(average, network, epoch - first_averaged)
         progress = {"epochs": epoch + 1, "config": config.to_json()}
@@ -134,7 +138,9 @@ def _opened(config: TrainConfig, out: Path) -> tuple[HeClstm, torch.optim.Optimi
 @torch.no_grad()
 def _validation_auc(network: HeClstm, preparation: Preparation, part: Part) -> float:
     network.eval()
-    scores = network(torch.from_numpy(prepare_all(part.images, preparation)))[:, 0].double().numpy()
+    frames, mask = prepare_part(part, preparation)
+    real = None if mask is None else torch.from_numpy(mask)
+    scores = network(torch.from_numpy(frames), real)[:, 0].double().numpy()
     return area_under_curve(scores, part.labels) if np.isfinite(scores).all() else 0.0
 
 
@@ -144,9 +150,9 @@ def _finished(network: HeClstm, average: dict[str, Tensor], config: TrainConfig,
     network.load_state_dict(average, strict=False)
     network.constrain()
     network.blend(1.0, 1.0)
-    _measure_normalization(network, config, dataset.train)
+    measure_normalization(network, config, dataset.train)
     model = export(network.eval())
-    scores = forward(model, prepare_all(dataset.validation.images, config.preparation))["score"][:, 0]
+    scores = forward(model, *prepare_part(dataset.validation, config.preparation))["score"][:, 0]
     labels = dataset.validation.labels
     return model.with_metadata(
         preparation=config.preparation.to_json(),
@@ -159,14 +165,14 @@ def _finished(network: HeClstm, average: dict[str, Tensor], config: TrainConfig,
     )
 
 
-def _measure_normalization(network: HeClstm, config: TrainConfig, part: Part) -> None:
+def measure_normalization(network: HeClstm, config: TrainConfig, part: Part) -> None:
     """The running statistics belong to earlier weights; take the plain mean over all batches with these."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None
     network.train()
-    frames = torch.from_numpy(prepare_all(part.images, config.preparation))
+    frames = torch.from_numpy(prepare_part(part, config.preparation)[0])
     order = torch.from_numpy(np.random.default_rng(config.seed).permutation(len(frames)))
     for rows in order.tensor_split(max(1, len(frames) // config.optimization.batch_size)):
         network(frames[rows])

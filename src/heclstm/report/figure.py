@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,9 @@ def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160) 
     bars = HEADER + tall + SPACE
     line = bars + BARS + SPACE
     figure = Figure(figsize=(WIDTH, line + LINE + FOOTER), facecolor="white")
-    page = _Page(figure, line + LINE + FOOTER)
+    page = Page(figure, line + LINE + FOOTER)
     _header(page, findings)
-    _frames(page, findings, tiles, column, tall)
+    frames_row(page, findings.purpose.preparation, tiles, column, HEADER, tall)
     _bars(page, findings, bars, column)
     _line(page, findings, line)
     _footer(page, findings)
@@ -51,7 +52,7 @@ def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160) 
     return buffer.getvalue()
 
 
-class _Page:
+class Page:
     """Places axes and text in inches from the upper left corner."""
 
     def __init__(self, figure: Figure, height: float) -> None:
@@ -66,7 +67,7 @@ class _Page:
         self.figure.text(left / WIDTH, 1 - top / self.height, text, **style)
 
 
-def _header(page: _Page, findings: Findings) -> None:
+def _header(page: Page, findings: Findings) -> None:
     diagnosis = findings.diagnosis
     page.text(MARGIN, 0.52, diagnosis.name or "Image sequence", fontsize=17, fontweight="bold")
     parts = [f"Diagnosed under encryption by program {findings.program[:12]}"]
@@ -94,30 +95,40 @@ def _header(page: _Page, findings: Findings) -> None:
     )
 
 
-def _frames(page: _Page, findings: Findings, tiles: list[Any], column: float, tall: float) -> None:
-    slices = findings.purpose.preparation.get("slices_per_frame", 1)
+def frames_row(
+    page: Page, preparation: Mapping[str, Any], tiles: list[Any], column: float, top: float, tall: float
+) -> None:
+    """The frames side by side, `tall` inches high, their names above them."""
+    slices = preparation.get("slices_per_frame", 1)
     for index, tile in enumerate(tiles):
         wide = tall * tile.shape[1] / tile.shape[0]
         left = MARGIN + index * (column + GAP) + (column - wide) / 2
-        axes = page.axes(left, HEADER, wide, tall)
+        axes = page.axes(left, top, wide, tall)
         axes.imshow(tile, vmin=0, vmax=1, cmap="gray", interpolation="nearest", aspect="auto")
         axes.set_axis_off()
-        page.text(left, HEADER - 0.1, f"Frame {index + 1}", fontsize=11, fontweight="bold")
+        page.text(left, top - 0.1, f"Frame {index + 1}", fontsize=11, fontweight="bold")
         if slices > 1:
             label = f"slices {index * slices + 1}–{(index + 1) * slices}"
-            page.text(left + wide, HEADER - 0.1, label, fontsize=9.5, color=MUTED, ha="right")
+            page.text(left + wide, top - 0.1, label, fontsize=9.5, color=MUTED, ha="right")
 
 
-def _bars(page: _Page, findings: Findings, top: float, column: float) -> None:
+def _bars(page: Page, findings: Findings, top: float, column: float) -> None:
     """One bar below each frame, all on one scale."""
     values = np.array([row[0] for row in findings.diagnosis.contributions])
     page.text(MARGIN, top + 0.02, "What each frame contributed to the score", fontsize=11.5, fontweight="bold")
-    axes = page.axes(MARGIN, top + 0.14, WIDTH - 2 * MARGIN, BARS)
+    bars_row(page, values, column, top + 0.14, BARS)
+    remark = "each frame speaks with the memory of those before it; the sum is the score"
+    page.text(WIDTH - MARGIN, top + 0.02, remark, fontsize=10, ha="right", color=MUTED)
+
+
+def bars_row(page: Page, values: Any, column: float, top: float, tall: float, reach: float = 0.0) -> None:
+    """One bar for each frame; reach: the value that the scale is made for, the largest of these by default."""
+    axes = page.axes(MARGIN, top, WIDTH - 2 * MARGIN, tall)
     centers = [number * (column + GAP) + column / 2 for number in range(len(values))]
     colours = [RAISES if value >= 0 else LOWERS for value in values]
     axes.bar(centers, values, width=0.42 * column, color=colours, linewidth=0, zorder=2)
     axes.axhline(0, color=INK, linewidth=0.9, zorder=3)
-    reach = max(float(np.abs(values).max()), 1e-6)
+    reach = max(float(np.abs(values).max()), reach, 1e-6)
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     axes.set(xlim=(0, WIDTH - 2 * MARGIN), ylim=(low - 0.26 * reach, high + 0.26 * reach))
     for center, value in zip(centers, values, strict=True):
@@ -125,11 +136,9 @@ def _bars(page: _Page, findings: Findings, top: float, column: float) -> None:
         style = {"ha": "center", "va": "bottom" if side > 0 else "top", "fontsize": 11, "color": INK}
         axes.text(center, value + side * 0.05 * reach, signed(value), **style)
     axes.set_axis_off()
-    remark = "each frame speaks with the memory of those before it; the sum is the score"
-    page.text(WIDTH - MARGIN, top + 0.02, remark, fontsize=10, ha="right", color=MUTED)
 
 
-def _line(page: _Page, findings: Findings, top: float) -> None:
+def _line(page: Page, findings: Findings, top: float) -> None:
     """The score and the operating point on a line from one end of the calibrated range to the other."""
     diagnosis = findings.diagnosis
     score, threshold = diagnosis.scores[0], diagnosis.threshold
@@ -182,7 +191,7 @@ def _side(value: float, limit: float) -> str:
     return "left" if value < -0.7 * limit else "right" if value > 0.7 * limit else "center"
 
 
-def _footer(page: _Page, findings: Findings) -> None:
+def _footer(page: Page, findings: Findings) -> None:
     lines = ["Research software, not a medical device."]
     if findings.purpose.attribution:
         lines = [*textwrap.wrap(f"Images: {findings.purpose.attribution}", 175), *lines]

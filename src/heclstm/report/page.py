@@ -56,11 +56,15 @@ def page(findings: Findings, picture: bytes) -> str:
     if findings.margins:
         parts.append(f"<h2>How close each layer came to its calibrated limit</h2>{_margins(findings)}")
     parts.append(f"<h2>How to read this</h2>{_reading(findings)}")
-    body = "\n".join(parts)
+    return document(title, "\n".join(parts))
+
+
+def document(title: str, body: str, style: str = "") -> str:
+    """A whole page. title: escaped already. style: beyond that of every page."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<title>{title}</title>\n<style>{STYLE}{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -71,6 +75,8 @@ def _result(findings: Findings) -> str:
         ("Decision", diagnosis.decision),
         ("Decrypted score", signed(diagnosis.scores[0], 5)),
     ]
+    if diagnosis.probability is not None:
+        rows.append(("Calibrated probability of a positive", f"{100 * diagnosis.probability:.1f} %"))
     if findings.clear is not None:
         rows += [("Score in clear", signed(findings.clear.scores[0], 5)), ("Error", error(findings.error))]
     rows.append(("Operating point", signed(diagnosis.threshold, 5)))
@@ -83,7 +89,7 @@ def _result(findings: Findings) -> str:
         )
     if findings.truth is not None:
         rows.append(("True label", "positive" if findings.truth else "negative"))
-    return _table([], rows, left=1)
+    return rows_table([], rows, left=1)
 
 
 def _contributions(findings: Findings) -> str:
@@ -92,7 +98,7 @@ def _contributions(findings: Findings) -> str:
     rows = []
     for number, row in enumerate(findings.diagnosis.contributions):
         rows.append((str(number + 1), signed(row[0], 5), *([signed(clear[number][0], 5)] if clear else [])))
-    return _table(head, rows, left=1)
+    return rows_table(head, rows, left=1)
 
 
 def _stages(findings: Findings) -> str:
@@ -104,7 +110,7 @@ def _stages(findings: Findings) -> str:
         if findings.server_memory
         else ""
     )
-    return _table(["Stage", "Who", "Time", "Bytes"], rows, left=2) + memory
+    return rows_table(["Stage", "Who", "Time", "Bytes"], rows, left=2) + memory
 
 
 def _margins(findings: Findings) -> str:
@@ -131,7 +137,9 @@ def _reading(findings: Findings) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
 
-def _table(head: list[str], rows: list[tuple[str, ...]], left: int) -> str:
+def rows_table(head: list[str], rows: list[tuple[str, ...]], left: int) -> str:
+    """An HTML table; all but the first `left` columns hold numbers."""
+
     def cell(tag: str, number: int, text: str) -> str:
         style = "" if number < left else ' class="number"'
         return f"<{tag}{style}>{escape(text)}</{tag}>"

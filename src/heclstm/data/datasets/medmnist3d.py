@@ -7,6 +7,7 @@ classification", Scientific Data 10:41, 2023. https://medmnist.com
 
 import hashlib
 import logging
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
@@ -20,8 +21,20 @@ logger = logging.getLogger(__name__)
 
 # MD5 as the publishers give it; it tells whether a file is the published one, it protects against nobody.
 PUBLISHED = {
+    "a0c5a1ff56af4f155c46d46fbb45a2fe": "OrganMNIST3D",
+    "21f0a239e7f502e6eca33c3fc453c0b6": "OrganMNIST3D of version 2.1",
+    "8755a7e9e05a4d9ce80a24c3e7a256f3": "NoduleMNIST3D",
     "bbd3c5a5576322bc4cdfea780653b1ce": "AdrenalMNIST3D",
+    "6aa7b0143a6b42da40027a9dda61302f": "FractureMNIST3D",
+    "b41fd4f7e7e2feedddb201585ecafa1b": "VesselMNIST3D",
+    "2ba5b80617d705141f3f85627108fce8": "VesselMNIST3D of version 2.1",
+    "1235b78a3cd6280881dd7850a78eadb6": "SynapseMNIST3D",
+    "58a2205adf14a9d0a189cb06dc78bf10": "OrganMNIST3D 64",
+    "c47c5b7d457bf6332200d2ea6d64ecd8": "NoduleMNIST3D 64",
     "17721accfe9fb005146a47d33bc54b2f": "AdrenalMNIST3D 64",
+    "f01d7e6316aedf4210da0da5b7437b42": "FractureMNIST3D 64",
+    "6bb274a8846e1097066dcd64e2c4520f": "VesselMNIST3D 64",
+    "43bd14ebf3af9d3dd072446fedc14d5e": "SynapseMNIST3D 64",
 }
 LICENCE = "CC BY 4.0"
 ATTRIBUTION = (
@@ -31,10 +44,17 @@ ATTRIBUTION = (
 )
 
 
-def load(path: Path) -> Splits:
+@dataclass(frozen=True)
+class Options:
+    """positive: the class that becomes label 1, all others 0; -1 keeps the labels of a set with two classes."""
+
+    positive: int = -1
+
+
+def load(path: Path, options: Options = Options()) -> Splits:
     """Read an official file. A file with another checksum is read too, with a warning.
 
-    Raises FileFormatError if it cannot be read or lacks an array.
+    The publishers split by patient and give no names. Raises FileFormatError if it cannot be read or lacks an array.
     """
     try:
         content = path.read_bytes()
@@ -47,12 +67,12 @@ def load(path: Path) -> Splits:
         logger.warning(
             "%s has MD5 %s, which is none of the published files; reading it all the same", path.name, checksum
         )
-    parts = {name: _part(path, content, name) for name in ("train", "val", "test")}
+    parts = {name: _part(path, content, name, options) for name in ("train", "val", "test")}
     name = PUBLISHED.get(checksum, path.stem)
     return Splits(parts["train"], parts["val"], parts["test"], name, LICENCE, ATTRIBUTION)
 
 
-def _part(path: Path, content: bytes, name: str) -> Part:
+def _part(path: Path, content: bytes, name: str, options: Options) -> Part:
     try:
         with np.load(BytesIO(content), allow_pickle=False) as archive:
             images, labels = archive[f"{name}_images"], archive[f"{name}_labels"]
@@ -66,4 +86,6 @@ def _part(path: Path, content: bytes, name: str) -> Part:
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if options.positive >= 0:
+        labels = labels == options.positive
     return Part(images, labels.astype(np.int64))

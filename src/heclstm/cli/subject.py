@@ -1,0 +1,91 @@
+"""What `evaluate` and `calibrate` look at: a model or program folder, and labelled sequences for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from heclstm.circuit.program import Purpose
+    from heclstm.data.datasets import Part
+    from heclstm.model.weights import Model
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated. program: its folder; without a model, the program on clear slots is the reference."""
+
+    name: str
+    purpose: Purpose
+    model: Model | None
+    program: Path | None
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What the training file said; empty where nobody knows."""
+        return dict(self.model.metadata.get("training", {})) if self.model else {}
+
+
+def read_subject(path: Path, program: Path | None) -> Subject:
+    """A model folder (and a program that was compiled from it), or a program folder."""
+    from heclstm.circuit.files import load_description
+    from heclstm.circuit.program import Purpose
+    from heclstm.errors import DigestError, FileFormatError, ModelError
+    from heclstm.model.weights import load_model
+
+    if (path / "model.json").exists():
+        model = load_model(path)
+        subject = Subject(path.name, Purpose.of(model), model, program)
+        if program and load_description(program).purpose.model_digest != model.digest:
+            raise DigestError(f"{program}: was compiled from another model than {path}; compile it again")
+    elif (path / "program.json").exists():
+        subject = Subject(path.name, load_description(path).purpose, None, path)
+    else:
+        raise FileFormatError(f"{path}: holds neither model.json nor program.json; give a model or program folder")
+    if "threshold" not in subject.purpose.operating_point:
+        raise ModelError(f"{path}: has no operating point; train the model with heclstm, or store one")
+    if subject.model and subject.model.config.classes != 1:
+        raise ModelError(f"{path}: got {subject.model.config.classes} classes, expected one score with two outcomes")
+    return subject
+
+
+def read_part(path: Path | None, training: dict[str, Any], split: str) -> Part:
+    """One part of the data set that a training file names, or all of a .npz file of volumes with labels."""
+    from heclstm.data.datasets import DATASETS, Part, load_dataset
+    from heclstm.data.reading import read_labels, read_volumes
+    from heclstm.errors import FileFormatError
+
+    if path and is_labelled(path):
+        labels = read_labels(path)
+        assert labels is not None  # it is labelled
+        return Part(read_volumes(path), labels)
+    name = str(training.get("dataset", ""))
+    if name not in DATASETS:
+        what = f"{path}: holds no labels" if path else "no --data was given"
+        raise FileFormatError(
+            f"{what}, and the data set is not known; give a .npz of volumes with labels, or --dataset, "
+            f"one of {', '.join(sorted(DATASETS))}"
+        )
+    part: Part = getattr(load_dataset(name, path, training.get("data")), split)
+    return part
+
+
+def is_labelled(path: Path) -> bool:
+    """Whether this is a .npz of volumes with their labels, such as examples/adrenal/volumes.npz."""
+    from heclstm.data.reading import read_labels
+
+    return path.is_file() and path.suffix.lower() == ".npz" and read_labels(path) is not None
+
+
+def compiled(subject: Subject, folder: Path) -> Subject:
+    """The subject with a program, compiled into `folder` if it came without one."""
+    from dataclasses import replace
+
+    from heclstm.circuit.files import save_program
+    from heclstm.compiler.compile import compile_model
+
+    if subject.program or subject.model is None:
+        return subject
+    save_program(compile_model(subject.model), folder / "program")
+    return replace(subject, program=folder / "program")

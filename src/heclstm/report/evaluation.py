@@ -1,0 +1,144 @@
+"""Everything that `heclstm evaluate` finds, and its JSON: figures for people and programs, no image and no name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heclstm.model.evaluate import Agreement, Fold, agreement, pool
+from heclstm.model.metrics import Array
+from heclstm.model.temperature import calibration_error, log_loss, probabilities
+
+FORMAT, VERSION = "heclstm-evaluation", 1
+WAYS = ("clear", "simulated", "encrypted")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What went on inside a model that could be looked into: the first of the folds.
+
+    margins: largest value of each layer as a fraction of its limit. outside: sequences that leave the limit.
+    votes: (T,) weight of each frame. alpha: share of the spatial score in the weighted unit.
+    contributions: (sequences, T) in clear.
+    """
+
+    margins: Mapping[str, float]
+    outside: Mapping[str, int]
+    votes: Array
+    alpha: float
+    contributions: Array
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """folds: one for each model. temperatures: (temperature, offset) of each fold that was calibrated.
+
+    refused: sequences whose encrypted result a client did not accept.
+    """
+
+    folds: tuple[Fold, ...]
+    split: str
+    dataset: str = ""
+    attribution: str = ""
+    operating_point: Mapping[str, Any] = field(default_factory=dict)
+    temperatures: tuple[tuple[float, float], ...] = ()
+    inside: Inside | None = None
+    model: str = ""
+    program: str = ""
+    security: str = ""
+    refused: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def pooled(self) -> Fold:
+        return pool(self.folds)
+
+    @property
+    def ways(self) -> list[str]:
+        return [way for way in WAYS if way in self.pooled.scores]
+
+    @property
+    def whole_ways(self) -> list[str]:
+        """Those that gave a score to every sequence; figures of a subset are for comparison with clear only."""
+        return [way for way in self.ways if np.isfinite(self.pooled.scores[way]).all()]
+
+    @property
+    def agreements(self) -> dict[str, Agreement]:
+        """Of the ways other than clear that gave a score."""
+        pooled = self.pooled
+        return {way: agreement(pooled, way) for way in self.ways[1:] if np.isfinite(pooled.scores[way]).any()}
+
+    @property
+    def over_simulated(self) -> float | None:
+        """Root mean square error of encrypted scores, in those that the simulator predicts."""
+        found = self.agreements
+        if {"simulated", "encrypted"} <= found.keys() and found["simulated"].rms_error > 0:
+            return found["encrypted"].rms_error / found["simulated"].rms_error
+        return None
+
+    @property
+    def chances(self) -> tuple[Array, NDArray[np.int64]] | None:
+        """(calibrated probabilities, labels) of all patients from clear scores; None without a temperature."""
+        if len(self.temperatures) != len(self.folds):
+            return None
+        parts = [fold.outcomes("clear") for fold in self.folds]
+        values = [probabilities(scores, *scale) for (scores, _), scale in zip(parts, self.temperatures, strict=True)]
+        return np.concatenate(values), np.concatenate([labels for _, labels in parts])
+
+    def to_json(self) -> dict[str, Any]:
+        pooled = self.pooled
+        data: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "dataset": self.dataset,
+            "split": self.split,
+            "model": self.model,
+            "program": self.program,
+            "security": self.security,
+            "operating_point": dict(self.operating_point),
+            "sequences": len(pooled.labels),
+            "patients": len(pooled.outcomes("clear")[0]),
+            "folds": [{"name": fold.name, "measures": _measures(fold, self.ways)} for fold in self.folds],
+            "pooled": _measures(pooled, self.ways),
+            "agreement": {way: found.to_json() for way, found in self.agreements.items()},
+            "error_over_simulated": self.over_simulated,
+            "refused": self.refused,
+            "probability": self.probability,
+            "seconds": dict(self.seconds),
+        }
+        if self.inside:
+            inside = self.inside
+            data["ranges"] = {
+                name: {"largest": share, "outside": inside.outside[name]} for name, share in inside.margins.items()
+            }
+            data |= {"votes": inside.votes.tolist(), "alpha": inside.alpha}
+        data["scores"] = [_row(fold, row) for fold in self.folds for row in range(len(fold.labels))]
+        return data
+
+    @property
+    def probability(self) -> dict[str, float] | None:
+        """How good calibrated probabilities are; None without a temperature."""
+        if (found := self.chances) is None:
+            return None
+        chances, labels = found
+        clipped = np.clip(chances, 1e-12, 1 - 1e-12)
+        return {
+            "calibration_error": calibration_error(chances, labels),
+            "log_loss": log_loss(np.log(clipped / (1 - clipped)), labels),
+            "brier": float(np.mean((chances - labels) ** 2)),
+        }
+
+
+def _measures(fold: Fold, ways: list[str]) -> dict[str, Any]:
+    found = {way: fold.measures(way) for way in ways}
+    return {way: None if measures is None else measures.to_json() for way, measures in found.items()}
+
+
+def _row(fold: Fold, row: int) -> dict[str, Any]:
+    """One sequence by its number: patients stay unnamed."""
+    scores = {way: float(values[row]) for way, values in fold.scores.items() if np.isfinite(values[row])}
+    return {"fold": fold.name, "row": row, "label": int(fold.labels[row]), **scores}

@@ -1,0 +1,114 @@
+"""Pictures of every kind that cameras and scanners write, and other sizes."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dataset_trees
+from heclstm.data.pictures import read_picture, resized
+from heclstm.data.reading import frame_files, read_frames
+from heclstm.errors import FileFormatError, SequenceError
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+
+
+def saved(path, image):
+    image.save(path)
+    return path
+
+
+def test_grey_and_colour(tmp_path):
+    assert np.array_equal(read_picture(saved(tmp_path / "a.png", Image.fromarray(GREY))), GREY[None])
+    colour = np.stack([GREY, GREY + 1, GREY + 2], axis=-1)
+    read = read_picture(saved(tmp_path / "b.png", Image.fromarray(colour)))
+    assert np.array_equal(read, colour.transpose(2, 0, 1))
+    read = read_picture(saved(tmp_path / "c.png", Image.fromarray(colour).convert("P", palette=Image.Palette.ADAPTIVE)))
+    assert read.shape == (3, 3, 4)
+    assert np.array_equal(
+        read_picture(saved(tmp_path / "d.png", Image.fromarray(GREY > 100))), 255 * (GREY > 100)[None]
+    )
+
+
+def test_sixteen_bits_are_read_over_their_whole_range(tmp_path):
+    """Pillow's own conversion to 8 bits clips at 255, which makes almost all of such a picture white."""
+    deep = np.array([[0, 257, 128 * 257], [65535, 300, 40000]], np.uint16)
+    read = read_picture(saved(tmp_path / "a.png", Image.fromarray(deep)))
+    assert np.array_equal(read, np.array([[[0, 1, 128], [255, 1, 156]]]))
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_what_is_transparent_becomes_black(tmp_path, grey):
+    shape = (2, 2, 2) if grey else (2, 2, 4)
+    pixels = np.full(shape, 200, np.uint8)
+    pixels[..., -1] = [[255, 0], [255, 255]]
+    read = read_picture(saved(tmp_path / "a.png", Image.fromarray(pixels)))
+    assert np.array_equal(read, np.broadcast_to([[200, 0], [200, 200]], (1 if grey else 3, 2, 2)))
+
+
+def test_photographs_stand_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90° to see it upright
+    picture = Image.new("RGB", (16, 8))
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    assert read_picture(tmp_path / "a.jpg").shape == (3, 16, 8)
+
+
+@pytest.mark.parametrize("keep", [0, 8, 40, 100])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_damaged_pictures_are_refused(tmp_path, keep, ending):
+    path = dataset_trees.picture(tmp_path / f"a.{ending}", size=(40, 40))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(FileFormatError, match=rf"a\.{ending}: no image: not readable as PNG or JPEG"):
+        read_picture(path)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    path = dataset_trees.picture(tmp_path / "a.png", size=(40, 40))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="no image"):
+        read_picture(path)
+
+
+def test_other_kinds_with_the_ending_of_a_picture_are_refused(tmp_path):
+    Image.fromarray(GREY).save(tmp_path / "a.gif")
+    (tmp_path / "a.gif").rename(tmp_path / "a.png")
+    with pytest.raises(FileFormatError, match="not readable as PNG or JPEG"):
+        read_picture(tmp_path / "a.png")
+    with pytest.raises(FileFormatError, match=r"b\.png: no image: no such file"):
+        read_picture(tmp_path / "b.png")
+
+
+def test_shrinking_averages():
+    checks = np.indices((8, 8)).sum(axis=0) % 2 * np.uint8(200)
+    shrunk = resized(checks[None].astype(np.uint8), 2, 2, "stretch").astype(int)
+    assert np.abs(shrunk - 100).max() <= 1  # Pillow rounds once for each axis
+    flat = np.full((3, 17, 29), 77, np.uint8)
+    for how in ("stretch", "crop"):
+        assert np.array_equal(resized(flat, 8, 8, how), np.full((3, 8, 8), 77))
+    assert resized(flat, 17, 29, "letterbox") is flat
+
+
+def test_letterbox_keeps_everything_and_crop_keeps_the_middle():
+    wide = np.zeros((1, 8, 24), np.uint8)
+    wide[:, :, 8:16] = 255  # the middle third
+    boxed = resized(wide, 8, 8, "letterbox")[0]
+    rows = np.flatnonzero(boxed.any(axis=1))
+    assert rows.min() >= 2
+    assert rows.max() <= 5  # 8·8/24 ≈ 3 rows of picture, black bars above and below
+    assert resized(wide, 8, 8, "crop").min() == 255
+    assert resized(np.full((1, 4, 4), 0.25, np.float32), 2, 2, "stretch").dtype == np.float32
+
+
+def test_frames_stand_in_the_order_of_their_numbers(tmp_path):
+    for number in (10, 9, 1):
+        dataset_trees.picture(tmp_path / f"frame-{number}.png", number, size=(4, 4 + number))
+    (tmp_path / "._frame-2.png").write_bytes(b"left by some file systems")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    assert [path.stem for path in frame_files(tmp_path)] == ["frame-1", "frame-9", "frame-10"]
+    assert [frame.shape for frame in read_frames(tmp_path)] == [(3, 4, 5), (3, 4, 13), (3, 4, 14)]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(SequenceError, match="got 0 files ending in .png"):
+        read_frames(empty)

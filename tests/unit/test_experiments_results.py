@@ -1,0 +1,93 @@
+"""Statistics, files and tables of the experiments. No torch."""
+
+import numpy as np
+import pytest
+from experiments import record
+from experiments.compare import bootstrap_difference, with_tests
+from experiments.pareto import front
+from experiments.ranges import outside, summary
+from experiments.render import page
+
+
+def test_paired_known_answer():
+    """Differences 1, 2, 3: mean 2, standard error 1/√3, t = 2√3, two degrees of freedom, where the two-sided p of
+    t is 1 − t/√(2 + t²) and the 97.5 % quantile 4.302653."""
+    found = record.paired([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    t = 2 * np.sqrt(3)
+    assert found["difference"] == pytest.approx(2)
+    assert found["p"] == pytest.approx(1 - t / np.sqrt(2 + t * t), abs=1e-12)
+    assert found["high"] == pytest.approx(2 + 4.302653 / np.sqrt(3), abs=1e-6)
+
+
+def test_equal_differences_are_certain():
+    assert record.paired([1.0, 1.0], [1.0, 1.0])["p"] == 1
+    assert record.paired([1.5, 1.5], [1.0, 1.0])["p"] == 0
+
+
+def test_spread_is_that_of_a_sample():
+    assert record.spread([1.0, 2.0, 3.0]) == {"mean": 2.0, "sd": 1.0, "seeds": 3}
+    assert record.spread([1.0])["sd"] == 0
+
+
+def test_results_are_read_as_written(tmp_path):
+    assert record.read("nothing", tmp_path) is None
+    content = {**record.provenance(seeds=(1, 2)), "values": [0.1]}
+    record.write("some", content, tmp_path)
+    found = record.read("some", tmp_path)
+    assert found["values"] == [0.1]
+    assert found["parameters"] == {"seeds": [1, 2]}
+    assert {"commit", "machine", "date", "versions"} <= set(found)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        record.write("some", {"bad": float("nan")}, tmp_path)
+    assert record.read("some", tmp_path)["values"] == [0.1]
+
+
+def test_the_method_itself_is_not_compared():
+    found = with_tests({"he_clstm": [0.9, 0.8], "other": [0.7, 0.7]})
+    assert "against" not in found["he_clstm"]
+    assert found["other"]["against"]["difference"] == pytest.approx(0.15)
+
+
+def test_bootstrap_holds_the_difference():
+    labels = np.arange(60) % 2
+    rng = np.random.default_rng(0)
+    ours = np.stack([labels + 0.1 * rng.normal(size=60)] * 2)  # perfect
+    theirs = rng.normal(size=(2, 60))  # chance
+    found = bootstrap_difference(ours, theirs, labels)
+    assert 0.2 < found["low"] < found["high"] < 0.8
+    same = bootstrap_difference(ours, ours, labels)
+    assert same == {"low": 0.0, "high": 0.0}
+
+
+def test_the_front_holds_what_nothing_beats():
+    points = {"cheap": (1.0, 0.7), "dear": (3.0, 0.9), "beaten": (3.5, 0.8), "same price": (1.0, 0.6)}
+    assert front(points) == ["cheap", "dear"]
+
+
+def test_a_sequence_is_outside_if_any_layer_is():
+    largest = {
+        "blocks.0": np.array([1.0, 3.0, 1.0, np.nan]),
+        "lstm.cell": np.array([0.5, 0.5, 1.5, 0.5]),
+    }
+    limits = {"blocks.0": 2.0, "lstm.cell": 2.0}
+    assert outside(largest, limits).tolist() == [False, True, False, True]
+    finite = {name: value[:3] for name, value in largest.items()}
+    found = summary(finite, limits)
+    assert (found["outside"], found["of"], found["layer"], found["factor"]) == (1, 3, "blocks.0", 1.5)
+    assert (found["largest_preactivation"], found["largest_cell"]) == (3.0, 1.5)
+
+
+def test_one_seed_proves_nothing():
+    assert record.paired([0.9], [0.8])["p"] == 1
+
+
+def test_the_page_holds_what_was_run_and_nothing_else():
+    shown = {"title": "as shipped", "auc": [0.8, 0.9], **record.spread([0.8, 0.9]), "largest_cell": 2.0}
+    other = {**shown, "title": "without LSTM", "against_shipped": record.paired([0.7, 0.82], [0.8, 0.9])}
+    result = {**record.provenance(folds=2), "variants": {"shipped": shown, "no_lstm": other}}
+    text = page({"adrenal_ablations": result})
+    assert "| as shipped | 0.850 ± 0.071 |  |  |  | 2.0 |" in text
+    assert "| without LSTM | 0.850 ± 0.071 | -0.090" in text
+    assert "`adrenal_ablations.json`" in text
+    assert "official test part" not in text
+    assert max(map(len, (line for line in text.splitlines() if not line.startswith("|")))) <= 130

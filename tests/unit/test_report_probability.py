@@ -1,0 +1,54 @@
+"""A score becomes a probability only where the model was calibrated for it."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from heclstm.circuit.program import Purpose
+from heclstm.data.datasets import Part
+from heclstm.data.prepare import Preparation
+from heclstm.deploy.diagnosis import Diagnosis
+from heclstm.errors import FileFormatError, ModelError
+from heclstm.model.evaluate import calibrate_score
+from heclstm.model.reference import forward
+from random_models import random_frames, random_model, small_config
+
+DIAGNOSIS = Diagnosis((1.5,), ((0.5,), (1.0,)), 0.2)
+
+
+def test_without_a_temperature_there_is_no_probability():
+    assert DIAGNOSIS.probability is None
+    assert "probability" not in DIAGNOSIS.to_json()
+    assert Diagnosis.from_json(DIAGNOSIS.to_json()) == DIAGNOSIS
+
+
+def test_temperature_and_offset_make_the_probability():
+    scaled = replace(DIAGNOSIS, temperature=0.5, offset=-1.0)
+    assert scaled.probability == pytest.approx(1 / (1 + math.exp(-(1.5 / 0.5 - 1.0))))
+    assert scaled.decision == DIAGNOSIS.decision
+    assert Diagnosis.from_json(scaled.to_json()) == scaled
+    assert replace(scaled, scores=(-1e6,)).probability == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": 0}, {"temperature": "nan"}, {"temperature": 1, "offset": "inf"}])
+def test_an_impossible_temperature_is_refused(wrong):
+    with pytest.raises(FileFormatError, match="expected a number above 0"):
+        Diagnosis.from_json(DIAGNOSIS.to_json() | wrong)
+
+
+def test_the_purpose_of_a_program_carries_it():
+    config = small_config()
+    preparation = Preparation("frames", (3, 2, 8, 8), frames=3, channels=2, height=8, width=8)
+    model = random_model(config, 1).with_metadata(preparation=preparation.to_json())
+    frames = random_frames(config, 30, seed=0).astype(np.float32)
+    scores = forward(model, frames)["score"][:, 0]
+    part = Part(frames, (scores > np.median(scores)).astype(np.int64))
+    calibrated = calibrate_score(model, part, "calibration")
+    assert Purpose.of(calibrated).temperature == calibrated.metadata["temperature"]
+    assert calibrated.metadata["temperature"]["fitted_on"] == "calibration"
+    assert Purpose.of(model).temperature == {}
+    several = random_model(small_config(classes=2), 1).with_metadata(preparation=preparation.to_json())
+    with pytest.raises(ModelError, match="got 2 classes"):
+        calibrate_score(several, part)
