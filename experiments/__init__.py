@@ -1,0 +1,1 @@
+"""What the models are worth: one script per table. See README.md in this folder."""
