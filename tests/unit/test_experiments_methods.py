@@ -143,3 +143,12 @@ def test_noise_is_as_small_as_it_says(frames):
             errors.append(float((network(frames) - clean).abs().max()))
     assert torch.equal(network(frames), clean)  # the hooks are gone
     assert errors[0] / errors[1] == pytest.approx(256, rel=0.2)  # linear in the noise, apart from its square
+
+
+def test_the_test_part_is_looked_at_once(monkeypatch):
+    from experiments import adrenal_test
+
+    monkeypatch.setattr("experiments.record.read", lambda name: {"name": name})
+    monkeypatch.setattr("experiments.adrenal_test.parsed", lambda description: None)
+    with pytest.raises(SystemExit, match="will not be a second time"):
+        adrenal_test.main()

@@ -1,12 +1,17 @@
 """A model as matrices: convolutions and poolings against loops that follow their definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
+from heclstm.backend.precision import run_clear
+from heclstm.compiler.compile import Options, compile_model
 from heclstm.compiler.graph import Affine, average_pooling, convolution, trace
-from heclstm.model.config import BlockConfig
-from random_models import random_model, small_config
+from heclstm.model.config import BlockConfig, ModelConfig
+from heclstm.model.reference import forward
+from random_models import random_frames, random_model, small_config
 
 
 def convolve(image, weight, bias, stride, padding):
@@ -82,3 +87,18 @@ def test_a_model_has_one_stage_for_each_block():
     # a mean over all positions of a channel: 16 weights of 1/16
     dense = graph.pooled.matrix.toarray()
     assert np.array_equal(dense, np.kron(np.eye(6), np.full((1, 16), 1 / 16)))
+
+
+def test_sum_pooling_is_average_pooling_times_its_window():
+    """In the compiled circuit as in the arrays; 1e-9 as everywhere between the two, on values below 100."""
+    block = BlockConfig(4, stride=(1, 1), pool=(2, 2), pool_kind="sum")
+    config = small_config(blocks=(block, BlockConfig(3)))
+    assert ModelConfig.from_json(config.to_json()) == config
+    model, frames = random_model(config, 0), random_frames(config, 2, 0) / 4
+    program = compile_model(model, Options(ring_degree=1024, special_count=4, security="INSECURE_TEST"))
+    values = forward(model, frames)
+    assert np.abs(values["blocks.0.output"]).max() < 100
+    assert np.abs(run_clear(program, frames)[:, :1] - values["score"]).max() < 1e-9
+    averaged = random_model(small_config(blocks=(replace(block, pool_kind="average"), BlockConfig(3))), 0)
+    mean = forward(averaged, frames)["blocks.0.output"]
+    assert np.allclose(values["blocks.0.output"], 4 * mean, rtol=1e-12)

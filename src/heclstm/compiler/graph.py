@@ -84,6 +84,8 @@ def trace(model: Model) -> Graph:
         stages.append(Stage(prefix, affine, np.repeat(per_channel, shape[1] * shape[2], axis=0)))
         if block.pool is not None:
             pending = average_pooling(f"{prefix}.pooling", shape, block.pool)
+            factor = np.full(len(pending.bias), float(block.pool_factor))
+            pending = pending.scaled(factor, np.zeros_like(factor))
             shape = pending.shape
     pooled = average_pooling("pooling", shape, shape[1:])
     if pending is not None:

@@ -1,7 +1,7 @@
 """What a model looks like, before it has weights: frozen, checked on creation, no torch.
 
 ModelConfig   frames × channels × height × width
-  blocks      convolution → polynomial activation → (average pooling), one BlockConfig each
+  blocks      convolution → polynomial activation → (pooling), one BlockConfig each
   (mean)      over the positions of the last block's output: D = out_channels of the last block
   lstm        one HE-LSTM layer
   classes     scores that leave the weighted unit and the vote
@@ -14,11 +14,13 @@ from typing import Any, Literal, Self, TypeVar, cast
 from heclstm.errors import ModelError
 
 CellOutput = Literal["identity", "cubic", "tanh"]
+PoolKind = Literal["average", "sum"]
 Pair = tuple[int, int]
 Kind = TypeVar("Kind")
 
 ACTIVATION_DEGREES = (None, 2, 3)
 GATE_DEGREES = (None, 1, 2, 3)
+POOL_KINDS = ("average", "sum")
 CELL_OUTPUTS = ("identity", "cubic", "tanh")
 
 
@@ -26,7 +28,8 @@ CELL_OUTPUTS = ("identity", "cubic", "tanh")
 class BlockConfig:
     """One convolutional block.
 
-    `activation_degree` None is ReLU, for clear twins only; `pool` is its own stride.
+    `activation_degree` None is ReLU, for clear twins only; `pool` is its own stride, over which `pool_kind` averages
+    or sums.
     """
 
     out_channels: int
@@ -35,6 +38,7 @@ class BlockConfig:
     padding: Pair = (1, 1)
     activation_degree: int | None = 2
     pool: Pair | None = None
+    pool_kind: PoolKind = "average"
 
     def __post_init__(self) -> None:
         _whole("BlockConfig.out_channels", self.out_channels, 1)
@@ -42,7 +46,13 @@ class BlockConfig:
             object.__setattr__(self, name, _pair(f"BlockConfig.{name}", getattr(self, name), lowest))
         if self.pool is not None:
             object.__setattr__(self, "pool", _pair("BlockConfig.pool", self.pool, 1))
+        _one_of("BlockConfig.pool_kind", self.pool_kind, POOL_KINDS)
         _one_of("BlockConfig.activation_degree", self.activation_degree, ACTIVATION_DEGREES)
+
+    @property
+    def pool_factor(self) -> int:
+        """What a mean over the window is multiplied with: 1, or its size for sums."""
+        return self.pool[0] * self.pool[1] if self.pool and self.pool_kind == "sum" else 1
 
     def convolved(self, height: int, width: int) -> Pair:
         """The size after the convolution, before pooling."""
@@ -123,6 +133,9 @@ class ModelConfig:
         """A dictionary of plain JSON types; `from_json` is its inverse."""
         values = asdict(self)
         del values["sizes"]
+        for block in values["blocks"]:
+            if block["pool_kind"] == "average":
+                del block["pool_kind"]  # the default stays unwritten: models from before it existed keep their digest
         return cast(dict[str, Any], plain(values))
 
     @classmethod

@@ -17,7 +17,7 @@ BLOCK_GAIN = 0.4  # of batch normalization; started at 1, training with squares 
 
 
 class Block(nn.Module):
-    """Convolution → batch normalization → activation → (average pooling)."""
+    """Convolution → batch normalization → activation → (pooling)."""
 
     def __init__(self, in_channels: int, config: BlockConfig) -> None:
         super().__init__()
@@ -27,13 +27,14 @@ class Block(nn.Module):
         )
         self.normalization = nn.BatchNorm2d(config.out_channels)
         self.activation = PolynomialActivation(config.out_channels, config.activation_degree)
+        self.pool_factor = config.pool_factor
         self.pool = nn.Identity() if config.pool is None else nn.AvgPool2d(config.pool)
         nn.init.constant_(self.normalization.weight, BLOCK_GAIN)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What leaves the block, and what entered its activation."""
         before = self.normalization(self.convolution(images))
-        return self.pool(self.activation(before)), before
+        return self.pool(self.activation(before)) * self.pool_factor, before
 
 
 class HeClstm(nn.Module):

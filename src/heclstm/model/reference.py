@@ -59,7 +59,7 @@ def _forward(model: Model, frames: NDArray[np.floating]) -> dict[str, Array]:
         else:
             images = evaluate(arrays[f"{name}.coefficients"][:, None, None, :], convolved)
         if block.pool is not None:
-            images = average_pool(images, block.pool)
+            images = average_pool(images, block.pool) * block.pool_factor
         values[name] = convolved.reshape(batch, steps, *convolved.shape[1:])
         values[f"{name}.output"] = images.reshape(batch, steps, *images.shape[1:])
     values["spatial"] = values[f"{name}.output"].mean(axis=(3, 4))
