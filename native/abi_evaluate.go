@@ -30,13 +30,13 @@ func heclstm_plaintext(handle C.uint64_t, values unsafe.Pointer, count C.size_t,
 }
 
 // heclstm_transform takes shape = level, inputs, outputs, babies, chains, steps of all chains, entries, period,
-// folds.
+// folds, 1 if it shall be compact.
 //
 //export heclstm_transform
 func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLengths, chainSteps, folds, index, vectors,
 	scales unsafe.Pointer, outputScale C.double, out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
 	return withEngine(handle, failed, func(_ *scope, e *engine) error {
-		n := view[int64](shape, 9)
+		n := view[int64](shape, 10)
 		for _, size := range n {
 			if size < 0 {
 				return parameterError("transform: a size is negative")
@@ -52,6 +52,7 @@ func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLen
 			plaintextScales: view[float64](scales, C.size_t(n[1])),
 			outputScale:     float64(outputScale),
 			folds:           view[int64](folds, C.size_t(n[8])),
+			compact:         n[9] != 0,
 		})
 		if err == nil {
 			*out, *bytes = C.uint64_t(register(t)), C.size_t(4*len(t.words))

@@ -89,14 +89,17 @@ func (e *engine) innerSums(inputs []*ciphertext, t *transform, keys rotationKeys
 	e.each(t.limbs, func(limb int) {
 		rotated := e.rotateLimb(inputs, parts, t, keys, limb)
 		for i := range t.sums {
-			list := terms{run: t.run}
+			list, borrowed := terms{run: t.run}, residues{}
 			for _, entry := range t.sums[i].entries {
 				if pair := rotated[entry.baby]; pair[0] != nil {
-					list.add(pair[0], pair[1], t.plain(entry.plain, limb))
+					diagonal, extra := t.plain(entry.plain, limb)
+					list.add(pair[0], pair[1], diagonal)
+					borrowed = append(borrowed, extra)
 				}
 			}
 			sums[i][0][limb], sums[i][1][limb] = e.pool.get(), e.pool.get()
 			e.sum(&list, sums[i][0][limb], sums[i][1][limb], nil, e.modulus(t.level, limb))
+			e.pool.putMany(borrowed)
 		}
 		for _, pair := range rotated {
 			e.pool.put(pair[0])

@@ -78,7 +78,7 @@ func (e *engine) newPlaintext(values []float64, level int, scale float64) (*plai
 	p.open(func() { release(p.words) })
 	if err := e.encode(p.words, values, level, level+1, scale); err != nil {
 		p.drop()
-		return nil, failure("EngineError", "%s: %v", place, err)
+		return nil, err
 	}
 	return p, nil
 }
@@ -86,54 +86,67 @@ func (e *engine) newPlaintext(values []float64, level int, scale float64) (*plai
 // encode writes the first count limbs modulo QP at this level, n residues each, into out.
 func (e *engine) encode(out []uint32, values []float64, level, count int, scale float64) error {
 	length := e.residuesFor(len(values))
-	slots := length
-	if !e.conjugateReals {
-		slots = length / 2
-	}
-	complexes := make([]complex128, slots)
-	for i := range complexes {
-		complexes[i] = complex(values[i%len(values)], 0)
-	}
-	if err := e.encoder.IFFT(complexes, bits.Len(uint(slots))-1); err != nil {
-		return err
-	}
 	limbs := make(residues, count)
 	for i := range limbs {
 		limbs[i] = out[i*length : (i+1)*length]
 	}
-	e.quantize(limbs, complexes, scale, level)
+	embedded, err := e.embed(values, length)
+	if err != nil {
+		return err
+	}
+	if integers := make([]int64, length); e.round(integers, embedded, scale) {
+		for i, limb := range limbs {
+			e.kernels.Residues(limb, integers, e.modulus(level, i))
+		}
+	} else {
+		e.roundLarge(limbs, embedded, scale, level)
+	}
 	for i, limb := range limbs {
 		e.transforms.ntt(e.place(level, i), limb)
 	}
 	return nil
 }
 
-// quantize rounds to integers, as Lattigo does, and reduces them modulo the first primes of QP. What does not fit
-// into a word is left to Lattigo, which is slower and has no bound.
-func (e *engine) quantize(limbs residues, values []complex128, scale float64, level int) {
-	words := make([]int64, 0, 2*len(values))
+// embed is Lattigo's inverse embedding: the real coefficients of the polynomial with these values, before they are
+// scaled and rounded.
+func (e *engine) embed(values []float64, length int) ([]complex128, error) {
+	slots := length
+	if !e.conjugateReals {
+		slots = length / 2
+	}
+	out := make([]complex128, slots)
+	for i := range out {
+		out[i] = complex(values[i%len(values)], 0)
+	}
+	if err := e.encoder.IFFT(out, bits.Len(uint(slots))-1); err != nil {
+		return nil, failure("EngineError", "encoding: %v", err)
+	}
+	return out, nil
+}
+
+// round scales to integers and rounds, as Lattigo does; false if one does not fit into a word.
+func (e *engine) round(out []int64, embedded []complex128, scale float64) bool {
 	fits := true
-	push := func(value float64) {
+	push := func(i int, value float64) {
 		value *= scale
 		fits = fits && math.Abs(value) < 0x1p62
-		words = append(words, int64(math.Copysign(math.Floor(math.Abs(value)+0.5), value)))
+		out[i] = int64(math.Copysign(math.Floor(math.Abs(value)+0.5), value))
 	}
-	for _, value := range values {
-		push(real(value))
-	}
-	for i := 0; i < len(values) && !e.conjugateReals; i++ {
-		push(imag(values[i]))
-	}
-	if fits {
-		for i, limb := range limbs {
-			e.kernels.Residues(limb, words, e.modulus(level, i))
+	for i, value := range embedded {
+		push(i, real(value))
+		if !e.conjugateReals {
+			push(len(embedded)+i, imag(value))
 		}
-		return
 	}
+	return fits
+}
+
+// roundLarge is Lattigo's rounding, which is slower and has no bound.
+func (e *engine) roundLarge(limbs residues, embedded []complex128, scale float64, level int) {
 	wide := widenedPoly(limbs)
-	ckks.Complex128ToFixedPointCRT(e.parameters.RingQ().AtLevel(level), values, scale, wide.Coeffs[:level+1])
+	ckks.Complex128ToFixedPointCRT(e.parameters.RingQ().AtLevel(level), embedded, scale, wide.Coeffs[:level+1])
 	if len(limbs) > level+1 {
-		ckks.Complex128ToFixedPointCRT(e.parameters.RingP(), values, scale, wide.Coeffs[level+1:])
+		ckks.Complex128ToFixedPointCRT(e.parameters.RingP(), embedded, scale, wide.Coeffs[level+1:])
 	}
 	for i, limb := range limbs {
 		for j, value := range wide.Coeffs[i] { // Lattigo leaves some of them unreduced

@@ -1,5 +1,7 @@
 package main
 
+import "unsafe"
+
 // transform is a prepared linear transformation of several ciphertexts, see TransformPlan in backend/lattigo.py.
 type transform struct {
 	shared
@@ -13,10 +15,11 @@ type transform struct {
 	babies        []baby
 	sums          []innerSum
 	chains        []chain
-	decomposed    []bool // inputs that some baby step rotates
-	folds         []int  // rotate-and-adds of every output
-	words         []uint32
-	plaintextSize int // residues a limb
+	decomposed    []bool   // inputs that some baby step rotates
+	folds         []int    // rotate-and-adds of every output
+	words         []uint32 // encoded diagonals, limb after limb; empty if the transform is compact
+	integers      []int64  // of a compact transform: their coefficients, to be reduced and transformed at each use
+	plaintextSize int      // residues a limb
 }
 
 // baby is one rotated input.
@@ -46,6 +49,7 @@ type plan struct {
 	plaintextScales        []float64
 	outputScale            float64
 	folds                  []int64
+	compact                bool // keep coefficients: two words each instead of one for every limb, and slower
 }
 
 func (e *engine) newTransform(p plan) (*transform, error) {
@@ -61,18 +65,28 @@ func (e *engine) newTransform(p plan) (*transform, error) {
 		t.limbs = e.limbs(p.level)
 	}
 	count := len(p.index) / 5
-	t.words = allocate(count * t.limbs * t.plaintextSize)
+	size := t.limbs * t.plaintextSize
+	if p.compact {
+		size = 2 * t.plaintextSize
+	}
+	t.words = allocate(count * size)
 	t.open(func() { release(t.words) })
+	if p.compact {
+		t.integers = unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(t.words))), count*t.plaintextSize)
+	}
 	failures := make([]error, count)
 	e.each(count, func(i int) {
-		size := t.limbs * t.plaintextSize
-		vector := p.vectors[i*p.period : (i+1)*p.period]
-		failures[i] = e.encode(t.words[i*size:(i+1)*size], vector, p.level, t.limbs, p.plaintextScales[p.index[5*i+4]])
+		vector, scale := p.vectors[i*p.period:(i+1)*p.period], p.plaintextScales[p.index[5*i+4]]
+		if p.compact {
+			failures[i] = t.keep(i, vector, scale)
+		} else {
+			failures[i] = e.encode(t.words[i*size:(i+1)*size], vector, p.level, t.limbs, scale)
+		}
 	})
 	for _, err := range failures {
 		if err != nil {
 			t.drop()
-			return nil, failure("EngineError", "transform: %v", err)
+			return nil, err
 		}
 	}
 	return t, nil
@@ -203,7 +217,28 @@ func (c *chain) rotation(e *engine, k int) int {
 	return e.step(c.steps[k] - c.steps[k-1])
 }
 
-func (t *transform) plain(index, limb int) []uint32 {
-	at := (index*t.limbs + limb) * t.plaintextSize
-	return t.words[at : at+t.plaintextSize]
+// keep stores the coefficients of one diagonal.
+func (t *transform) keep(index int, vector []float64, scale float64) error {
+	embedded, err := t.engine.embed(vector, t.plaintextSize)
+	if err != nil {
+		return err
+	}
+	if !t.engine.round(t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], embedded, scale) {
+		return parameterError("transform: a diagonal times its scale exceeds 2^62; prepare the transform without compact")
+	}
+	return nil
+}
+
+// plain is one limb of a diagonal; `borrowed` goes back to the pool after use, unless it is nil.
+func (t *transform) plain(index, limb int) (values, borrowed []uint32) {
+	if t.integers == nil {
+		at := (index*t.limbs + limb) * t.plaintextSize
+		return t.words[at : at+t.plaintextSize], nil
+	}
+	e := t.engine
+	borrowed = e.pool.get()
+	values = borrowed[:t.plaintextSize]
+	e.kernels.Residues(values, t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], e.modulus(t.level, limb))
+	e.transforms.ntt(e.place(t.level, limb), values)
+	return values, borrowed
 }

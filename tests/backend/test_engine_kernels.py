@@ -47,8 +47,9 @@ def test_a_whole_program_gives_the_same_bits(ring):
     names = available(parameters)
     assert "portable" in names
     results = {}
-    for name in (*names, "lattigo"):
-        with Engine(parameters, arithmetic=name) as engine:
+    for name in (*names, "lattigo", "compact"):
+        compact = name == "compact"
+        with Engine(parameters, arithmetic="auto" if compact else name, compact=compact) as engine:
             engine.load_relinearization_key(relinearization)
             for key in rotations:
                 engine.load_rotation_key(key)

@@ -1,9 +1,12 @@
 """linear_transform against the sum that defines it, for random plans."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine_kit import Kit, small_parameters
+from heclstm.backend.lattigo import Engine
 from heclstm.circuit.ir import TransformPlan
 from heclstm.errors import LevelError, MissingKeyError, ParameterError, ScaleError
 
@@ -169,3 +172,21 @@ def test_a_plan_of_the_wrong_shape_is_refused(kit):
     plan.vectors[0, 0] = np.nan
     with pytest.raises(ParameterError, match="not finite"):
         kit.engine.transform(plan)
+
+
+def test_a_compact_transform_takes_two_words_a_coefficient():
+    """Instead of one for every limb of QP."""
+    parameters = small_parameters(depth=6)
+    vectors = np.linspace(-1, 1, 3 * 256).reshape(3, 256)
+    index = np.array([(0, 0, 0, baby, 0) for baby in range(3)], dtype=np.int32)
+    scale = parameters.scales[-1]
+    plan = TransformPlan(parameters.max_level, 1, 1, (0, 1, 2), ((0,),), index, vectors, (scale,), scale**2)
+    sizes = {}
+    for compact in (False, True):
+        with Engine(parameters, compact=compact) as engine:
+            sizes[compact] = engine.transform(plan).bytes_in_memory
+    limbs = parameters.max_level + 1 + len(parameters.special_moduli)
+    assert sizes[False] == 3 * 256 * 4 * limbs
+    assert sizes[True] == 3 * 256 * 8
+    with Engine(parameters, compact=True) as engine, pytest.raises(ParameterError, match=r"exceeds 2\^62"):
+        engine.transform(replace(plan, plaintext_scales=(2.0**70,), output_scale=2.0**70 * scale))

@@ -87,12 +87,21 @@ class Engine(Handle):
     """One parameter set, its evaluation keys, and the operations on its ciphertexts.
 
     Calls from several threads are safe; each uses up to `threads` cores. Results do not depend on their number.
+    compact: transforms keep their diagonals as coefficients and transform them at each use: less memory, slower.
     """
 
-    def __init__(self, parameters: Parameters, *, threads: int | None = None, arithmetic: Arithmetic = "auto") -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        threads: int | None = None,
+        arithmetic: Arithmetic = "auto",
+        compact: bool = False,
+    ) -> None:
         if threads is not None and threads < 1:
             raise ParameterError(f"threads: got {threads}, expected at least 1")
         self.parameters = parameters
+        self.compact = compact
         settings = {**parameters.to_json(), "arithmetic": "" if arithmetic == "auto" else arithmetic}
         text = json.dumps(settings).encode()
         super().__init__(new_handle("heclstm_engine", text, len(text), threads or 0))
@@ -180,7 +189,13 @@ class Engine(Handle):
         lengths = [len(chain) for chain in plan.chains]
         arrays: list[NDArray[Any]] = [
             np.array(numbers, dtype=np.int64)
-            for numbers in ((*shape, *vectors.shape, len(plan.folds)), plan.babies, lengths, steps, plan.folds)
+            for numbers in (
+                (*shape, *vectors.shape, len(plan.folds), self.compact),
+                plan.babies,
+                lengths,
+                steps,
+                plan.folds,
+            )
         ]
         arrays += [index, vectors, np.array(plan.plaintext_scales, dtype=np.float64)]
         pointers = [array.ctypes.data for array in arrays]

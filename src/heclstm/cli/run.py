@@ -25,6 +25,10 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="RESULT.HE", help="Where the result goes.")],
     threads: Threads = None,
     backend: Backend = "simd",
+    low_memory: Annotated[
+        bool,
+        typer.Option("--low-memory", help="Transform the program's diagonals at each use: less memory, slower."),
+    ] = False,
     shadow: Annotated[
         Path | None,
         typer.Option("--shadow", metavar="SECRET.KEY", help="Developers only: compare every layer with clear numbers."),
@@ -57,7 +61,9 @@ def run(
     clock = Clock()
     with progress("preparing program") as update:
         loaded, description = load_program(program), load_description(program)
-        server = Server(loaded, description, threads=threads, arithmetic=arithmetic(backend), on_prepare=update)
+        server = Server(
+            loaded, description, threads=threads, arithmetic=arithmetic(backend), compact=low_memory, on_prepare=update
+        )
     clock.lap("prepare")
     try:
         with progress("loading keys") as update:

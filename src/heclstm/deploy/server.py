@@ -32,6 +32,7 @@ class Server:
     """Evaluates one program for one client at a time.
 
     arithmetic: whose transforms compute, see `backend.lattigo`; "lattigo" is the reference.
+    compact: keep diagonals as coefficients and transform them at each use: a tenth of their memory, and slower.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Server:
         *,
         threads: int | None = None,
         arithmetic: Arithmetic = "auto",
+        compact: bool = False,
         on_prepare: OnProgress | None = None,
     ) -> None:
         self.description = description
-        self.engine = Engine(program.parameters, threads=threads, arithmetic=arithmetic)
+        self.engine = Engine(program.parameters, threads=threads, arithmetic=arithmetic, compact=compact)
         self._threads = threads or os.cpu_count() or 1
         self.executor: Executor[Ciphertext, Plaintext, Transform] = Executor(program, self.engine, on_prepare)
         self._label = ""
