@@ -1,0 +1,196 @@
+"""Methods that compete with HE-CLSTM and can run encrypted too, and HE-CLSTM with parts taken away.
+
+    per_frame     CNN → dense, every frame trained to tell the label by itself
+                  (read as the best single frame, chosen on validation, or as the mean of all frames)
+    own_frame     the same with a CNN of its own for each time point (T times the weights; read in the same two ways)
+    frame_vote    CNN → dense for each frame → learned vote, trained as a whole
+    stacked       frames become channels of one image → CNN → dense
+    mean_pooled   CNN → features averaged over the frames → dense → square → dense
+    he_clstm      as shipped; exact_twin: ReLU, sigmoid and tanh
+    temporal_only, last_frame, mean_vote
+                  he_clstm without weighted unit, without voting, with a vote that is not learned
+
+All share the encoder, its polynomial activations and the training of `heclstm.model`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from heclstm.model.config import ModelConfig
+from heclstm.model.epoch import Loss, sequence_loss
+from heclstm.model.layers import PROJECTION_GAIN, PolynomialActivation, SequenceVote
+from heclstm.model.network import Block, HeClstm
+
+
+class Competitor(nn.Module):
+    """An encoder without an LSTM; what follows it is up to the subclass. Trained through `values` as HeClstm is."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList(Block(config.in_channels(k), block) for k, block in enumerate(config.blocks))
+
+    def encoded(self, frames: Tensor) -> dict[str, Tensor]:
+        batch, count = frames.shape[:2]
+        values, images = {}, frames.reshape(batch * count, *frames.shape[2:])
+        for index, block in enumerate(self.blocks):
+            images, before = block(images)
+            values[f"blocks.{index}"] = before.reshape(batch, count, *before.shape[1:])
+        values["spatial"] = images.mean((2, 3)).reshape(batch, count, -1)
+        return values
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        """The score (B, 1), and what the range penalty looks at."""
+        raise NotImplementedError
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.values(frames)["score"]
+
+    def blend(self, activations: float, gates: float) -> None:
+        for module in self.modules():
+            if isinstance(module, PolynomialActivation):
+                module.blend = activations
+
+    def constrain(self) -> None:
+        for module in self.modules():
+            if isinstance(module, PolynomialActivation):
+                module.constrain()
+
+
+class PerFrame(Competitor):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.head = nn.Linear(config.features, 1)
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        values = self.encoded(frames)
+        values["frame_scores"] = self.head(values["spatial"])[..., 0]
+        values["score"] = values["frame_scores"].mean(1, keepdim=True)
+        return values
+
+
+class OwnFrame(nn.Module):
+    """As many networks as frames, each of which only ever sees the frame at its place."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(PerFrame(replace(config, frames=1)) for _ in range(config.frames))
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        each = [network.values(frames[:, [t]]) for t, network in enumerate(self.networks)]
+        values = {name: torch.cat([found[name] for found in each], 1) for name in each[0]}
+        values["score"] = values["frame_scores"].mean(1, keepdim=True)
+        return values
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.values(frames)["score"]
+
+    def blend(self, activations: float, gates: float) -> None:
+        for network in self.networks:
+            network.blend(activations, gates)
+
+    def constrain(self) -> None:
+        for network in self.networks:
+            network.constrain()
+
+
+class FrameVote(PerFrame):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.vote = SequenceVote(config.frames)
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        values = super().values(frames)
+        values["score"] = self.vote(values["frame_scores"][..., None]).sum(1)
+        return values
+
+
+class Stacked(PerFrame):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(replace(config, frames=1, channels=config.frames * config.channels))
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        return super().values(frames.flatten(1, 2)[:, None])
+
+
+class MeanPooled(Competitor):
+    """The hidden layer is as wide as HE-CLSTM's state."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        hidden = config.lstm.hidden_size
+        self.dense = nn.Linear(config.features, hidden, bias=False)
+        self.normalization = nn.BatchNorm1d(hidden)
+        nn.init.constant_(self.normalization.weight, PROJECTION_GAIN)
+        self.activation = PolynomialActivation(hidden, config.blocks[-1].activation_degree)
+        self.head = nn.Linear(hidden, 1)
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        values = self.encoded(frames)
+        before = self.normalization(self.dense(values["spatial"].mean(1)))
+        values["score"] = self.head(self.activation(before[..., None, None])[..., 0, 0])
+        return values
+
+
+class TemporalOnly(HeClstm):
+    """Without the weighted unit: the spatial features reach the score through the LSTM alone."""
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        values = super().values(frames)
+        values["weighted_unit"] = self.weighted_unit.temporal(values["lstm.hidden"])
+        values["score"] = self.vote(values["weighted_unit"]).sum(1)
+        return values
+
+
+class LastFrame(HeClstm):
+    """Without voting: the last frame's state decides."""
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        values = super().values(frames)
+        return {**values, "score": values["weighted_unit"][:, -1]}
+
+
+class MeanVote(HeClstm):
+    """The vote stays the mean."""
+
+    def values(self, frames: Tensor) -> dict[str, Tensor]:
+        values = super().values(frames)
+        return {**values, "score": values["weighted_unit"].mean(1)}
+
+
+def frame_loss(values: dict[str, Tensor], wanted: Tensor, weight: Tensor) -> Tensor:
+    """Every frame is asked for the label of its sequence."""
+    scores = values["frame_scores"]
+    return nn.functional.binary_cross_entropy_with_logits(scores, wanted[:, None].expand_as(scores), pos_weight=weight)
+
+
+@dataclass(frozen=True)
+class Method:
+    """build: from the configuration of HE-CLSTM to a network whose `values` hold a score."""
+
+    title: str
+    build: Callable[[ModelConfig], nn.Module]
+    loss: Loss = sequence_loss
+
+
+METHODS: dict[str, Method] = {
+    "he_clstm": Method("HE-CLSTM", HeClstm),
+    "exact_twin": Method("exact twin (ReLU, sigmoid, tanh)", lambda config: HeClstm(config.exact_twin())),
+    "per_frame": Method("per-frame CNN", PerFrame, frame_loss),
+    "own_frame": Method("a CNN of its own for each frame", OwnFrame, frame_loss),
+    "frame_vote": Method("per-frame CNN, learned vote", FrameVote),
+    "stacked": Method("frames stacked as channels", Stacked),
+    "mean_pooled": Method("mean-pooled features, dense", MeanPooled),
+    "temporal_only": Method("without weighted unit", TemporalOnly),
+    "last_frame": Method("without voting (last frame)", LastFrame),
+    "mean_vote": Method("vote not learned (mean)", MeanVote),
+}
+
+
+@torch.no_grad()
+def parameters_of(network: nn.Module) -> int:
+    """How many numbers are learned."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,190 @@
+"""The sections of docs/results.md: from a result to Markdown."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from experiments import texts
+
+LEVEL = 0.05
+
+Row = list[str]
+Result = dict[str, Any]
+
+
+def table(head: Row, rows: list[Row]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def mean_sd(value: dict[str, float], digits: int = 3) -> str:
+    return f"{value['mean']:.{digits}f} ± {value['sd']:.{digits}f}"
+
+
+def interval(value: dict[str, float]) -> str:
+    return f"{value['low']:+.3f} to {value['high']:+.3f}"
+
+
+def difference(value: dict[str, float] | None) -> Row:
+    """Difference with its interval, and p."""
+    if value is None:
+        return ["", ""]
+    p = "< 0.001" if value["p"] < 0.001 else f"{value['p']:.3f}"
+    return [f"{value['difference']:+.3f} ({interval(value)})", p]
+
+
+def listed(values: Iterable[Any]) -> str:
+    return ", ".join(map(str, values))
+
+
+def ranges(rows: list[Result]) -> dict[str, str]:
+    """What a text says about ranges."""
+    return {
+        "of": f"{rows[0]['of']:,}",
+        "outside": listed(row["outside"] for row in rows),
+        "factor": f"{max(row['factor'] for row in rows):.2f}",
+        "preactivation": f"{max(row['largest_preactivation'] for row in rows):.2f}",
+        "cell": f"{max(row['largest_cell'] for row in rows):.2f}",
+    }
+
+
+def reading(methods: Result, titles: dict[str, str]) -> str:
+    """Which differences to HE-CLSTM are beyond chance over seeds, with each comparison at the 5 % level."""
+    compared = {title: methods[name]["against"] for name, title in titles.items() if "against" in methods[name]}
+    lines = []
+    for said, sign in (("HE-CLSTM is better than", 1), ("HE-CLSTM is worse than", -1)):
+        if names := [
+            title for title, found in compared.items() if found["p"] < LEVEL and sign * found["difference"] > 0
+        ]:
+            lines.append(f"- {said}: {'; '.join(names)}.")
+    if names := [title for title, found in compared.items() if found["p"] >= LEVEL]:
+        lines.append(f"- No difference shown to: {'; '.join(names)}.")
+    return "\n".join(["Beyond chance over seeds (p < 0.05, each comparison for itself):", "", *lines])
+
+
+def adrenal_test(result: Result) -> str:
+    methods, runs, parameters = result["methods"], result["runs"], result["parameters"]
+    rows = []
+    for name, title in result["titles"].items():
+        found = methods[name]
+        rates = [mean_sd(found[rate], 2) if rate in found else "" for rate in ("sensitivity", "specificity")]
+        over = interval(found["over_volumes"]) if "against" in found and "over_volumes" in found else ""
+        rows.append([title, mean_sd(found), *rates, *difference(found.get("against")), over])
+    head = ["method", "AUC", "sensitivity", "specificity", "HE-CLSTM − it (95 % over seeds)", "p", "95 % over volumes"]
+    return texts.ADRENAL_TEST.format(
+        volumes=parameters["volumes"],
+        masses=parameters["masses"],
+        count=len(runs),
+        seeds=listed(run["seed"] for run in runs),
+        wanted=parameters["training"]["wanted_sensitivity"],
+        table=table(head, rows),
+        reading=reading(methods, result["titles"]),
+        ours=listed(f"{value:.3f}" for value in methods["he_clstm"]["auc"]),
+        **ranges([run["ranges"] for run in runs]),
+    )
+
+
+def encrypted_adrenal(result: Result) -> str:
+    measures, error, seconds = result["measures"], result["error"], result["seconds"]
+    rows = []
+    for way in ("clear", "simulated", "encrypted"):
+        found = measures[way]
+        auc = found["auc"]
+        rates = [f"{found[name]['value']:.3f}" for name in ("sensitivity", "specificity", "missed_rate")]
+        rows.append([way, f"{auc['value']:.4f} ({auc['low']:.3f} to {auc['high']:.3f})", *rates])
+    return texts.ENCRYPTED_ADRENAL.format(
+        volumes=result["parameters"]["volumes"],
+        agree=result["decisions_agree"]["count"],
+        auc_difference=f"{abs(result['auc_difference']):.4f}",
+        worst=f"{error['worst']:.1e}",
+        rms=f"{error['rms']:.1e}",
+        simulated=f"{error['simulated_rms']:.1e}",
+        table=table(["way", "AUC (95 %, DeLong)", "sensitivity", "specificity", "missed"], rows),
+        **{name: f"{seconds[name]['median']:.2f}" for name in ("encrypt", "evaluate", "decrypt")},
+    )
+
+
+def acetowhitening(result: Result) -> str:
+    methods, runs, data = result["methods"], result["runs"], result["parameters"]["training"]["data"]
+    rows = [
+        [title, mean_sd(methods[name], 4), *difference(methods[name].get("against"))]
+        for name, title in result["titles"].items()
+    ]
+    head = ["method", "test AUC", "HE-CLSTM − it (95 % over seeds)", "p"]
+    found = ranges([run["ranges"] for run in runs])
+    said = reading(methods, result["titles"])
+    found |= {"levels": result["costs"]["levels"], "keys": f"{result['costs']['key_megabytes']:.0f}"}
+    return texts.ACETOWHITENING.format(**data, seeds=len(runs), table=table(head, rows), reading=said, **found)
+
+
+def acetowhitening_ablations(result: Result) -> str:
+    rows = []
+    for found in result["variants"].values():
+        counts = listed(each["outside"] for each in found["ranges"]) or "not measured"
+        cell = f"{max(each['largest_cell'] for each in found['ranges']):,.1f}" if found["ranges"] else ""
+        rows.append([found["title"], mean_sd(found, 4), *difference(found.get("against_shipped")), counts, cell])
+    head = ["variant", "test AUC", "it − shipped (95 % over seeds)", "p", "outside of 10,000, by seed", "largest cell"]
+    parameters = result["parameters"]
+    return texts.ACETOWHITENING_ABLATIONS.format(
+        noise=parameters["training"]["data"]["noise"], seeds=len(parameters["seeds"]), table=table(head, rows)
+    )
+
+
+def adrenal_ablations(result: Result) -> str:
+    rows = []
+    for found in result["variants"].values():
+        largest = [found.get(f"largest_{part}") for part in ("gates", "cell")]
+        shown = ["" if value is None else f"{value:,.1f}" for value in largest]
+        rows.append([found["title"], mean_sd(found), *difference(found.get("against_shipped")), *shown])
+    head = ["variant", "AUC", "it − shipped (95 % over folds)", "p", "largest gate input", "largest cell"]
+    return texts.ADRENAL_ABLATIONS.format(folds=result["parameters"]["folds"], table=table(head, rows))
+
+
+def adrenal_costs(result: Result) -> str:
+    rows = [
+        [
+            found["title"],
+            mean_sd(found["auc"]),
+            str(found["levels"]),
+            f"2^{found['ring_degree'].bit_length() - 1}",
+            f"{found['scale_bits']:.0f}",
+            str(found["rotation_keys"]),
+            f"{found['key_megabytes']:,.0f}",
+            f"{found['query_megabytes']:.1f}",
+            "not measured" if found["seconds"] is None else f"{found['seconds']:.2f}",
+        ]
+        for found in result["variants"].values()
+    ]
+    head = ["variant", "AUC (5 folds)", "levels", "N", "scale bits", "rotation keys", "keys MB", "query MB", "seconds"]
+    return texts.ADRENAL_COSTS.format(threads=result["parameters"]["threads"], table=table(head, rows))
+
+
+def adrenal_robustness(result: Result) -> str:
+    noise, inputs = result["noise"], result["inputs"]
+    noisy = []
+    for bits in noise[0]:
+        rows = [fold[bits] for fold in noise]
+        loss, flipped = (sum(row[key] for row in rows) / len(rows) for key in ("auc_loss", "flipped"))
+        largest = max(row["largest_error"] for row in rows)
+        noisy.append([f"2^-{bits}", f"{loss:+.4f}", f"{100 * flipped:.2f} %", f"{largest:.3f}"])
+    unusual = []
+    for name in inputs[0]:
+        rows = [fold[name] for fold in inputs]
+        total, out, seen = (sum(row[key] for row in rows) for key in ("of", "outside", "seen_by_client"))
+        factor = max(row["factor"] for row in rows)
+        unusual.append([name, f"{out} of {total:,}", f"{100 * out / total:.1f} %", f"{factor:,.2f}", str(seen)])
+    return texts.ADRENAL_ROBUSTNESS.format(
+        folds=len(noise),
+        repeats=result["parameters"]["repeats"],
+        noise=table(["noise", "AUC lost", "decisions that change", "largest error of a score"], noisy),
+        inputs=table(["volumes", "outside", "share", "worst factor", "seen"], unusual),
+    )
+
+
+SECTIONS: dict[str, Callable[[Result], str]] = {
+    "adrenal_test": adrenal_test,
+    "encrypted_adrenal": encrypted_adrenal,
+    "acetowhitening": acetowhitening,
+    "acetowhitening_ablations": acetowhitening_ablations,
+    "adrenal_ablations": adrenal_ablations,
+    "adrenal_costs": adrenal_costs,
+    "adrenal_robustness": adrenal_robustness,
+}

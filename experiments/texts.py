@@ -1,0 +1,95 @@
+"""What docs/results.md says around its tables."""
+
+HEAD = """# Results
+
+Every table is made by a script in [`experiments/`](../experiments/README.md) and rendered from its JSON file; what was
+not run is not here. All networks but those called exact are made of what CKKS can evaluate. ± is the sample standard
+deviation over seeds or folds.
+"""
+
+ADRENAL_TEST = """## AdrenalMNIST3D: the official test part
+
+{volumes} volumes, {masses} of them masses; {count} seeds ({seeds}). The recipe is that of
+`examples/adrenal/train.toml`, chosen by cross-validation inside the training part; every network was evaluated once, by
+`experiments/adrenal_test.py`, after all choices were made. Seed 10 is the shipped model, whose test figure was known
+before; and the recipe goes back to trials in which the test part was visible, so read the level as slightly optimistic.
+All methods share encoder, augmentation, steps and the labels softened by three exact teachers; sensitivity and
+specificity are those at the operating point that validation (22 masses) chose for sensitivity {wanted}.
+
+{table}
+
+HE-CLSTM by seed: {ours}. "Over seeds" is Student's paired test: it tells whether the
+difference would survive other seeds on these volumes. "Over volumes" draws the volumes again (bootstrap, 2,000 times):
+it tells whether it would survive other patients.
+
+{reading}
+
+A volume is no time series: where all slices can be looked at together, order matters little, and simpler networks that
+see all of them do as well. What the temporal part is for shows the synthetic set below.
+
+Ranges were calibrated on training and validation volumes. Of the {of} test volumes {outside} leave them (one number
+for each seed), by a factor of {factor} at most. Largest pre-activation {preactivation}, largest cell state {cell}."""
+
+ENCRYPTED_ADRENAL = """## AdrenalMNIST3D: the shipped model, encrypted
+
+All {volumes} test volumes went through the compiled program as ciphertexts (N = 2^15, 128 bits), with the model in
+`examples/adrenal`. Encrypted and clear decisions agree for {agree} of {volumes}; their AUCs differ by {auc_difference}.
+
+{table}
+
+Error of an encrypted score: {worst} at worst, {rms} root mean square (the simulator predicts {simulated}). Median
+seconds a volume, on two cores that were shared with other work: {encrypt} to encrypt, {evaluate} to evaluate, {decrypt}
+to decrypt."""
+
+ACETOWHITENING = """## Acetowhitening (synthetic)
+
+Drawings after a formula, made to test temporal models: {train:,} sequences for training, {validation} for validation,
+{test:,} for test, {frames} frames of {size}×{size}; {seeds} training seeds, no distillation. They say what a method can
+see in principle, and nothing about patients. "A CNN of its own for each frame" has a network for each place, so that it
+knows where a frame stands; its mean is the strongest reader that looks at every frame alone.
+
+{table}
+
+{reading}
+
+Ranges, calibrated on training and validation part: of {of} fresh sequences {outside} leave them (one number for each
+seed); the largest value is {factor} of its limit, the largest pre-activation {preactivation}, the largest cell state
+{cell}. Compiled, HE-CLSTM takes {levels} levels and {keys} MB of keys at N = 2^15. Frames stacked as channels do as well
+here with five levels (two blocks and a dense layer): where the number of frames is fixed and small, try that first."""
+
+ACETOWHITENING_ABLATIONS = """## Ablations on a harder acetowhitening (synthetic)
+
+The same with the whiteness of each frame blurred (noise {noise}), so that no method is perfect; {seeds} seeds.
+
+{table}"""
+
+ADRENAL_ABLATIONS = """## Ablations on AdrenalMNIST3D
+
+{folds}-fold cross-validation inside the training part (1,188 volumes, 259 masses): fold k trains with seed 10·k on four
+fifths, with teachers that saw the same four fifths. The spread is over folds, which differ more than variants do, hence
+the paired column. Neither validation nor test part was used.
+
+{table}"""
+
+ADRENAL_COSTS = """## What accuracy costs
+
+AUC of the cross-validation above; costs of the compiled program at 128-bit security. Seconds are predicted from
+measured primitives, with {threads} threads.
+
+{table}
+
+![Accuracy over levels, keys and seconds](pareto.png)"""
+
+ADRENAL_ROBUSTNESS = """## Robustness
+
+Noise of each layer: Gaussian, its standard deviation the given part of the layer's largest value, added to what every
+layer hands on. AdrenalMNIST3D, held-out fifths of the training part, {folds} fold models, {repeats} draws each;
+decisions at an operating point of sensitivity 0.95 on the same scores.
+
+{noise}
+
+Unusual volumes, against ranges calibrated on the other four fifths. "Seen" are those whose score or contributions leave
+their ranges too, which is all that a hospital can see after decryption; the others it can only catch by checking its
+images in clear, before encryption.
+
+{inputs}"""
