@@ -55,7 +55,8 @@ knows where a frame stands; its mean is the strongest reader that looks at every
 Ranges, calibrated on training and validation part: of {of} fresh sequences {outside} leave them (one number for each
 seed); the largest value is {factor} of its limit, the largest pre-activation {preactivation}, the largest cell state
 {cell}. Compiled, HE-CLSTM takes {levels} levels and {keys} MB of keys at N = 2^15. Frames stacked as channels do as
-well here with five levels (two blocks and a dense layer): where the number of frames is fixed and small, try that first."""
+well here with five levels (two blocks and a dense layer): where the number of frames is fixed and small, try that
+first."""
 
 ACETOWHITENING_ABLATIONS = """## Ablations on a harder acetowhitening (synthetic)
 
