@@ -170,7 +170,8 @@ def adrenal_robustness(result: Result) -> str:
         rows = [fold[name] for fold in inputs]
         total, out, seen = (sum(row[key] for row in rows) for key in ("of", "outside", "seen_by_client"))
         factor = max(row["factor"] for row in rows)
-        unusual.append([name, f"{out} of {total:,}", f"{100 * out / total:.1f} %", f"{factor:,.2f}", str(seen)])
+        shown = f"{factor:.2f}" if factor < 100 else f"{factor:.0e}"
+        unusual.append([name, f"{out:,} of {total:,}", f"{100 * out / total:.1f} %", shown, f"{seen:,}"])
     return texts.ADRENAL_ROBUSTNESS.format(
         folds=len(noise),
         repeats=result["parameters"]["repeats"],
