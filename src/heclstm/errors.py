@@ -12,6 +12,7 @@
     │   └── SecurityError             parameters are weaker than asked for
     ├── FileFormatError               truncated, oversized, foreign or newer files and messages
     │   └── DigestError               made for another program, or altered on the way
+    ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
     ├── HandleError                   a native object was used after it was closed
     └── EngineError                   the native engine refused; the text says what and where
@@ -66,6 +67,10 @@ class FileFormatError(HeclstmError):
 
 class DigestError(FileFormatError):
     """A file belongs to another program, or was altered."""
+
+
+class OutputError(HeclstmError):
+    """A file cannot be written where it should go; what stood there is untouched."""
 
 
 class MissingKeyError(HeclstmError):

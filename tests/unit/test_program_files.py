@@ -24,7 +24,14 @@ NAMES = ["circuit.json", "circuit.npz", "program.json"]
 @cache
 def program():
     options = Options(ring_degree=128, special_count=2, security="INSECURE_TEST")
-    purpose = Purpose("example", {"size": [8, 8]}, {"threshold": 0.25}, {"score": [-1.0, 1.0]}, "someone, ä", "ab" * 32)
+    purpose = Purpose(
+        "example",
+        {"size": [8, 8]},
+        {"threshold": 0.25},
+        {"score": {"max_abs": 0.8, "limit": 1.0}},
+        "someone, ä",
+        "ab" * 32,
+    )
     return replace(compile_model(random_model(CONFIG, seed=0), options), purpose=purpose)
 
 
@@ -338,3 +345,41 @@ def test_a_json_file_of_absurd_size_is_not_read(folder, monkeypatch):
     monkeypatch.setattr(files, "JSON_BYTES_MAX", 100)
     with pytest.raises(FileFormatError, match=r"program.json: \d+ bytes, expected at most 100"):
         load_program(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "match"),
+    [
+        ("operating_point", {"threshold": "abc"}, "threshold is no finite number"),
+        ("operating_point", [], "operating_point is no table"),
+        ("ranges", {"score": 3}, "range of score has no finite limit"),
+        ("ranges", {"score": {"limit": float("nan")}}, "range of score has no finite limit"),
+        ("temperature", {"temperature": "x"}, "temperature is no finite number"),
+        ("attribution", 7, "attribution is no text"),
+    ],
+)
+def test_a_purpose_that_would_mislead_a_hospital_is_refused(folder, field, value, match):
+    """The client reads it from the server's program.json: a limit of NaN would switch its range check off."""
+    purpose = json.loads((folder / "program.json").read_text())["purpose"]
+    change(folder / "program.json", purpose={**purpose, field: value})
+    with pytest.raises(FileFormatError, match=match):
+        load_description(folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "match"),
+    [
+        (lambda public: public["input_layout"].update(slots=1), "layouts do not have the 128 slots"),
+        (lambda public: public["keys"]["rotations"].update({"128": 2}), "rotation step is not among 1 … 127"),
+        (lambda public: public["keys"]["rotations"].update({"01": 2}), "rotation step is not among 1 … 127"),
+        (lambda public: public["keys"]["rotations"].update({"1": 99}), "a level is not among 1 …"),
+        (lambda public: public.update(input_level=0), "a level is not among 1 …"),
+    ],
+)
+def test_a_description_that_asks_for_the_impossible_is_refused(folder, edit, match):
+    """Before a key is made: what a hostile program.json could cost in memory and time is bounded by its parameters."""
+    public = json.loads((folder / "program.json").read_text())
+    edit(public)
+    (folder / "program.json").write_text(json.dumps(public))
+    with pytest.raises(FileFormatError, match=match):
+        load_description(folder)

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from heclstm.backend.lattigo import Ciphertext, Engine
-from heclstm.circuit.cost import work
+from heclstm.circuit.cost import UNITS, work
 from heclstm.circuit.files import read_json
 from heclstm.circuit.ir import LinearTransform, TransformPlan
 from heclstm.circuit.parameters import Parameters
@@ -73,7 +73,8 @@ def load(parameters: Parameters, threads: int) -> Primitives | None:
     if not path.exists():
         return None
     primitives = Primitives.from_json(read_json(path))
-    return primitives if primitives.machine == machine_name() else None
+    complete = set(UNITS) <= primitives.tables.keys()  # else it was measured by an older release
+    return primitives if complete and primitives.machine == machine_name() else None
 
 
 def store(primitives: Primitives, parameters: Parameters) -> Path:

@@ -25,11 +25,14 @@ import numpy as np
 from heclstm.circuit import ir
 from heclstm.circuit.check import check
 from heclstm.circuit.layout import ImageLayout, ResultLayout, layout_from_json
-from heclstm.circuit.parameters import Parameters
+from heclstm.circuit.parameters import LEVEL_MIN, Parameters
 from heclstm.circuit.program import Description, NeededKeys, Program, Purpose
 from heclstm.errors import DigestError, FileFormatError, HeclstmError
 
 FORMAT, VERSION = "heclstm-program", 1
+# What a hospital makes for a program at most, whatever it asks for.
+ROTATIONS_MAX = 4096
+CIPHERTEXTS_MAX = 256
 ARRAYS_BYTES_MAX = 8 << 30
 JSON_BYTES_MAX = 64 << 20
 OPERATIONS: dict[str, type[ir.Operation]] = {
@@ -108,10 +111,20 @@ def load_description(path: Path) -> Description:
         steps, relinearization = keys["rotations"], keys["relinearization_level"]
         levels = [public["input_level"], public["result_level"], *steps.values()]
         levels += [] if relinearization is None else [relinearization]
-        if not all(type(level) is int for level in levels):
-            raise FileFormatError(f"{file}: a level is no whole number")
+        parameters = Parameters.from_json(public["parameters"])
+        if not all(type(level) is int and LEVEL_MIN <= level <= parameters.max_level for level in levels):
+            raise FileFormatError(f"{file}: a level is not among {LEVEL_MIN} … {parameters.max_level}")
+        if {source.slots, target.slots} != {parameters.slots}:
+            raise FileFormatError(f"{file}: its layouts do not have the {parameters.slots} slots of its parameters")
+        if not all(str(int(step)) == step and 0 < int(step) < parameters.slots for step in steps):
+            raise FileFormatError(f"{file}: a rotation step is not among 1 … {parameters.slots - 1}")
+        if len(steps) > ROTATIONS_MAX or source.ciphertexts > CIPHERTEXTS_MAX:
+            raise FileFormatError(
+                f"{file}: asks for {len(steps)} rotation keys and {source.ciphertexts} ciphertexts, "
+                f"expected at most {ROTATIONS_MAX} and {CIPHERTEXTS_MAX}"
+            )
         return Description(
-            parameters=Parameters.from_json(public["parameters"]),
+            parameters=parameters,
             input_layout=source,
             result_layout=target,
             input_level=int(public["input_level"]),

@@ -11,6 +11,7 @@ were made for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,7 @@ from heclstm.circuit.ir import (
 )
 from heclstm.circuit.layout import ImageLayout, ResultLayout
 from heclstm.circuit.parameters import Parameters
+from heclstm.errors import FileFormatError
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class NeededKeys:
 
     relinearization_level: int | None
     rotations: dict[int, int]
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,21 @@ class Purpose:
     attribution: str = ""
     model_digest: str = ""
     temperature: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("name", "attribution", "model_digest"):
+            if not isinstance(getattr(self, name), str):
+                raise FileFormatError(f"purpose: {name} is no text")
+        for name in ("preparation", "operating_point", "ranges", "temperature"):
+            if not isinstance(getattr(self, name), dict):
+                raise FileFormatError(f"purpose: {name} is no table")
+        if not _finite(self.operating_point.get("threshold", 0.0)):
+            raise FileFormatError("purpose: the operating point's threshold is no finite number")
+        for name, known in self.ranges.items():
+            if not isinstance(known, dict) or not _finite(known.get("limit", 0.0)):
+                raise FileFormatError(f"purpose: the range of {name} has no finite limit")
+        if not all(_finite(self.temperature.get(name, 0.0)) for name in ("temperature", "offset")):
+            raise FileFormatError("purpose: the temperature is no finite number")
 
     @classmethod
     def of(cls, model: Any) -> Purpose:

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from heclstm.deploy.wire import (
     read_header,
     require_key,
     require_program,
+    require_query,
     require_sizes,
     write_file,
 )
@@ -99,14 +102,20 @@ class Client:
         blobs = [
             encryptor.encrypt(slots, level=self.description.input_level, seeded=True) for slots in layout.pack(tensor)
         ]
-        return write_file(path, self._header(Kind.QUERY, query_blobs(self.description)), blobs)
+        header = replace(self._header(Kind.QUERY, query_blobs(self.description)), query=secrets.token_hex(16))
+        return write_file(path, header, blobs)
 
-    def decrypt(self, path: Path, name: str = "", frames: int | None = None) -> Diagnosis:
-        """Read an encrypted result. frames: `real_frames` of the sequence, where a program takes shorter ones."""
+    def decrypt(self, path: Path, name: str = "", frames: int | None = None, *, query: Path | None = None) -> Diagnosis:
+        """Read an encrypted result. frames: `real_frames` of the sequence, where a program takes shorter ones.
+
+        query: the query that the result should answer; a result of another one is refused (DigestError).
+        """
         header = read_header(path, Kind.RESULT)
         require_program(header, self.description.digest, path)
         require_key(header, self._label, path)
         require_sizes(header, result_blobs(self.description), path)
+        if query is not None:
+            require_query(header, read_header(query, Kind.QUERY), path)
         real_frames(self.description, frames)  # says what is missing before anything is decrypted
         ((_, blob),) = read_file(path, Kind.RESULT)
         with closing(self.engine.load_ciphertext(blob, level=self.description.result_level)) as ciphertext:
@@ -133,9 +142,9 @@ class Client:
         keys, secret = self.description.keys, self._key()
         jobs: list[Callable[[], bytes]] = []
         if (level := keys.relinearization_level) is not None:
-            jobs.append(lambda level=level: generator.relinearization_key(secret, level))  # type: ignore[misc]
+            jobs.append(partial(generator.relinearization_key, secret, level))
         for step, level in keys.rotations.items():
-            jobs.append(lambda step=step, level=level: generator.rotation_key(secret, step, level))  # type: ignore[misc]
+            jobs.append(partial(generator.rotation_key, secret, step, level))
         with ThreadPoolExecutor(max_workers=2) as pool:
             for start in range(0, len(jobs), 8):
                 yield from pool.map(lambda job: job(), jobs[start : start + 8])

@@ -118,7 +118,7 @@ def read_result(slots: Floats, description: Description, name: str = "", frames:
         contributions = np.where(np.arange(layout.steps)[:, None] < real, contributions, 0.0)
         scores = contributions.sum(axis=0)
     limit = float(description.purpose.ranges.get("score", {}).get("limit", math.inf))
-    if not np.isfinite(values).all() or np.abs(scores).max() > limit:
+    if not np.isfinite(values).all() or not np.abs(scores).max() <= limit:
         raise RangeError(
             f"result: the score leaves the calibrated range ±{limit:.3g}; the sequence is unlike those the model was "
             "calibrated on, or the secret key is not the one it was encrypted with: do not use this result"

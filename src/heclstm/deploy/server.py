@@ -23,7 +23,7 @@ from heclstm.deploy.wire import (
     require_sizes,
     write_file,
 )
-from heclstm.errors import MissingKeyError
+from heclstm.errors import FileFormatError, MissingKeyError
 
 OnProgress = Callable[[int, int], None]  # (done, in all)
 
@@ -76,23 +76,30 @@ class Server:
     def _load_key(self, name: str, blob: bytes) -> int:
         if name == "relinearization":
             self.engine.load_relinearization_key(blob)
-        else:
-            self.engine.load_rotation_key(blob)
+        elif name != (found := f"rotation {self.engine.load_rotation_key(blob)}"):
+            raise FileFormatError(f"evaluation keys: {name} is the key of {found}; get the file again")
         return len(blob)
 
     def evaluate(self, query: Path, result: Path, observe: Observer | None = None) -> int:
-        """Diagnose one encrypted sequence; writes the encrypted result and returns its size in bytes."""
+        """Diagnose one encrypted sequence; writes the encrypted result and returns its size in bytes.
+
+        Several threads may evaluate at once. Keys that are replaced meanwhile make it fail (MissingKeyError).
+        """
         header = read_header(query, Kind.QUERY)
         require_program(header, self.description.digest, query)
-        if not self._label:
+        label = self._label
+        if not label:
             raise MissingKeyError("server: has no evaluation keys; load those of this client first")
-        require_key(header, self._label, query)
+        require_key(header, label, query)
         require_sizes(header, query_blobs(self.description), query)
         level = self.description.input_level
         inputs = [self.engine.load_ciphertext(blob, level=level) for _, blob in read_file(query, Kind.QUERY)]
         with closing(self.executor.run(inputs, observe)) as output:
             blob = output.serialize()
-        answer = Header(Kind.RESULT, self.description.digest, self._label, tuple(result_blobs(self.description)))
+        if self._label != label:
+            raise MissingKeyError("server: the evaluation keys were replaced during an evaluation; run it again")
+        blobs = tuple(result_blobs(self.description))
+        answer = Header(Kind.RESULT, self.description.digest, label, blobs, header.query)
         return write_file(result, answer, [blob])
 
     def close(self) -> None:

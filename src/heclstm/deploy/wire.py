@@ -21,7 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from heclstm.errors import DigestError, FileFormatError
+from heclstm.errors import DigestError, FileFormatError, OutputError
 
 MAGIC = b"HECLSTM\x00"
 VERSION = 1
@@ -46,13 +46,15 @@ class Kind(IntEnum):
 class Header:
     """program: digest of the program it was made for. key: label of the secret key, random, no secret.
 
-    blobs: (name, bytes) of each blob in order.
+    blobs: (name, bytes) of each blob in order. query: of a query, a random label; of a result, the label of the query
+    that it answers.
     """
 
     kind: Kind
     program: str
     key: str
     blobs: tuple[tuple[str, int], ...]
+    query: str = ""
 
     @property
     def total_bytes(self) -> int:
@@ -63,7 +65,10 @@ class Header:
         return PREFIX.pack(MAGIC, VERSION, self.kind, len(body)) + body
 
     def _json(self) -> bytes:
-        fields = {"program": self.program, "key": self.key, "blobs": [list(blob) for blob in self.blobs]}
+        fields: dict[str, Any] = {"program": self.program, "key": self.key}
+        fields["blobs"] = [list(blob) for blob in self.blobs]
+        if self.query:
+            fields["query"] = self.query
         return json.dumps(fields, separators=(",", ":")).encode()
 
 
@@ -89,9 +94,16 @@ def write_file(
 
 @contextmanager
 def new_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """A file to write into that takes its name only when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # created 0600
+    """A file to write into that takes its name only when the block ends well.
+
+    Raises OutputError if it cannot be written, or if a secret key, a folder or a device stands in its place.
+    """
+    _require_free(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # created 0600
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
@@ -99,9 +111,28 @@ def new_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         os.chmod(name, mode)
         os.replace(name, path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _require_free(path: Path) -> None:
+    if not path.name or path.is_dir():
+        raise OutputError(f"{path or '.'}: is a folder, expected the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path}: is no regular file, and is not replaced")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(PREFIX.size)
+    except OSError:
+        return  # absent or unreadable: no key of ours that could be lost unseen
+    if start.startswith(MAGIC) and len(start) == PREFIX.size and PREFIX.unpack(start)[2] == Kind.SECRET_KEY:
+        raise OutputError(
+            f"{path}: holds a secret key, which is not replaced; move it away first, or choose another name"
+        )
 
 
 def _parts(header: Header, blobs: Iterable[bytes]) -> Iterator[bytes]:
@@ -174,11 +205,11 @@ def _parse(body: bytes, kind: Kind, path: Path) -> Header:
     try:
         fields = json.loads(body)
         blobs = tuple((name, size) for name, size in fields["blobs"])
-        header = Header(kind, fields["program"], fields["key"], blobs)
+        header = Header(kind, fields["program"], fields["key"], blobs, fields.get("query", ""))
     except (ValueError, KeyError, TypeError) as error:
         raise FileFormatError(f"{path}: its header cannot be read") from error
     sane = all(type(name) is str and type(size) is int and 0 <= size <= BLOB_BYTES_MAX for name, size in blobs)
-    if not sane or type(header.program) is not str or type(header.key) is not str:
+    if not sane or {type(header.program), type(header.key), type(header.query)} != {str}:
         raise FileFormatError(f"{path}: its header holds fields of the wrong type or size")
     return header
 
@@ -198,6 +229,14 @@ def require_key(header: Header, label: str, path: Path | str) -> None:
         raise DigestError(
             f"{path}: this {header.kind.title} belongs to key {header.key[:12]}, expected {label[:12]}; "
             "use files made with one secret key"
+        )
+
+
+def require_query(header: Header, query: Header, path: Path | str) -> None:
+    """Raise DigestError unless the result answers this query."""
+    if header.query != query.query:
+        raise DigestError(
+            f"{path}: answers query {header.query[:12]}, expected {query.query[:12]}; it belongs to another sequence"
         )
 
 
