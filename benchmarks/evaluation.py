@@ -68,6 +68,7 @@ def run(name: str, make_program) -> dict:
         keys = folder / EVALUATION_KEYS_FILE
         ours = serve(path, keys, folder / "query.he", "auto", repeats=5)
         lattigo = serve(path, keys, folder / "query.he", "lattigo", repeats=2)
+        others = {name: serve(path, keys, folder / "query.he", name, repeats=3) for name in ("avx2", "portable")}
         prices = measure(program.parameters, threads=2)
         costs = estimate(program, prices)
         again = serve(path, keys, folder / "query.he", "auto", repeats=5)
@@ -80,6 +81,7 @@ def run(name: str, make_program) -> dict:
             "server": ours,
             "server_again": again,
             "server_lattigo": lattigo,
+            **{f"server_{name}": report for name, report in others.items()},
             "sum_of_primitives_seconds": costs.seconds,
             "evaluate_over_primitives": seconds / costs.seconds,
             "threads_1_over_2": ours["evaluate_median_seconds"]["1"] / ours["evaluate_median_seconds"]["2"],
@@ -119,6 +121,8 @@ def table(results: dict) -> str:
         ),
         "Lattigo's over ours": lambda r: f"{r['lattigo_over_ours']:.1f}",
         "evaluation over the sum of its primitives": lambda r: f"{r['evaluate_over_primitives']:.2f}",
+        "on AVX2, 2 threads": lambda r: f"{r['server_avx2']['evaluate_median_seconds']['2']:.2f} s",
+        "plain C, 2 threads": lambda r: f"{r['server_portable']['evaluate_median_seconds']['2']:.2f} s",
         "server process, peak": lambda r: f"{r['server']['peak_memory_bytes'] / 1e9:.2f} GB",
         "preparing the program": lambda r: f"{r['server']['prepare_seconds']:.1f} s",
         "loading the keys": lambda r: f"{r['server']['load_keys_seconds']:.1f} s",
@@ -140,7 +144,14 @@ def main() -> None:
     results = json.loads(path.read_text())["programs"] if path.exists() else {}
     for name in sys.argv[1:] or programs:
         results[name] = run(name, programs[name])
-    machine = {"processor": machine_name(), "system": platform.platform(), "python": platform.python_version()}
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    results_of = {"commit": commit.stdout.strip(), "date": time.strftime("%Y-%m-%d")}
+    machine = {
+        **results_of,
+        "processor": machine_name(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
     path.write_text(json.dumps({"machine": machine, "programs": results}, indent=1) + "\n")
     (RESULTS / "evaluation.md").write_text(table(results))
     print(table(results))

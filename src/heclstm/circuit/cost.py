@@ -39,6 +39,9 @@ UNITS = (
 )
 
 
+PROCESS_MEMORY = 300 << 20  # Python, NumPy, the program's own vectors and Go's runtime, as measured
+
+
 def work(operation: Operation) -> Counter[str]:
     """The units of one operation; drop_level is free. An input is the expansion of its seed and its unpacking."""
     match operation:
@@ -87,7 +90,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """seconds: None without prices. memory: of the server's process, in bytes, beside the interpreter itself."""
+    """seconds: None without prices. memory: of the server's process, in bytes."""
 
     layers: list[LayerCost]
     depth: int
@@ -105,7 +108,7 @@ class Estimate:
 
     @property
     def peak_memory(self) -> int:
-        return self.key_memory + self.plaintext_memory + self.working_memory
+        return PROCESS_MEMORY + self.key_memory + self.plaintext_memory + self.working_memory
 
     def to_json(self) -> dict[str, Any]:
         layers = [dict(vars(layer)) for layer in self.layers]
