@@ -1,10 +1,12 @@
 """Files of many kinds become raw images; files that are none are refused."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from heclstm.data import reading
 from heclstm.data.reading import read_labels, read_volume, read_volumes, write_volumes
 from heclstm.errors import FileFormatError, SequenceError
 
@@ -104,3 +106,57 @@ def test_other_wrong_inputs_are_refused(tmp_path, volume):
     np.savez(tmp_path / "packed.npz", packed_images=np.zeros(3, np.uint8), shape=np.array([4, 4, 4]))
     with pytest.raises(FileFormatError, match=r"got 3 packed bytes for a shape of \(4, 4, 4\), expected 8"):
         read_volumes(tmp_path / "packed.npz")
+
+
+def claim(path, shape, kind="<f4"):
+    """A .npy file of 128 bytes or so whose header promises more."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+
+
+def test_arrays_larger_than_their_file_are_refused_before_they_are_allocated(tmp_path):
+    claim(tmp_path / "a.npy", (200_000, 1_000_000))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.write(tmp_path / "a.npy", "images.npy")
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(FileFormatError, match=r"its header says 8000000001\d\d"):
+            read_volume(tmp_path / name)
+
+
+def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch, volume):
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros(100_000, np.uint8))
+    monkeypatch.setattr(reading, "UNPACKED_BYTES_MAX", 100_000)
+    with pytest.raises(FileFormatError, match="unpacks to 100128 bytes, expected at most 100000"):
+        read_volume(tmp_path / "a.npz")
+    packed = {"packed_images": np.zeros(20_000, np.uint8), "shape": np.array([160_000])}
+    np.savez_compressed(tmp_path / "bits.npz", **packed)
+    with pytest.raises(FileFormatError, match="unpacks to 160000 bytes"):
+        read_volumes(tmp_path / "bits.npz")
+    np.savez(tmp_path / "wraps.npz", packed_images=np.zeros(0, np.uint8), shape=np.array([2**32, 2**32]))
+    with pytest.raises(FileFormatError, match="unpacks to"):
+        read_volumes(tmp_path / "wraps.npz")
+    np.savez(tmp_path / "text.npz", packed_images=np.zeros(0, np.uint8), shape=np.array(["a"]))
+    with pytest.raises(FileFormatError, match="as a shape, expected up to 8 integers"):
+        read_volumes(tmp_path / "text.npz")
+
+
+def test_too_little_memory_is_an_error_of_the_file(tmp_path, monkeypatch, volume):
+    def allocate(*arguments, **options):
+        raise MemoryError
+
+    np.save(tmp_path / "a.npy", volume)
+    monkeypatch.setattr(reading.np, "load", allocate)
+    with pytest.raises(FileFormatError, match="does not fit into the memory"):
+        read_volume(tmp_path / "a.npy")
+
+
+def test_damaged_and_foreign_archives_are_refused(tmp_path, volume):
+    np.savez_compressed(tmp_path / "a.npz", volume=volume)
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[60:90] = bytes(30)
+    (tmp_path / "damaged.npz").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "lzma.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", b"x")
+    for name in ("damaged.npz", "lzma.npz"):
+        with pytest.raises(FileFormatError, match="no image"):
+            read_volume(tmp_path / name)

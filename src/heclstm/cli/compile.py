@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from heclstm.cli.options import AsJson, ModelFolder
-from heclstm.cli.terminal import emit, out, progress
+from heclstm.cli.terminal import bold, emit, out, progress
 
 
 def compile(
@@ -72,4 +72,4 @@ def compile(
     print_layers(costs)
     print_sizes(costs, {"security": program.parameters.security, "digest": digest[:12], "program": str(output)})
     if insecure_test:
-        out().print("[bold]These parameters give no security.[/bold] Clients refuse them.")
+        out().print(bold("These parameters give no security."), "Clients refuse them.")

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heclstm.cli.keygen import warn_if_others_read
 from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads
-from heclstm.cli.terminal import emit, out
+from heclstm.cli.terminal import bold, emit, facts, out, table
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from heclstm.report.findings import Findings
 
 
@@ -29,6 +32,10 @@ def decrypt(
             "--frames", min=1, help="How many frames the sequence had; needed where a program takes shorter ones."
         ),
     ] = None,
+    query: Annotated[
+        Path | None,
+        typer.Option("--query", metavar="QUERY.HE", help="The query that was sent; a result of another is refused."),
+    ] = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -36,11 +43,12 @@ def decrypt(
     """Hospital: decrypt a result into a diagnosis.
 
     Prints the score, the decision at the model's operating point, and what each frame contributed. A score
-    outside the calibrated range is refused. Nothing about a decrypted result ever goes back to the server.
+    outside the calibrated range is refused, and with --query the result of another query. Nothing about a
+    decrypted result ever goes back to the server.
 
     Example:
 
-        heclstm decrypt program.json --key keys/secret.key result.he -o diagnosis.json
+        heclstm decrypt program.json --key keys/secret.key result.he --query query.he -o diagnosis.json
     """
     from contextlib import closing
 
@@ -50,8 +58,10 @@ def decrypt(
 
     description = load_description(program)
     with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
+        warn_if_others_read(key)
         client.load_secret_key(key)
-        findings = Findings(client.decrypt(result, name, frames), description.purpose, description.digest)
+        diagnosis = client.decrypt(result, name, frames, query=query)
+        findings = Findings(diagnosis, description.purpose, description.digest)
     if output:
         findings.save(output)
     if as_json:
@@ -61,12 +71,10 @@ def decrypt(
 
 
 def print_diagnosis(findings: Findings) -> None:
-    from heclstm.cli.terminal import facts, table
-
     diagnosis = findings.diagnosis
-    rows = {"sequence": diagnosis.name} if diagnosis.name else {}
+    rows: dict[str, str | Text] = {"sequence": diagnosis.name} if diagnosis.name else {}
     rows |= {
-        "decision": f"[bold]{diagnosis.decision}[/bold]",
+        "decision": bold(diagnosis.decision),
         "score": f"{diagnosis.scores[0]:+.4f}",
         "operating point": f"{diagnosis.threshold:+.4f}",
     }

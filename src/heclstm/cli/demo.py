@@ -7,21 +7,26 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heclstm.cli.clock import Clock
 from heclstm.cli.options import AsJson, Threads
-from heclstm.cli.terminal import emit, facts, note, out, progress, seconds, size, table
+from heclstm.cli.terminal import bold, dim, emit, facts, note, out, progress, seconds, size, table
 
 if TYPE_CHECKING:
-    from heclstm.deploy.client import Client
+    from rich.text import Text
+
+    from heclstm.circuit.program import Description
+    from heclstm.data.sequence import ImageSequence
     from heclstm.model.weights import Model
     from heclstm.report.findings import Findings, Stage
 
 EXAMPLE = Path("examples/adrenal")
+MARKER = ".heclstm-demo"  # says that a folder's hospital/, server/ and report are a demo's, which the next one replaces
 VOLUME = 5  # the first gland of the official test part that carries a mass
 
 
@@ -52,17 +57,15 @@ def demo(
     from heclstm.report.page import page
 
     example = _found(example)
-    hospital, server = output / "hospital", output / "server"
-    for folder in (hospital, server):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    case = _Case.read(example, volume)  # all of it before anything is deleted
+    hospital, server = _emptied(output)
     shutil.copytree(example / "program", server / "program")
     shutil.copy(example / "program" / "program.json", hospital)
-    findings, sequence = _way(example, volume, hospital, server, threads)
+    findings = _way(case, hospital, server, threads)
     with progress("drawing"):
-        picture = draw(findings, sequence)
+        picture = draw(findings, case.sequence, of_data_set=True)
         (output / "report.png").write_bytes(picture)
-        (output / "report.html").write_text(page(findings, picture))
+        (output / "report.html").write_text(page(findings, picture, of_data_set=True))
     findings.save(hospital / "diagnosis.json")
     if as_json:
         emit(findings.to_json())
@@ -82,51 +85,88 @@ def _found(example: Path) -> Path:
     )
 
 
-def _way(example: Path, volume: int, hospital: Path, server: Path, threads: int | None) -> tuple[Findings, Any]:
+@dataclass(frozen=True)
+class _Case:
+    """One volume of an example, and what belongs to it."""
+
+    description: Description
+    model: Model
+    sequence: ImageSequence
+    truth: bool | None
+    name: str
+
+    @classmethod
+    def read(cls, example: Path, volume: int) -> _Case:
+        from heclstm.circuit.files import load_description
+        from heclstm.cli.images import read_sequence
+        from heclstm.data.reading import read_labels
+        from heclstm.model.weights import load_model
+
+        description, model = load_description(example / "program"), load_model(example)
+        _require_model(model, description.purpose.model_digest, example)
+        sequence = read_sequence(example / "volumes.npz", description.purpose, volume)
+        labels = read_labels(example / "volumes.npz")
+        truth = bool(labels[volume]) if labels is not None and volume < len(labels) else None
+        name = f"{model.metadata.get('dataset', 'Example')}, test volume {volume}"
+        return cls(description, model, sequence, truth, name)
+
+
+def _emptied(output: Path) -> tuple[Path, Path]:
+    """hospital/ and server/ in `output`, new and empty. Deletes those of an earlier demo, and nothing else."""
+    from heclstm.errors import OutputError
+
+    hospital, server, marker = output / "hospital", output / "server", output / MARKER
+    for path in (hospital, server, output / "report.html", output / "report.png"):
+        if path.is_symlink() or path.exists() and not marker.is_file():
+            raise OutputError(
+                f"{path}: exists, and no demo made it; choose another folder with -o, or remove it yourself"
+            )
+    output.mkdir(parents=True, exist_ok=True)
+    marker.write_text("heclstm demo made hospital/, server/ and report.* here; the next demo replaces them.\n")
+    for folder in (hospital, server):
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+    return hospital, server
+
+
+def _way(case: _Case, hospital: Path, server: Path, threads: int | None) -> Findings:
     """From the images to the diagnosis, with every stage timed."""
     from contextlib import closing
     from dataclasses import replace
 
-    from heclstm.circuit.files import load_description
-    from heclstm.cli.images import read_sequence
     from heclstm.cli.keygen import make_keys
-    from heclstm.data.reading import read_labels
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
-    from heclstm.model.weights import load_model
-    from heclstm.report.findings import Stage
+    from heclstm.report.findings import Findings, Stage
 
-    description = load_description(hospital / "program.json")
-    model = load_model(example)
-    _require_model(model, description.purpose.model_digest, example)
-    sequence = read_sequence(example / "volumes.npz", description.purpose, volume)
-    labels = read_labels(example / "volumes.npz")
-    clock = _Clock()
-
+    description = case.description
+    clock = Clock()
     sizes = make_keys(hospital, hospital, threads=threads, allow_insecure=False)
     stages = [Stage("make keys", "hospital", clock.lap(), sizes[EVALUATION_KEYS_FILE])]
     shutil.move(hospital / EVALUATION_KEYS_FILE, server)
     with closing(Client(description, threads=threads)) as client:
         client.load_secret_key(hospital / SECRET_KEY_FILE)
         clock.lap()
-        written = client.encrypt(sequence, hospital / "query.he")
+        written = client.encrypt(case.sequence, hospital / "query.he")
         stages.append(Stage("encrypt", "hospital", clock.lap(), written))
         shutil.copy(hospital / "query.he", server)
         answer = serve(server, threads)
         stages += _server_stages(answer)
         shutil.copy(server / "result.he", hospital)
         clock.lap()
-        findings = _decrypted(client, hospital, f"{model.metadata.get('dataset', 'Example')}, test volume {volume}")
+        diagnosis = client.decrypt(hospital / "result.he", case.name, query=hospital / "query.he")
         stages.append(Stage("decrypt", "hospital", clock.lap()))
-    clear, margins = _in_clear(model, sequence.frames, findings)
+    findings = Findings(diagnosis, description.purpose, description.digest)
+    clear, margins = _in_clear(case.model, case.sequence.frames, findings)
     return replace(
         findings,
-        truth=None if labels is None else bool(labels[volume]),
+        truth=case.truth,
         clear=clear,
         margins=margins,
         stages=tuple(stages),
         server_memory=answer["peak_memory_bytes"],
-    ), sequence
+    )
 
 
 def serve(folder: Path, threads: int | None) -> dict[str, Any]:
@@ -156,13 +196,6 @@ def _server_stages(answer: dict[str, Any]) -> list[Stage]:
     ]
 
 
-def _decrypted(client: Client, hospital: Path, name: str) -> Findings:
-    from heclstm.report.findings import Findings
-
-    description = client.description
-    return Findings(client.decrypt(hospital / "result.he", name), description.purpose, description.digest)
-
-
 def _in_clear(model: Model, frames: Any, findings: Findings) -> tuple[Any, dict[str, float]]:
     """The same images by the model itself, and how close each layer came to its limit."""
     from heclstm.deploy.diagnosis import Diagnosis
@@ -185,29 +218,19 @@ def _require_model(model: Model, digest: str, folder: Path) -> None:
         )
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.last = time.perf_counter()
-
-    def lap(self) -> float:
-        now = time.perf_counter()
-        spent, self.last = now - self.last, now
-        return spent
-
-
 def _print(findings: Findings, output: Path) -> None:
     diagnosis, clear = findings.diagnosis, findings.clear
     stages = table("stage", "who", "time", "bytes", left=2)
     for stage in findings.stages:
         stages.add_row(stage.name, stage.who, seconds(stage.seconds), size(stage.bytes))
     out().print(stages)
-    rows = {"sequence": diagnosis.name}
+    rows: dict[str, str | Text] = {"sequence": diagnosis.name}
     if clear is not None:
         rows["score in clear"] = f"{clear.scores[0]:+.5f}"
     rows["score decrypted"] = f"{diagnosis.scores[0]:+.5f}"
     if findings.error is not None:
         rows["error"] = f"{findings.error:+.1e}"
-    rows |= {"operating point": f"{diagnosis.threshold:+.5f}", "decision": f"[bold]{diagnosis.decision}[/bold]"}
+    rows |= {"operating point": f"{diagnosis.threshold:+.5f}", "decision": bold(diagnosis.decision)}
     if findings.truth is not None:
         rows["truth"] = "positive" if findings.truth else "negative"
     rows |= {
@@ -215,4 +238,4 @@ def _print(findings: Findings, output: Path) -> None:
         "report": f"{output}/report.html, {output}/report.png",
     }
     out().print(facts(rows))
-    out().print(f"[dim]{findings.purpose.attribution}[/dim]")
+    out().print(dim(findings.purpose.attribution))

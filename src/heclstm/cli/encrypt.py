@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from heclstm.cli.keygen import warn_if_others_read
 from heclstm.cli.options import AsJson, Description, Images, Index, InsecureTest, SecretKeyFile, Threads
 from heclstm.cli.terminal import emit, facts, out, size
 
@@ -39,6 +40,7 @@ def encrypt(
     description = load_description(program)
     sequence = read_sequence(images, description.purpose, index)
     with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
+        warn_if_others_read(key)
         client.load_secret_key(key)
         written = client.encrypt(sequence, output)
     padded = description.purpose.preparation.get("length", "exact") != "exact"

@@ -33,7 +33,7 @@ class Run:
     def __init__(
         self, path: Path, program: Path | None, folder: Path, data: Path | None, dataset: str | None, split: str
     ) -> None:
-        from heclstm.cli.subject import read_part, read_subject
+        from heclstm.cli.subject import is_labelled, read_part, read_subject
         from heclstm.data.datasets import prepare_part
         from heclstm.data.prepare import Preparation
 
@@ -41,6 +41,8 @@ class Run:
         self.subject: Subject = read_subject(path, program)
         training = {"dataset": dataset} if dataset else self.subject.training
         self.part: Part = read_part(data, training, split)
+        known = training.get("dataset") == self.subject.training.get("dataset")
+        self.of_data_set = known and not (data and is_labelled(data))
         preparation = Preparation.from_json(self.subject.purpose.preparation)
         self.frames, self.mask = prepare_part(self.part, preparation)
 
@@ -87,6 +89,7 @@ class Run:
             split=self.split,
             dataset=str(subject.model.metadata.get("dataset", "")) if subject.model else purpose.name,
             attribution=purpose.attribution,
+            of_data_set=self.of_data_set,
             operating_point=purpose.operating_point,
             temperatures=((float(scale["temperature"]), float(scale["offset"])),) if scale else (),
             inside=inside_of(subject, values),

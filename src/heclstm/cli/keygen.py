@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from heclstm.cli.options import AsJson, Description, InsecureTest, Threads
-from heclstm.cli.terminal import emit, facts, out, progress, size
+from heclstm.cli.terminal import emit, facts, note, out, progress, size
 
 
 def keygen(
@@ -16,7 +16,7 @@ def keygen(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="KEYS/", help="A folder for both key files.")],
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace an existing secret key. Results under the old one stay sealed."),
+        typer.Option("--force", help="Replace existing key files. Results under the old secret key stay sealed."),
     ] = False,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
@@ -32,7 +32,7 @@ def keygen(
         heclstm keygen program.json -o keys/
     """
     from heclstm.circuit.files import load_description
-    from heclstm.deploy.keys import SECRET_KEY_FILE
+    from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.errors import ParameterError
 
     description = load_description(program)
@@ -40,6 +40,11 @@ def keygen(
         raise ParameterError(
             f"{output / SECRET_KEY_FILE}: exists, and without it nothing encrypted under it can be read; "
             "choose another folder, or add --force"
+        )
+    if (output / EVALUATION_KEYS_FILE).exists() and not force:
+        raise ParameterError(
+            f"{output / EVALUATION_KEYS_FILE}: exists, and queries under its secret key cannot be evaluated without "
+            "it; choose another folder, or add --force"
         )
     sizes = make_keys(program, output, threads=threads, allow_insecure=insecure_test)
     if as_json:
@@ -59,14 +64,28 @@ def make_keys(program: Path, folder: Path, *, threads: int | None, allow_insecur
     from heclstm.circuit.files import load_description
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
+    from heclstm.errors import OutputError
 
     client = Client(load_description(program), threads=threads, allow_insecure=allow_insecure)
     folder.mkdir(parents=True, exist_ok=True)
     with closing(client), TemporaryDirectory(prefix=".keys-", dir=folder) as partial:
         with progress("making keys") as update:
-            client.generate_keys(Path(partial), update)
+            try:
+                client.generate_keys(Path(partial), update)
+            except OutputError as error:  # names a file in `partial`, which nobody knows
+                raise OutputError(str(error).replace(str(partial), str(folder))) from error
         sizes = {}
         for name in (EVALUATION_KEYS_FILE, SECRET_KEY_FILE):
             sizes[name] = Path(partial, name).stat().st_size
             os.replace(Path(partial, name), folder / name)
     return sizes
+
+
+def warn_if_others_read(secret_key: Path) -> None:
+    """Say so on stderr if more than its owner can read this secret key."""
+    try:
+        mode = secret_key.stat().st_mode & 0o777
+    except OSError:
+        return  # who reads it says why
+    if mode & 0o044:
+        note(f"warning: {secret_key}: readable by others than its owner (mode {mode:04o}); chmod 600 it")

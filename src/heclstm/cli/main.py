@@ -1,8 +1,9 @@
-"""`heclstm`: its verbs in the order of the data, and the one place where an error becomes an exit code.
+"""`heclstm`: its verbs in the order of the data; `cli.verb` makes exit codes of errors.
 
 0   done
 1   something unexpected; its traceback is shown
-2   a HeclstmError, or a file that cannot be written: one line on stderr, and no output file
+2   a HeclstmError, or what the system refuses (OSError): one line on stderr, and no output file
+143 ended by SIGTERM; temporary files are removed
 """
 
 from __future__ import annotations
@@ -26,31 +27,14 @@ from heclstm.cli import (
     run,
     train,
 )
-from heclstm.cli.terminal import fail
-from heclstm.errors import HeclstmError
-
-# What the system refuses because of what was asked for; any other OSError is a fault of ours.
-REFUSALS = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
+from heclstm.cli.verb import Verb
 
 
 class Verbs(TyperGroup):
-    """Keeps the verbs in order and turns expected errors into one line and exit code 2."""
+    """Keeps the verbs in order."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except HeclstmError as error:
-            fail(str(error))
-        except REFUSALS as error:
-            fail(f"{error.filename}: {error.strerror}; choose another output")
-        except OSError as error:
-            if error.errno != 28:  # no space left on device
-                raise
-            fail(f"{error.filename or 'output'}: {error.strerror}; free some space, or choose another output")
-        raise typer.Exit(2)
 
 
 app = typer.Typer(
@@ -101,4 +85,4 @@ for verb in (
     demo.demo,
     inspect.inspect,
 ):
-    app.command()(verb)
+    app.command(cls=Verb)(verb)

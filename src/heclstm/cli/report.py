@@ -48,4 +48,4 @@ def report(
     if as_json:
         emit({"report": str(output), "bytes": len(content)})
         return
-    out().print(f"report: {output}")
+    out().print(f"report: {output}", soft_wrap=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heclstm.cli.clock import Clock
 from heclstm.cli.options import AsJson, Backend, Index, ProgramFolder, Threads
-from heclstm.cli.terminal import emit, facts, out, progress, seconds, size
+from heclstm.cli.terminal import bold, emit, facts, out, progress, seconds, size
 
 if TYPE_CHECKING:
     from heclstm.backend.execute import Observer
@@ -53,14 +53,16 @@ def run(
     from heclstm.circuit.files import load_description, load_program
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE
     from heclstm.deploy.server import Server
+    from heclstm.deploy.wire import Kind, read_header, require_program
     from heclstm.errors import InputError
 
     if (shadow is None) != (images is None):
         raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
     keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
-    clock = Clock()
+    clock, description = Clock(), load_description(program)
+    require_program(read_header(query, Kind.QUERY), description.digest, query)  # before anything that takes long
     with progress("preparing program") as update:
-        loaded, description = load_program(program), load_description(program)
+        loaded = load_program(program)
         server = Server(
             loaded, description, threads=threads, arithmetic=arithmetic(backend), compact=low_memory, on_prepare=update
         )
@@ -101,18 +103,6 @@ def run(
     out().print(facts(rows))
     if watch:
         _print_shadow(watch)
-
-
-class Clock:
-    """Seconds between laps, by name."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = now - self._last, now
 
 
 def peak_memory() -> int | None:
@@ -158,8 +148,10 @@ def _shadow(server: Server, program: Program, key: Path, images: Path, index: in
     from heclstm.backend.shadow import Shadow
     from heclstm.circuit.sizes import secret_key_bytes
     from heclstm.cli.images import read_sequence
+    from heclstm.cli.keygen import warn_if_others_read
     from heclstm.deploy.wire import Kind, read_file, read_header, require_program, require_sizes
 
+    warn_if_others_read(key)
     header = read_header(key, Kind.SECRET_KEY)
     require_program(header, server.description.digest, key)
     require_sizes(header, [("secret", secret_key_bytes(program.parameters))], key)
@@ -186,4 +178,4 @@ def _print_shadow(watch: Shadow) -> None:
     if drift is None:
         out().print(f"No layer drifts from clear: every error is below {DRIFT} times the predicted one.")
     else:
-        out().print(f"The first layer that drifts from clear is [bold]{drift.layer}[/bold].")
+        out().print("The first layer that drifts from clear is ", bold(drift.layer), ".", sep="")

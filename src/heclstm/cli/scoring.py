@@ -85,6 +85,7 @@ def encrypted_scores(
     import numpy as np
 
     from heclstm.circuit.files import load_description, load_program
+    from heclstm.cli.keygen import warn_if_others_read
     from heclstm.data.sequence import ImageSequence
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
@@ -101,6 +102,7 @@ def encrypted_scores(
         if keys is None:
             client.generate_keys(folder)
         else:
+            warn_if_others_read(keys / SECRET_KEY_FILE)
             client.load_secret_key(keys / SECRET_KEY_FILE)
         with closing(Server(load_program(subject.program), description, threads=threads)) as server:
             server.load_keys((keys or folder) / EVALUATION_KEYS_FILE)

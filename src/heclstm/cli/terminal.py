@@ -1,6 +1,7 @@
 """What the verbs print: results on stdout, progress and errors on stderr.
 
-In a terminal, progress is a bar with the time left; elsewhere it is one line for each finished stage.
+In a terminal, progress is a bar with the time left; elsewhere it is one line for each finished stage. Strings are
+printed as they are: names and paths may hold brackets. `bold` and `dim` are for emphasis.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,21 +23,31 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from heclstm.report.units import seconds, size
 
-__all__ = ["emit", "err", "facts", "fail", "note", "out", "progress", "seconds", "size", "table"]
+__all__ = ["bold", "dim", "emit", "err", "facts", "fail", "note", "out", "progress", "seconds", "size", "table"]
 
 PIPE_WIDTH = 110  # columns, where nobody says how many there are
 OnProgress = Callable[[float, float], None]  # (done, in all), in any unit
 
 
 def out() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def err() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def bold(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def dim(text: str) -> Text:
+    return Text(text, style="dim")
 
 
 def fail(message: str) -> None:
@@ -45,7 +56,7 @@ def fail(message: str) -> None:
 
 
 def note(message: str) -> None:
-    err().print(message, markup=False)
+    err().print(message, soft_wrap=True)
 
 
 def emit(data: dict[str, Any]) -> None:
@@ -82,7 +93,7 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     return result
 
 
-def facts(rows: dict[str, str], title: str | None = None) -> Table:
+def facts(rows: Mapping[str, str | Text], title: str | None = None) -> Table:
     """Names and values in two columns without a head."""
     result = Table(title=title, title_justify="left", title_style="bold", box=_box(), show_header=False)
     result.add_column(style="dim")

@@ -37,6 +37,7 @@ class Inside:
 class Evaluation:
     """folds: one for each model. temperatures: (temperature, offset) of each fold that was calibrated.
 
+    of_data_set: the sequences are of the model's data set, which `attribution` is about.
     refused: sequences whose encrypted result a client did not accept.
     """
 
@@ -44,6 +45,7 @@ class Evaluation:
     split: str
     dataset: str = ""
     attribution: str = ""
+    of_data_set: bool = False
     operating_point: Mapping[str, Any] = field(default_factory=dict)
     temperatures: tuple[tuple[float, float], ...] = ()
     inside: Inside | None = None

@@ -15,6 +15,7 @@ from heclstm.model.metrics import Measures
 from heclstm.report import charts, charts_inside
 from heclstm.report.evaluation import Evaluation
 from heclstm.report.examples import choose, draw_examples
+from heclstm.report.findings import credit
 from heclstm.report.page import document, rows_table
 from heclstm.report.units import seconds, signed
 
@@ -169,8 +170,8 @@ def _reading(evaluation: Evaluation) -> str:
     ]
     if evaluation.split == "test":
         lines.insert(1, "The test part is for one look at a model that was chosen without it.")
-    if evaluation.attribution:
-        lines.append(f"Images: {evaluation.attribution}")
+    if line := credit(evaluation.attribution, evaluation.of_data_set):
+        lines.append(line)
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
 

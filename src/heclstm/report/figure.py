@@ -32,8 +32,8 @@ WIDTH, MARGIN, GAP = 12.0, 0.55, 0.28  # inches
 HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.95, 0.5, 3.0
 
 
-def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160) -> bytes:
-    """The picture as PNG."""
+def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, *, of_data_set: bool = False) -> bytes:
+    """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own."""
     tiles = montages(sequence.frames, findings.purpose.preparation)
     column = (WIDTH - 2 * MARGIN - GAP * (len(tiles) - 1)) / len(tiles)
     tall = min(TALLEST, column * tiles[0].shape[0] / tiles[0].shape[1])
@@ -45,7 +45,7 @@ def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160) 
     frames_row(page, findings.purpose.preparation, tiles, column, HEADER, tall)
     _bars(page, findings, bars, column)
     _line(page, findings, line)
-    _footer(page, findings)
+    _footer(page, findings.credit(of_data_set))
     buffer = BytesIO()
     FigureCanvasAgg(figure)  # no window system, no global state
     figure.savefig(buffer, format="png", dpi=dots_per_inch)
@@ -191,9 +191,7 @@ def _side(value: float, limit: float) -> str:
     return "left" if value < -0.7 * limit else "right" if value > 0.7 * limit else "center"
 
 
-def _footer(page: Page, findings: Findings) -> None:
-    lines = ["Research software, not a medical device."]
-    if findings.purpose.attribution:
-        lines = [*textwrap.wrap(f"Images: {findings.purpose.attribution}", 175), *lines]
+def _footer(page: Page, credit: str) -> None:
+    lines = [*textwrap.wrap(credit, 175), "Research software, not a medical device."]
     for number, line in enumerate(reversed(lines)):
         page.text(MARGIN, page.height - 0.25 - 0.16 * number, line, fontsize=8, color=MUTED)

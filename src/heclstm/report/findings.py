@@ -16,6 +16,11 @@ from heclstm.errors import FileFormatError
 FORMAT, VERSION = "heclstm-diagnosis", 1
 
 
+def credit(attribution: str, of_data_set: bool) -> str:
+    """of_data_set: whether the images that are shown are those of the model's data set, and not a hospital's own."""
+    return f"{'Images' if of_data_set else 'Model trained on'}: {attribution}" if attribution else ""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step of the way, for the table: who did it, how long it took, how many bytes it left."""
@@ -42,6 +47,10 @@ class Findings:
     margins: dict[str, float] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     server_memory: int | None = None
+
+    def credit(self, of_data_set: bool) -> str:
+        """Whose images the model, or also this sequence, comes from; empty where nobody said."""
+        return credit(self.purpose.attribution, of_data_set)
 
     @property
     def error(self) -> float | None:

@@ -31,8 +31,8 @@ td { border-bottom: 1px solid #eaeef2; padding: .35rem .7rem .35rem 0; vertical-
 """
 
 
-def page(findings: Findings, picture: bytes) -> str:
-    """picture: the PNG of `report.figure.draw`."""
+def page(findings: Findings, picture: bytes, *, of_data_set: bool = False) -> str:
+    """picture: the PNG of `report.figure.draw`. of_data_set: as there."""
     diagnosis = findings.diagnosis
     title = escape(diagnosis.name or "Image sequence")
     colour = RAISES if diagnosis.positive else LOWERS
@@ -55,7 +55,7 @@ def page(findings: Findings, picture: bytes) -> str:
         parts.append(f"<h2>The way there</h2>{_stages(findings)}")
     if findings.margins:
         parts.append(f"<h2>How close each layer came to its calibrated limit</h2>{_margins(findings)}")
-    parts.append(f"<h2>How to read this</h2>{_reading(findings)}")
+    parts.append(f"<h2>How to read this</h2>{_reading(findings, of_data_set)}")
     return document(title, "\n".join(parts))
 
 
@@ -123,7 +123,7 @@ def _margins(findings: Findings) -> str:
     return f"<table>{rows}</table>"
 
 
-def _reading(findings: Findings) -> str:
+def _reading(findings: Findings, of_data_set: bool) -> str:
     lines = [
         "The score is the sum of the frames' contributions. A score at or above the operating point reads as "
         "positive; the operating point was chosen on validation data to miss few positives, so false alarms "
@@ -132,8 +132,8 @@ def _reading(findings: Findings) -> str:
         "the score nor the decision.",
         "Research software, not a medical device; not for diagnosis.",
     ]
-    if findings.purpose.attribution:
-        lines.append(f"Images: {findings.purpose.attribution}")
+    if credit := findings.credit(of_data_set):
+        lines.append(credit)
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
 
 
