@@ -118,6 +118,9 @@ def acetowhitening(result: Result) -> str:
 def acetowhitening_ablations(result: Result) -> str:
     rows = []
     for found in result["variants"].values():
+        if "failed" in found:
+            rows.append([found["title"], f"failed: {found['failed']}", "", "", "", ""])
+            continue
         counts = listed(each["outside"] for each in found["ranges"]) or "not measured"
         cell = f"{max(each['largest_cell'] for each in found['ranges']):,.1f}" if found["ranges"] else ""
         rows.append([found["title"], mean_sd(found, 4), *difference(found.get("against_shipped")), counts, cell])
@@ -135,7 +138,13 @@ def adrenal_ablations(result: Result) -> str:
         shown = ["" if value is None else f"{value:,.1f}" for value in largest]
         rows.append([found["title"], mean_sd(found), *difference(found.get("against_shipped")), *shown])
     head = ["variant", "AUC", "it − shipped (95 % over folds)", "p", "largest gate input", "largest cell"]
-    return texts.ADRENAL_ABLATIONS.format(folds=result["parameters"]["folds"], table=table(head, rows))
+    differing = [
+        found["title"]
+        for found in result["variants"].values()
+        if "against_shipped" in found and found["against_shipped"]["p"] < LEVEL
+    ]
+    said = f"Beyond chance (p < 0.05): {'; '.join(differing) or 'none of these differences'}."
+    return texts.ADRENAL_ABLATIONS.format(folds=result["parameters"]["folds"], table=table(head, rows), reading=said)
 
 
 def adrenal_costs(result: Result) -> str:

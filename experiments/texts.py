@@ -60,7 +60,9 @@ first."""
 
 ACETOWHITENING_ABLATIONS = """## Ablations on a harder acetowhitening (synthetic)
 
-The same with the whiteness of each frame blurred (noise {noise}), so that no method is perfect; {seeds} seeds.
+The same with the whiteness of each frame blurred (noise {noise}), so that no method is perfect; {seeds} seeds. "Outside":
+how many of 10,000 fresh sequences leave the ranges that training and validation part had shown. A score of such a
+sequence means little, and only a larger calibration set or more room in the limits would admit it.
 
 {table}"""
 
@@ -70,12 +72,14 @@ ADRENAL_ABLATIONS = """## Ablations on AdrenalMNIST3D
 fifths, with teachers that saw the same four fifths. The spread is over folds, which differ more than variants do, hence
 the paired column. Neither validation nor test part was used.
 
-{table}"""
+{table}
+
+{reading}"""
 
 ADRENAL_COSTS = """## What accuracy costs
 
 AUC of the cross-validation above; costs of the compiled program at 128-bit security. Seconds are predicted from
-measured primitives, with {threads} threads.
+measured primitives, with {threads} threads. Mind the spread: points closer than 0.01 in AUC were not told apart.
 
 {table}
 

@@ -63,7 +63,7 @@ class Page:
         return self.figure.add_axes(box)
 
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
-        style = {"color": INK, "va": "baseline", **style}
+        style = {"color": INK, "va": "baseline", "parse_math": False, **style}  # names are no formulas
         self.figure.text(left / WIDTH, 1 - top / self.height, text, **style)
 
 
