@@ -61,8 +61,8 @@ first."""
 ACETOWHITENING_ABLATIONS = """## Ablations on a harder acetowhitening (synthetic)
 
 The same with the whiteness of each frame blurred (noise {noise}), so that no method is perfect; {seeds} seeds.
-"Outside": how many of 10,000 fresh sequences leave the ranges that training and validation part had shown. A score of such a
-sequence means little, and only a larger calibration set or more room in the limits would admit it.
+"Outside": how many of 10,000 fresh sequences leave the ranges that training and validation part had shown. A score
+of such a sequence means little, and only a larger calibration set or more room in the limits would admit it.
 
 {table}"""
 
