@@ -5,7 +5,6 @@ A finished training is one file in the work folder; what is there is not trained
 
 import hashlib
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from experiments.methods import METHODS
 from heclstm.data.datasets import Part, Splits
 from heclstm.data.prepare import prepare_all
 from heclstm.errors import ModelError
-from heclstm.model.checkpoint import load_checkpoint
-from heclstm.model.epoch import parameter_groups, train_epoch, update_average
+from heclstm.model.checkpoint import NAME, SafetensorsIO
+from heclstm.model.losses import sequence_loss
+from heclstm.model.module import TrainingModule
 from heclstm.model.network import HeClstm
 from heclstm.model.recipe import TrainConfig
-from heclstm.model.train import measure_normalization
+from heclstm.model.train import train_network
 
 CHUNK = 64
 
@@ -42,39 +42,26 @@ def fit(
         network.load_state_dict(load_file(path))
         network.blend(1.0, 1.0)
         return network.eval()
-    settings, average, start = config.optimization, {}, time.perf_counter()
-    optimizer = torch.optim.AdamW(parameter_groups(network, settings.weight_decay), lr=settings.learning_rate)
-    first_averaged = math.floor(settings.average_from * settings.epochs)
-    for epoch in range(settings.epochs):
-        train_epoch(network, optimizer, config, dataset.train.images, labels, epoch, method.loss)
-        if epoch >= first_averaged:
-            update_average(average, network, epoch - first_averaged)
-    _finish(network, average, config, dataset)
+    start = time.perf_counter()
+    train_network(network, config, dataset, labels, method.loss)
+    network.requires_grad_(False)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), path, metadata={"seconds": f"{time.perf_counter() - start:.1f}"})
     return network
 
 
-@torch.no_grad()
 def restored(config: TrainConfig, dataset: Splits, folder: Path) -> HeClstm:
     """The network of a finished `heclstm train` in `folder`, from its checkpoint."""
-    network = HeClstm(config.model)
-    optimizer = torch.optim.AdamW(parameter_groups(network, 0.0))
-    saved = load_checkpoint(folder, network, optimizer)
-    if saved is None or saved[1]["epochs"] != config.optimization.epochs:
+    path = folder / NAME
+    checkpoint = SafetensorsIO().load_checkpoint(path) if path.exists() else {"epoch": -1}
+    if checkpoint["epoch"] + 1 != config.optimization.epochs:
         raise ModelError(f"{folder}: holds no finished training, expected one of {config.optimization.epochs} epochs")
-    _finish(network, saved[0], config, dataset)
-    return network
-
-
-def _finish(network: nn.Module, average: dict[str, Tensor], config: TrainConfig, dataset: Splits) -> None:
-    """Averaged weights, polynomials alone, batch normalization measured anew."""
-    network.load_state_dict(average, strict=False)
-    network.constrain()
-    network.blend(1.0, 1.0)
+    network = HeClstm(config.model)
+    module = TrainingModule(network, config, dataset, dataset.train.labels.astype(np.float32), sequence_loss)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.finish()
     network.requires_grad_(False)
-    measure_normalization(network, config, dataset.train)
-    network.eval()
+    return network
 
 
 @torch.no_grad()

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from heclstm.model.config import ModelConfig
-from heclstm.model.epoch import Loss, sequence_loss
 from heclstm.model.layers import PROJECTION_GAIN, PolynomialActivation, SequenceVote
+from heclstm.model.losses import Loss, sequence_loss
 from heclstm.model.network import Block, HeClstm
 
 

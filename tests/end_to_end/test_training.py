@@ -67,6 +67,8 @@ def test_train_calibrate_compile(call, refused, training, tmp_path):
     assert code == 0, stderr
     trained = json.loads(stdout)
     assert 0 <= trained["validation"]["auc"] <= 1
+    assert (model / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
+    assert len((model / "metrics.csv").read_text().splitlines()) == 1 + 2  # a head, two epochs
     assert "add --resume" in refused("train", config, "--data", data, "-o", model)
     code, stdout, stderr = call("train", config, "--data", data, "-o", model, "--seed", 1, "--resume", "--json")
     assert code == 0, stderr
@@ -75,3 +77,30 @@ def test_train_calibrate_compile(call, refused, training, tmp_path):
     code, stdout, stderr = call("compile", model, "-o", tmp_path / "program", "--json")
     assert code == 0, stderr
     assert json.loads(stdout)["security"] == "128"
+
+
+def test_cross_validation(call, refused, training, tmp_path):
+    pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
+    config, data = training
+    runs = tmp_path / "runs"
+    code, stdout, stderr = call("train", config, "--data", data, "-o", runs, "--folds", 2, "--json")
+    assert code == 0, stderr
+    found = json.loads(stdout)
+    assert [fold["name"] for fold in found["folds"]] == ["fold-1", "fold-2"]
+    measures = [fold["measures"]["clear"] for fold in found["folds"]]
+    counts = [
+        sum(each[name] for name in ("true_positives", "missed", "true_negatives", "false_alarms")) for each in measures
+    ]
+    assert sum(counts) == 32 + 12  # training and validation part, each once; the test part never
+    assert found["pooled"]["clear"]["missed"] == sum(each["missed"] for each in measures)
+    assert "fold-2" in (runs / "cross-validation.html").read_text()
+    assert json.loads((runs / "cross-validation.json").read_text())["folds"] == found["folds"]
+    code, stdout, stderr = call("evaluate", runs / "fold-1", runs / "fold-2", "--data", data, "--json")
+    assert json.loads(stdout)["pooled"] == found["pooled"]  # each model knows its fold
+    assert "add --resume" in refused("train", config, "--data", data, "-o", runs, "--folds", 2)
+
+
+def test_a_fold_is_not_divided_again(refused, training, tmp_path):
+    config, data = training
+    config.write_text(config.read_text() + "\n[data]\nfolds = 3\n")
+    assert "chooses a fold already" in refused("train", config, "--data", data, "-o", tmp_path / "runs", "--folds", 2)

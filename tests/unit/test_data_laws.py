@@ -132,3 +132,24 @@ def test_bad_files_are_listed_before_training(name, tmp_path):
     assert files[-1].name in str(caught.value)
     splits = load_dataset(name, path, {**options, "skip_bad_files": True})
     assert any(note.startswith("2 bad files are left out") for note in splits.notes)
+
+
+def test_folds_hold_every_patient_once(sample):
+    """Two folds: each patient stands in exactly one as its test part; the official test part of a set that brings
+    its parts as arrays is in none."""
+    name, path, options, preparation = sample
+    found = [load_dataset(name, path, {**options, "folds": 2, "fold": fold}) for fold in (1, 2)]
+    images = []
+    for each in found:
+        whole = [fit_part(getattr(each, part), preparation) for part in PARTS]
+        assert len({patient for part in whole for patient in part.patients}) >= sum(bool(len(part)) for part in whole)
+        images.append([frames.tobytes() for frames in whole[2].images])
+    patients = [set(each.test.patients) for each in found]
+    assert not patients[0] & patients[1]
+    assert not set(images[0]) & set(images[1])
+    official = load_dataset(name, path, options)
+    if isinstance(official.test.images, np.ndarray):
+        withheld = {frames.tobytes() for frames in official.test.images}
+        dealt = {f.tobytes() for each in found for part in PARTS for f in getattr(each, part).images}
+        assert not withheld & dealt
+        assert len(images[0]) + len(images[1]) == len(official.train) + len(official.validation)

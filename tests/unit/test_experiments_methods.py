@@ -69,7 +69,7 @@ def test_the_twin_is_trained_as_a_teacher(dataset, tmp_path):
 
 def test_a_finished_training_is_not_done_again(dataset, tmp_path, monkeypatch):
     first = evaluate(fit("frame_vote", CONFIG, dataset, tmp_path), CONFIG, dataset.test)["score"]
-    monkeypatch.setattr("experiments.fit.train_epoch", None)
+    monkeypatch.setattr("experiments.fit.train_network", None)
     again = evaluate(fit("frame_vote", CONFIG, dataset, tmp_path), CONFIG, dataset.test)["score"]
     np.testing.assert_array_equal(first, again)
 

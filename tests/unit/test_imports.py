@@ -23,7 +23,8 @@ ALLOWED = {
 }
 
 # The only files that may import torch; all others run without it.
-TORCH_USERS = {f"heclstm.model.{name}" for name in ("layers", "network", "train", "epoch", "checkpoint")}
+TRAINING = ("augment", "batches", "checkpoint", "history", "layers", "losses", "module", "network", "train")
+TORCH_USERS = {f"heclstm.model.{name}" for name in TRAINING}
 TORCH = {"torch", "torchmetrics", "lightning", "monai"}
 
 

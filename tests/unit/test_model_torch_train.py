@@ -6,38 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from heclstm.data.augment import Augmentation
-from heclstm.data.datasets import Part, Splits
+from heclstm.data.datasets import Splits
 from heclstm.data.prepare import Preparation, prepare_all
 from heclstm.errors import FileFormatError, ModelError
-from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
-from heclstm.model.epoch import class_weight, range_penalty
 from heclstm.model.evaluate import evaluate_model
+from heclstm.model.losses import class_weight, range_penalty
 from heclstm.model.metrics import area_under_curve
-from heclstm.model.recipe import Distillation, Optimization, RangeBounds, TrainConfig
+from heclstm.model.recipe import Distillation, RangeBounds, TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.train import train_model
 from heclstm.model.weights import load_model
-
-CONFIG = TrainConfig(
-    dataset="medmnist3d",
-    preparation=Preparation("volume", (8, 8, 4), 2, 2, 8, 8, axis=2, slices_per_frame=2),
-    model=ModelConfig(2, 2, 8, 8, (BlockConfig(6), BlockConfig(8)), LstmConfig(4)),
-    optimization=Optimization(epochs=8, batch_size=16, learning_rate=1e-2),
-    augmentation=Augmentation(axes=(0, 1), shift=1, flip_axes=(0,)),
-)
-
-
-def squares(count, seed):
-    """Label 1: a larger square somewhere in the volume."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count) % 3 == 0
-    images = np.zeros((count, 8, 8, 4), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        row, column = rng.integers(1, 4, 2)
-        size = 4 if label else 3
-        image[row : row + size, column : column + size] = 255
-    return Part(images, labels.astype(np.int64))
+from tiny_training import CONFIG, squares
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +68,7 @@ def test_evaluation_stands_beside_the_validation_figures(trained, dataset):
 
 def test_a_stopped_training_ends_with_the_same_weights(trained, dataset, tmp_path):
     def stop(epoch):
-        if epoch.number == 7:  # within the epochs that are averaged
+        if epoch.number == 8:  # within the epochs that are averaged, before its checkpoint is written
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

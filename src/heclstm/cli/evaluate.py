@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from heclstm.cli.options import AsJson, InsecureTest, Threads
 from heclstm.cli.terminal import emit, facts, out, progress, table
 
 if TYPE_CHECKING:
-    from heclstm.cli.evaluation import Run
+    from heclstm.cli.evaluation import Run, Ways
     from heclstm.report.evaluation import Evaluation
 
 SPLITS = ("train", "validation", "test")
@@ -75,7 +76,7 @@ def evaluate(
 
         heclstm evaluate model/ --data adrenalmnist3d.npz --encrypted 8 -o evaluation.html
     """
-    from heclstm.cli.evaluation import Run, Ways, join
+    from heclstm.cli.evaluation import Ways
     from heclstm.errors import InputError
 
     if split not in SPLITS:
@@ -87,6 +88,27 @@ def evaluate(
     if keys and not encrypted:
         raise InputError("--keys: belongs to --encrypted N")
     ways = Ways(simulated, encrypted, keys, threads, insecure_test)
+    evaluation, first = evaluated(subjects, data, split, ways, program=program, dataset=dataset)
+    if output:
+        write_evaluation(output, evaluation, first)
+    if as_json:
+        emit(evaluation.to_json())
+    else:
+        print_evaluation(evaluation, output)
+
+
+def evaluated(
+    subjects: Sequence[Path],
+    data: Path | None,
+    split: str,
+    ways: Ways,
+    *,
+    program: Path | None = None,
+    dataset: str | None = None,
+) -> tuple[Evaluation, Run]:
+    """Every subject on its part of the data, as folds of one evaluation; and the first of them."""
+    from heclstm.cli.evaluation import Run, join
+
     with ExitStack() as stack:
         folders = [Path(stack.enter_context(TemporaryDirectory(prefix="heclstm-"))) for _ in subjects]
         pairs = zip(subjects, folders, strict=True)
@@ -94,15 +116,11 @@ def evaluate(
         evaluation = first.evaluate(ways)
         for other in others:
             evaluation = join(evaluation, other.evaluate(ways))
-    if output:
-        _write(output, evaluation, first)
-    if as_json:
-        emit(evaluation.to_json())
-    else:
-        print_evaluation(evaluation, output)
+    return evaluation, first
 
 
-def _write(output: Path, evaluation: Evaluation, first: Run) -> None:
+def write_evaluation(output: Path, evaluation: Evaluation, first: Run) -> None:
+    """A page to look at, or with the ending .json the figures alone."""
     from heclstm.deploy.wire import new_file
     from heclstm.report.evaluation_page import evaluation_page
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,13 +11,15 @@ import typer
 
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import emit, facts, note, out, progress
-from heclstm.errors import HeclstmError, ModelError
+from heclstm.errors import HeclstmError, InputError, ModelError
 
 if TYPE_CHECKING:
     from heclstm.model.recipe import TrainConfig
     from heclstm.model.weights import Model
 
 CHECKPOINT = "checkpoint.safetensors"  # heclstm.model.checkpoint.NAME, which needs torch
+CURVE = "learning-curve.png"
+CROSS_VALIDATION = "cross-validation"
 
 
 def train(
@@ -26,40 +30,104 @@ def train(
         typer.Option("--data", help="Where the data set that the training file names is; none if it is synthetic."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the training file's seed.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in MODEL/.")] = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds", min=2, metavar="K", help="Cross-validation: K models in MODEL/fold-1 …, none of them final."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in MODEL/.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Model owner: train a model on images in clear.
 
     Follows a training file (see examples/adrenal/train.toml), saves a checkpoint after every epoch, and
     chooses the operating point on the validation part. The test part is never looked at. Needs PyTorch.
+    Beside the model: metrics.csv and learning-curve.png.
+
+    With --folds 5, patients are dealt into five folds, and each model is measured on the fold that it never
+    saw: MODEL/cross-validation.html shows each fold and all of them pooled. Use it to compare training files.
 
     Example:
 
         heclstm train examples/adrenal/train.toml --data adrenalmnist3d.npz -o model/
     """
-    from dataclasses import replace
-
-    from heclstm.data.datasets import load_dataset
     from heclstm.model.recipe import TrainConfig
 
     recipe = TrainConfig.from_toml(config)
     recipe = recipe if seed is None else replace(recipe, seed=seed)
-    stopped = (output / CHECKPOINT).exists()
+    recipes, folders = [recipe], [output]
+    if folds:
+        if recipe.data.get("folds"):
+            raise InputError(f"--folds: {config} chooses a fold already; leave out folds and fold in its [data]")
+        numbers = range(1, folds + 1)
+        recipes = [replace(recipe, data={**recipe.data, "folds": folds, "fold": k}) for k in numbers]
+        folders = [output / f"fold-{k}" for k in numbers]
+    _check_checkpoints(output, folders, resume)
+    models = [_trained(each, data, folder) for each, folder in zip(recipes, folders, strict=True)]
+    if folds:
+        _cross_validated(folders, data, output, as_json)
+    else:
+        _tell(models[0], output, data, as_json)
+
+
+def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> None:
+    stopped = any((folder / CHECKPOINT).exists() for folder in folders)
     if stopped and not resume:
         raise ModelError(
             f"{output}: holds the checkpoint of an earlier training; add --resume, or choose another folder"
         )
     if resume and not stopped:
         raise ModelError(f"{output}: holds no checkpoint to resume from; leave out --resume")
+
+
+def _trained(recipe: TrainConfig, data: Path | None, folder: Path) -> Model:
+    from heclstm.data.datasets import load_dataset
+
     splits = load_dataset(recipe.dataset, data, recipe.data)
     for text in splits.notes:
         note(text)
     note(f"{splits.name}: {len(splits.train)} sequences to train on, {len(splits.validation)} to validate")
-    model = _train(recipe, splits, output)
+    try:
+        from heclstm.model.train import train_model
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "torchmetrics", "lightning", "monai"):
+            raise
+        raise HeclstmError("train: PyTorch is not installed; pip install heclstm[train]") from error
+    try:
+        with progress(f"training {folder.name}") as update:
+            return train_model(recipe, splits, folder, on_epoch=lambda epoch: update(epoch.number, epoch.epochs))
+    finally:  # of a stopped training too
+        _draw(recipe, folder)
+
+
+def _draw(recipe: TrainConfig, folder: Path) -> None:
+    from heclstm.model.epochs import METRICS, read_epochs
+    from heclstm.report.learning_curve import learning_curve
+
+    if (folder / METRICS).exists():
+        (folder / CURVE).write_bytes(learning_curve(read_epochs(folder), recipe))
+
+
+def _cross_validated(folders: Sequence[Path], data: Path | None, output: Path, as_json: bool) -> None:
+    from heclstm.cli.evaluate import evaluated, print_evaluation, write_evaluation
+    from heclstm.cli.evaluation import Ways
+
+    evaluation, first = evaluated(folders, data, "test", Ways())
+    for ending in (".html", ".json"):
+        write_evaluation(output / f"{CROSS_VALIDATION}{ending}", evaluation, first)
+    if as_json:
+        emit(evaluation.to_json())
+    else:
+        print_evaluation(evaluation, output / f"{CROSS_VALIDATION}.html")
+
+
+def _tell(model: Model, output: Path, data: Path | None, as_json: bool) -> None:
     validation = model.metadata["metrics"]["validation"]
     point = model.metadata["operating_point"]
-    result = {"model": str(output), "digest": model.digest, "validation": validation, "operating_point": point}
+    result: dict[str, Any] = {
+        "model": str(output), "digest": model.digest, "validation": validation, "operating_point": point
+    }  # fmt: skip
     if as_json:
         emit(result)
         return
@@ -69,17 +137,7 @@ def train(
         "validation AUC": f"{validation['auc']:.3f} on {validation['sequences']} sequences",
         "operating point": f"{point['threshold']:.3f}: sensitivity {point['sensitivity']:.2f}, "
         f"specificity {point['specificity']:.2f}",
+        "learning curve": str(output / CURVE),
         "next": f"heclstm calibrate {output}" + (f" --data {data}" if data else ""),
     }
     out().print(facts(rows))
-
-
-def _train(recipe: TrainConfig, splits: Any, output: Path) -> Model:
-    try:
-        from heclstm.model.train import train_model
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchmetrics"):
-            raise
-        raise HeclstmError("train: PyTorch is not installed; pip install heclstm[train]") from error
-    with progress("training") as update:
-        return train_model(recipe, splits, output, on_epoch=lambda epoch: update(epoch.number, epoch.epochs))

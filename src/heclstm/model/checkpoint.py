@@ -1,67 +1,81 @@
-"""Training that was stopped goes on where it was: one safetensors file, written after every epoch."""
+"""Lightning's checkpoints as safetensors: tensors as they are, all else as JSON beside them. No pickle is ever read."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as pack_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from heclstm.errors import FileFormatError
 
 NAME = "checkpoint.safetensors"
+BEST = "best.safetensors"
 
 
-def save_checkpoint(
-    folder: Path,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    progress: dict[str, Any],
-) -> None:
-    """Write everything that the next epoch needs into one file, in one step. Random numbers need no state: each
-    epoch draws its own from (seed, epoch)."""
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / (NAME + ".part")
-    contiguous = {name: value.detach().contiguous() for name, value in tensors.items()}
-    temporary.write_bytes(pack_tensors(contiguous, metadata={"progress": json.dumps(progress)}))
-    temporary.replace(folder / NAME)
+class Checkpoint(ModelCheckpoint):
+    FILE_EXTENSION = ".safetensors"
 
 
-def load_checkpoint(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Fill network and optimizer.
+class SafetensorsIO(CheckpointIO):
+    """Writes a checkpoint in one step; reads it back as the same nested dictionary."""
 
-    Return the averaged weights and the progress, or None if nothing was saved.
-    """
-    path = folder / NAME
-    if not path.exists():
-        return None
-    content = path.read_bytes()
-    try:
-        tensors = parse_tensors(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        progress = json.loads(header["__metadata__"]["progress"])
-        network.load_state_dict(_below(tensors, "network."))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below(tensors, "optimizer.").items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise FileFormatError(
-            f"{path}: not a checkpoint of this training ({type(error).__name__}); delete it to start again"
-        ) from error
-    return _below(tensors, "average."), progress
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        tensors: dict[str, Tensor] = {}
+        tree = _packed(checkpoint, tensors, "")
+        content = pack_tensors(tensors, metadata={"checkpoint": json.dumps(tree)})
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".part")
+        temporary.write_bytes(content)
+        temporary.replace(target)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        content = Path(path).read_bytes()
+        try:
+            tensors = parse_tensors(content)
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            checkpoint = _unpacked(json.loads(header["__metadata__"]["checkpoint"]), tensors)
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise FileFormatError(
+                f"{path}: not a checkpoint of this training ({type(error).__name__}); delete it to start again"
+            ) from error
+        if not isinstance(checkpoint, dict):
+            raise FileFormatError(f"{path}: not a checkpoint of this training; delete it to start again")
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
 
 
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _packed(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
+    """Plain JSON: {"tensor": name}, {"list" or "tuple": […]}, {"dict": [[key, value], …]}, for keys may be numbers."""
+    if isinstance(value, Tensor):
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, _packed(item, tensors, f"{name}/{key}")] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [_packed(item, tensors, f"{name}/{row}") for row, item in enumerate(value)]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"checkpoint: {name}: got {type(value).__name__}, expected tensors and plain values")
+
+
+def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _unpacked(item, tensors) for key, item in content}
+    items = [_unpacked(item, tensors) for item in content]
+    return items if kind == "list" else tuple(items)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from heclstm.data.augment import Augmentation
 from heclstm.data.datasets import read_options
 from heclstm.data.prepare import Preparation
 from heclstm.errors import FileFormatError, ModelError
@@ -54,6 +53,40 @@ class Optimization:
 
 
 @dataclass(frozen=True)
+class LossSettings:
+    """What a mistake costs. Both classes weigh the same at first; both fields shift that against missed diagnoses.
+
+    positive_weight: 2 makes a missed positive cost twice as much as balanced classes would. focal_gamma: above 0,
+    sequences that are scored rightly count less, the more so the larger it is (2 is usual).
+    """
+
+    positive_weight: float = 1.0
+    focal_gamma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.positive_weight <= 0:
+            raise ModelError(f"loss.positive_weight: got {self.positive_weight}, expected more than 0 (1: balanced)")
+        if self.focal_gamma < 0:
+            raise ModelError(f"loss.focal_gamma: got {self.focal_gamma}, expected 0 (none) or more")
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when validation no longer gains. Only epochs after `optimization.average_from` are candidates: before, the
+    network is not made of polynomials alone, or its outliers are not tamed yet.
+
+    patience: so many epochs without a better AUC; 0 trains all epochs and keeps the last average. Worth it with a
+    large validation part; on a small one the best epoch is chosen by chance.
+    """
+
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 0:
+            raise ModelError(f"early_stopping.patience: got {self.patience!r}, expected 0 (none) or more epochs")
+
+
+@dataclass(frozen=True)
 class RangeBounds:
     """Intervals [−bound, bound] that values should keep, and what leaving them costs.
 
@@ -75,6 +108,45 @@ class RangeBounds:
         if name.startswith("blocks.") and name.count(".") == 1:
             return self.convolution
         return {"lstm.gates": self.gates, "lstm.candidate": self.candidate, "lstm.cell": self.cell}.get(name)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far samples may be changed; all zero and empty means not at all.
+
+    axes: the image axes of a raw sample, on which everything below works (other axes, as frames, move
+    together). flip_axes: each is reversed with probability one half. shift: whole pixels, either way. zoom 0.1:
+    0.9 to 1.1 times. rotation_degrees: either way, in the plane of every pair of axes. transforms: random transforms
+    of MONAI besides, each by its name and with its arguments, such as
+    {name = "RandGaussianNoise", prob = 0.5, std = 4.0}; values have the unit of the raw pixels.
+    """
+
+    axes: tuple[int, ...] = ()
+    flip_axes: tuple[int, ...] = ()
+    shift: int = 0
+    zoom: float = 0.0
+    rotation_degrees: float = 0.0
+    transforms: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", tuple(self.axes))
+        object.__setattr__(self, "flip_axes", tuple(self.flip_axes))
+        object.__setattr__(self, "transforms", tuple(self.transforms))
+        if len(set(self.axes)) != len(self.axes):
+            raise ModelError(f"Augmentation.axes: got {self.axes}, expected different axes")
+        if not set(self.flip_axes) <= set(self.axes):
+            raise ModelError(f"Augmentation.flip_axes: got {self.flip_axes}, expected some of axes {self.axes}")
+        for name in ("shift", "zoom", "rotation_degrees"):
+            if getattr(self, name) < 0:
+                raise ModelError(f"Augmentation.{name}: got {getattr(self, name)}, expected 0 or more")
+        if self.zoom >= 1:
+            raise ModelError(f"Augmentation.zoom: got {self.zoom}, expected less than 1")
+        changed = self.flip_axes or self.shift or self.zoom or self.rotation_degrees or self.transforms
+        if changed and len(self.axes) not in (2, 3):
+            raise ModelError(f"Augmentation.axes: got {self.axes}, expected the two or three axes of the space")
+        for item in self.transforms:
+            if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
+                raise ModelError(f"Augmentation.transforms: got {item!r}, expected a name and its arguments")
 
 
 @dataclass(frozen=True)
@@ -105,6 +177,8 @@ class TrainConfig:
     seed: int = 0
     wanted_sensitivity: float = 0.95
     optimization: Optimization = field(default_factory=Optimization)
+    loss: LossSettings = field(default_factory=LossSettings)
+    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     ranges: RangeBounds = field(default_factory=RangeBounds)
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation = field(default_factory=Distillation)
@@ -155,6 +229,8 @@ class TrainConfig:
 
 TABLES: dict[str, type[Any]] = {
     "optimization": Optimization,
+    "loss": LossSettings,
+    "early_stopping": EarlyStopping,
     "ranges": RangeBounds,
     "augmentation": Augmentation,
     "distillation": Distillation,

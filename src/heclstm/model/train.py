@@ -1,4 +1,4 @@
-"""Training: images and labels → Model. The recipe is explained in `recipe.py`, one epoch stands in `epoch.py`.
+"""Training: images and labels → Model. The recipe is explained in `recipe.py`, one step stands in `module.py`.
 
 teachers (exact twins) soften the labels
 → epoch by epoch, exact functions fade into polynomials, under range penalties
@@ -8,57 +8,48 @@ teachers (exact twins) soften the labels
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import signal
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from heclstm.data.datasets import Part, Splits, fit_training, prepare_part
-from heclstm.data.prepare import Preparation
+from heclstm.data.datasets import Splits, fit_training, prepare_part
 from heclstm.errors import ModelError
-from heclstm.model.checkpoint import load_checkpoint, save_checkpoint
-from heclstm.model.epoch import class_weight, parameter_groups, train_epoch, update_average
+from heclstm.model.augment import transforms_of
+from heclstm.model.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO
+from heclstm.model.epochs import OnEpoch
+from heclstm.model.history import History
+from heclstm.model.losses import Loss, class_weight, loss_of
 from heclstm.model.metrics import area_under_curve, choose_operating_point
+from heclstm.model.module import TrainingModule
 from heclstm.model.network import HeClstm, export
 from heclstm.model.polynomial import sigmoid
 from heclstm.model.recipe import Distillation, TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model, save_model
 
-logger = logging.getLogger(__name__)
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets, and lists the hardware
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What `on_epoch` is told after each epoch: its number of all epochs, the teachers' included.
-
-    stage is "model" or, for example, "teacher 1 of 3".
-    """
-
-    stage: str
-    number: int
-    epochs: int
-    loss: float
-    penalty: float
-    validation_auc: float
-
-
-Callback = Callable[[Epoch], None] | None
-
-
-def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: Callback = None) -> Model:
+def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: OnEpoch = None) -> Model:
     """Train on `dataset.train`, choose the operating point on `dataset.validation`, save the model into `out`.
 
     Never looks at `dataset.test`. A stopped run goes on from its checkpoints in `out` and ends with the same
-    weights. Uses as many cores as `torch.set_num_threads` allows.
+    weights. Beside the model, metrics.csv tells of every epoch. Uses as many cores as `torch.set_num_threads`
+    allows, and a GPU if there is one.
     """
     dataset.require_two_classes()
+    transforms_of(config.augmentation)  # a wrong name is refused before anything is read
     dataset = fit_training(dataset, config.preparation)
-    _opened(config, out)  # refuses a foreign checkpoint before teachers are trained
+    _refuse_foreign(out, config)  # before teachers are trained
     targets = dataset.train.labels.astype(np.float32)
     if config.distillation.teachers:
         targets = soften(targets, config, dataset, out, on_epoch)
@@ -68,7 +59,7 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: Ca
 
 
 def soften(
-    labels: NDArray[np.float32], config: TrainConfig, dataset: Splits, out: Path, on_epoch: Callback
+    labels: NDArray[np.float32], config: TrainConfig, dataset: Splits, out: Path, on_epoch: OnEpoch
 ) -> NDArray[np.float32]:
     """Mix labels with what the mean of the teachers says about the unchanged training images."""
     count, weight = config.distillation.teachers, config.distillation.weight
@@ -83,7 +74,7 @@ def soften(
         save_model(teacher, folder)
         logits += forward(teacher, frames, mask)["score"][:, 0] / count
     # A loss with class weight w is smallest where e^logit is w times the true odds, so log w leaves again.
-    soft = sigmoid(logits - math.log(class_weight(labels)))
+    soft = sigmoid(logits - math.log(class_weight(labels, config.loss.positive_weight)))
     mixed: NDArray[np.float32] = ((1 - weight) * labels + weight * soft).astype(np.float32)
     return mixed
 
@@ -93,65 +84,127 @@ def _train(
     dataset: Splits,
     targets: NDArray[np.float32],
     out: Path,
-    on_epoch: Callback,
+    on_epoch: OnEpoch,
     *,
     teacher: int = 0,
     teachers: int = 0,
 ) -> Model:
     """Train one network: teacher 1, 2, … of `teachers`, or with 0 the model itself."""
-    settings = config.optimization
-    network, optimizer, average, done = _opened(config, out)
+    epochs = config.optimization.epochs
     stage = f"teacher {teacher} of {teachers}" if teacher else "model"
-    before, total = settings.epochs * ((teacher or teachers + 1) - 1), settings.epochs * (teachers + 1)
-    first_averaged = math.floor(settings.average_from * settings.epochs)
-    for epoch in range(done, settings.epochs):
-        images, mask = dataset.train.images, dataset.train.mask
-        loss, penalty = train_epoch(network, optimizer, config, images, targets, epoch, mask=mask)
-        if epoch >= first_averaged:
-            update_average(average, network, epoch - first_averaged)
-        progress = {"epochs": epoch + 1, "config": config.to_json()}
-        save_checkpoint(out, network, optimizer, average, progress)
-        auc = _validation_auc(network, config.preparation, dataset.validation)
-        report = Epoch(stage, before + epoch + 1, total, loss, penalty, auc)
-        logger.info("%s", report)
-        if on_epoch is not None:
-            on_epoch(report)
-    return _finished(network, average, config, dataset)
-
-
-def _opened(config: TrainConfig, out: Path) -> tuple[HeClstm, torch.optim.Optimizer, dict[str, Tensor], int]:
-    """Network, optimizer, averaged weights, epochs done: from the checkpoint in `out`, or newly begun."""
+    before = epochs * ((teacher or teachers + 1) - 1)
+    history = History(stage, before, epochs * (teachers + 1), out, on_epoch)
     torch.manual_seed(config.seed)
     network = HeClstm(config.model)
-    groups = parameter_groups(network, config.optimization.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=config.optimization.learning_rate)
-    saved = load_checkpoint(out, network, optimizer)
-    if saved is None:
-        save_checkpoint(out, network, optimizer, {}, {"epochs": 0, "config": config.to_json()})
-        return network, optimizer, {}, 0
-    average, progress = saved
-    if progress["config"] != config.to_json():
+    train_network(network, config, dataset, targets, loss_of(config.loss), folder=out, history=history)
+    return _finished(network, config, dataset)
+
+
+def train_network(
+    network: nn.Module,
+    config: TrainConfig,
+    dataset: Splits,
+    targets: NDArray[np.float32],
+    loss: Loss,
+    *,
+    folder: Path | None = None,
+    history: History | None = None,
+) -> None:
+    """Train a network and leave it ready to be evaluated. folder: for its checkpoints; without one, none are written.
+
+    Raises ModelError if a loss is not finite, KeyboardInterrupt on Ctrl+C.
+    """
+    module = TrainingModule(network, config, dataset, targets, loss)
+    trainer = Trainer(
+        max_epochs=config.optimization.epochs,
+        devices=1,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        callbacks=[*([history] if history else []), *_checkpoints(module, folder)],
+        plugins=[SafetensorsIO()],
+        enable_checkpointing=folder is not None,
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    saved = folder / NAME if folder is not None and (folder / NAME).exists() else None
+    _fit(trainer, module, saved)
+    if folder is not None and (folder / BEST).exists():
+        module.load_state_dict(SafetensorsIO().load_checkpoint(folder / BEST)["state_dict"])
+    module.finish()
+
+
+def _checkpoints(module: TrainingModule, folder: Path | None) -> list[Callback]:
+    if folder is None:
+        return []
+    newest = Checkpoint(folder, Path(NAME).stem, enable_version_counter=False)
+    patience = module.config.early_stopping.patience
+    if not patience:
+        return [newest]
+    first = module.first_averaged
+    return [newest, _Patience(first, patience), _Best(first, folder)]
+
+
+class _Patience(EarlyStopping):
+    """Looks at the epochs from `first` on."""
+
+    def __init__(self, first: int, patience: int) -> None:
+        super().__init__("validation_auc", mode="max", patience=patience, check_on_train_epoch_end=False)
+        self._first = first
+
+    def on_train_start(self, trainer: Trainer, *_: object) -> None:
+        trainer.should_stop |= self.stopped_epoch > 0  # a finished training that is resumed
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch >= self._first:
+            super().on_validation_end(trainer, pl_module)
+
+
+class _Best(Checkpoint):
+    """Keeps the best of the epochs from `first` on."""
+
+    def __init__(self, first: int, folder: Path) -> None:
+        super().__init__(
+            folder,
+            Path(BEST).stem,
+            monitor="validation_auc",
+            mode="max",
+            save_weights_only=True,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+        self._first = first
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch >= self._first:
+            super().on_validation_end(trainer, pl_module)
+
+
+def _fit(trainer: Trainer, module: TrainingModule, saved: Path | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PossibleUserWarning)  # that more workers would load faster, and the like
+        warnings.filterwarnings("ignore", "Checkpoint directory .* not empty")  # it is ours, and looked at before
+        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # between Lightning and PyTorch
+        try:
+            trainer.fit(module, ckpt_path=saved)
+        except SystemExit as end:
+            if trainer.interrupted and not isinstance(end.__context__, KeyboardInterrupt):
+                raise
+            signal.signal(signal.SIGINT, handler)  # Lightning turns Ctrl+C into an exit and ignores the next one
+            raise KeyboardInterrupt from end
+
+
+def _refuse_foreign(out: Path, config: TrainConfig) -> None:
+    path = out / NAME
+    if path.exists() and SafetensorsIO().load_checkpoint(path).get("config") != config.to_json():
         raise ModelError(f"{out}: holds the checkpoint of another training file; choose another folder or delete it")
-    return network, optimizer, average, int(progress["epochs"])
 
 
-@torch.no_grad()
-def _validation_auc(network: HeClstm, preparation: Preparation, part: Part) -> float:
-    network.eval()
-    frames, mask = prepare_part(part, preparation)
-    real = None if mask is None else torch.from_numpy(mask)
-    scores = network(torch.from_numpy(frames), real)[:, 0].double().numpy()
-    return area_under_curve(scores, part.labels) if np.isfinite(scores).all() else 0.0
-
-
-@torch.no_grad()
-def _finished(network: HeClstm, average: dict[str, Tensor], config: TrainConfig, dataset: Splits) -> Model:
-    """Averaged weights, batch normalization measured anew on the unchanged images, operating point."""
-    network.load_state_dict(average, strict=False)
-    network.constrain()
-    network.blend(1.0, 1.0)
-    measure_normalization(network, config, dataset.train)
-    model = export(network.eval())
+def _finished(network: HeClstm, config: TrainConfig, dataset: Splits) -> Model:
+    """The trained network as a Model, with the operating point chosen on validation."""
+    model = export(network)
     scores = forward(model, *prepare_part(dataset.validation, config.preparation))["score"][:, 0]
     labels = dataset.validation.labels
     return model.with_metadata(
@@ -163,16 +216,3 @@ def _finished(network: HeClstm, average: dict[str, Tensor], config: TrainConfig,
         licence=dataset.licence,
         attribution=dataset.attribution,
     )
-
-
-def measure_normalization(network: HeClstm, config: TrainConfig, part: Part) -> None:
-    """The running statistics belong to earlier weights; take the plain mean over all batches with these."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None
-    network.train()
-    frames = torch.from_numpy(prepare_part(part, config.preparation)[0])
-    order = torch.from_numpy(np.random.default_rng(config.seed).permutation(len(frames)))
-    for rows in order.tensor_split(max(1, len(frames) // config.optimization.batch_size)):
-        network(frames[rows])

@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.data.datasets.folds import folded
+from heclstm.data.datasets.patients import Splitting
 from heclstm.data.datasets.splits import Part, Splits
 from heclstm.errors import ModelError
 
@@ -32,7 +34,8 @@ LOWEST, HIGHEST = 0.1, 0.9  # of w(t), without noise
 @dataclass(frozen=True)
 class Options:
     """train, validation, test: how many sequences, half of them positive. single_frame_auc: what the best reader of
-    one frame can reach. noise: standard deviation of w(t) in units of Δ. pixel_noise: of a pixel, of 1."""
+    one frame can reach. noise: standard deviation of w(t) in units of Δ. pixel_noise: of a pixel, of 1. folds, fold:
+    see `folded`."""
 
     seed: int = 0
     train: int = 600
@@ -43,6 +46,8 @@ class Options:
     single_frame_auc: float = 0.7
     noise: float = 0.1
     pixel_noise: float = 0.02
+    folds: int = 0
+    fold: int = 1
 
     def __post_init__(self) -> None:
         for name, least in (("seed", 0), ("train", 2), ("validation", 2), ("test", 2), ("frames", 2), ("size", 8)):
@@ -69,7 +74,9 @@ def load(path: Path | None, options: Options) -> Splits:
     del path
     train, validation, test = (_part(name, getattr(options, name), options) for name in STREAMS)
     name, attribution = "acetowhitening (synthetic)", "Synthetic images drawn by heclstm; they show no patient"
-    return Splits(train, validation, test, name, "CC0", attribution, notes=("these images are synthetic",))
+    splits = Splits(train, validation, test, name, "CC0", attribution, notes=("these images are synthetic",))
+    how = Splitting(options.seed, folds=options.folds, fold=options.fold)
+    return folded(splits, how) if options.folds else splits
 
 
 def whiteness(label: int, options: Options, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -14,6 +14,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from heclstm.data.datasets.folds import folded
+from heclstm.data.datasets.patients import Splitting
 from heclstm.data.datasets.splits import Part, Splits
 from heclstm.errors import FileFormatError
 
@@ -46,9 +48,12 @@ ATTRIBUTION = (
 
 @dataclass(frozen=True)
 class Options:
-    """positive: the class that becomes label 1, all others 0; -1 keeps the labels of a set with two classes."""
+    """positive: the class that becomes label 1, all others 0; -1 keeps the labels of a set with two classes.
+    folds, fold: see `folded`; the official test part stays out of them."""
 
     positive: int = -1
+    folds: int = 0
+    fold: int = 1
 
 
 def load(path: Path, options: Options = Options()) -> Splits:
@@ -69,7 +74,8 @@ def load(path: Path, options: Options = Options()) -> Splits:
         )
     parts = {name: _part(path, content, name, options) for name in ("train", "val", "test")}
     name = PUBLISHED.get(checksum, path.stem)
-    return Splits(parts["train"], parts["val"], parts["test"], name, LICENCE, ATTRIBUTION)
+    splits = Splits(parts["train"], parts["val"], parts["test"], name, LICENCE, ATTRIBUTION)
+    return folded(splits, Splitting(folds=options.folds, fold=options.fold)) if options.folds else splits
 
 
 def _part(path: Path, content: bytes, name: str, options: Options) -> Part:

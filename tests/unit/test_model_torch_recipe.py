@@ -1,0 +1,148 @@
+"""What a training file may ask for besides: focal loss, weights, early stopping, transforms; the table of epochs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from heclstm.data.datasets import Splits
+from heclstm.errors import FileFormatError, ModelError
+from heclstm.model.epochs import METRICS, read_epochs, write_epochs
+from heclstm.model.losses import class_weight, focal_loss, sequence_loss
+from heclstm.model.recipe import Augmentation, EarlyStopping, LossSettings, Optimization
+from heclstm.model.train import train_model
+from tiny_training import CONFIG, squares
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return Splits(squares(48, 0), squares(24, 1), None, "squares")
+
+
+@pytest.fixture
+def batch():
+    draw = torch.Generator().manual_seed(0)
+    values = {"score": 3 * torch.randn(32, 1, generator=draw, dtype=torch.float64)}
+    return values, torch.rand(32, generator=draw, dtype=torch.float64), torch.tensor(2.5, dtype=torch.float64)
+
+
+def test_without_gamma_the_focal_loss_is_cross_entropy(batch):
+    torch.testing.assert_close(focal_loss(0.0)(*batch), sequence_loss(*batch))  # to the rounding of float64
+
+
+def test_the_focal_loss_is_what_its_formula_says():
+    values, wanted = {"score": torch.tensor([[2.0], [-1.0]])}, torch.tensor([1.0, 0.0])
+    right = torch.tensor([2.0, 1.0]).sigmoid()  # the probability of what is true
+    expected = (torch.tensor([3.0, 1.0]) * (1 - right) ** 2 * -right.log()).mean()
+    torch.testing.assert_close(focal_loss(2.0)(values, wanted, torch.tensor(3.0)), expected)
+
+
+def test_what_is_scored_rightly_counts_less(batch):
+    values, _, weight = batch
+    wanted = (values["score"][:, 0] > 0).double()
+    losses = [float(focal_loss(gamma)(values, wanted, weight)) for gamma in (0.0, 1.0, 2.0)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] > 2 * losses[2]
+
+
+def test_positives_weigh_more_if_asked():
+    assert class_weight(np.array([1, 0, 0, 0], np.float32), 2.0) == 6.0
+
+
+def test_a_weight_on_positives_raises_their_scores(dataset, tmp_path):
+    """The threshold follows the scores, so what must rise is the mean logit, by about log 8."""
+    scores = []
+    for factor in (1.0, 8.0):
+        config = replace(CONFIG, loss=LossSettings(positive_weight=factor))
+        model = train_model(config, dataset, tmp_path / f"{factor}")
+        scores.append(model.metadata["operating_point"]["threshold"])
+    assert scores[1] > scores[0]
+
+
+def test_training_with_a_focal_loss_learns(dataset, tmp_path):
+    model = train_model(replace(CONFIG, loss=LossSettings(focal_gamma=2.0)), dataset, tmp_path)
+    assert model.metadata["metrics"]["validation"]["auc"] > 0.8
+
+
+def test_training_with_a_transform_of_monai(dataset, tmp_path):
+    noisy = Augmentation((0, 1), transforms=({"name": "RandGaussianNoise", "prob": 1.0, "std": 5.0},))
+    seen = []
+    train_model(replace(CONFIG, augmentation=noisy), dataset, tmp_path, on_epoch=seen.append)
+    assert seen[-1].loss < seen[0].loss
+    wrong = Augmentation((0, 1), transforms=({"name": "RandNothing"},))
+    with pytest.raises(ModelError, match="RandNothing"):
+        train_model(replace(CONFIG, augmentation=wrong), dataset, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+PATIENT = replace(
+    CONFIG,
+    optimization=Optimization(epochs=30, batch_size=16, learning_rate=1e-2, average_from=0.4),
+    early_stopping=EarlyStopping(patience=3),
+)
+
+
+def test_early_stopping_keeps_the_best_epoch(dataset, tmp_path):
+    seen = []
+    model = train_model(PATIENT, dataset, tmp_path, on_epoch=seen.append)
+    candidates = [epoch.validation_auc for epoch in seen[12:]]
+    best = int(np.argmax(candidates))  # the first of equal ones
+    assert len(candidates) == best + 1 + 3  # or it would not have stopped
+    assert len(seen) < 30
+    # Batch normalization is measured anew, on images that are not augmented, so that the figure moves a little.
+    assert model.metadata["metrics"]["validation"]["auc"] == pytest.approx(candidates[best], abs=0.05)
+    again = train_model(PATIENT, dataset, tmp_path, on_epoch=lambda epoch: pytest.fail("went on"))
+    assert again.digest == model.digest
+
+
+def test_stopped_early_and_stopped_by_hand_end_alike(dataset, tmp_path):
+    def stop(epoch):
+        if epoch.number == 14:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(PATIENT, dataset, tmp_path / "twice", on_epoch=stop)
+    resumed = train_model(PATIENT, dataset, tmp_path / "twice")
+    assert resumed.digest == train_model(PATIENT, dataset, tmp_path / "once").digest
+    assert read_epochs(tmp_path / "twice") == read_epochs(tmp_path / "once")
+
+
+def test_every_epoch_is_in_the_table(dataset, tmp_path):
+    seen = []
+    train_model(replace(CONFIG, seed=3), dataset, tmp_path, on_epoch=seen.append)
+    assert read_epochs(tmp_path) == seen
+    assert (
+        (tmp_path / METRICS).read_text().startswith("stage,number,epochs,loss,penalty,validation_loss,validation_auc\n")
+    )
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "stage,number\nmodel,x\n"])
+def test_other_tables_are_refused(tmp_path, content):
+    (tmp_path / METRICS).write_text(content)
+    if not content:
+        assert read_epochs(tmp_path) == []
+        return
+    with pytest.raises(FileFormatError, match="not a table of epochs"):
+        read_epochs(tmp_path)
+
+
+def test_no_table_is_refused(tmp_path):
+    with pytest.raises(FileFormatError, match=r"metrics.csv: not a table"):
+        read_epochs(tmp_path)
+    write_epochs([], tmp_path)
+    assert read_epochs(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (LossSettings, {"positive_weight": 0.0}, "loss.positive_weight: got 0.0"),
+        (LossSettings, {"focal_gamma": -1.0}, "loss.focal_gamma: got -1.0"),
+        (EarlyStopping, {"patience": -1}, "early_stopping.patience: got -1"),
+        (EarlyStopping, {"patience": True}, "early_stopping.patience: got True"),
+    ],
+)
+def test_wrong_settings_are_refused(kind, fields, message):
+    with pytest.raises(ModelError, match=message):
+        kind(**fields)
