@@ -40,6 +40,7 @@ class Variant:
     change: Callable[[TrainConfig], TrainConfig] = lambda config: config
     softened: bool = True
     resolution: int = 28  # height and width of a slice
+    warm: bool = False  # start from the weights of the first exact teacher
 
 
 def lstm(**fields: Any) -> Callable[[TrainConfig], TrainConfig]:
@@ -52,6 +53,10 @@ def lstm(**fields: Any) -> Callable[[TrainConfig], TrainConfig]:
 
 def penalty(**fields: float) -> Callable[[TrainConfig], TrainConfig]:
     return lambda config: replace(config, ranges=replace(config.ranges, **fields))
+
+
+def optimization(**fields: Any) -> Callable[[TrainConfig], TrainConfig]:
+    return lambda config: replace(config, optimization=replace(config.optimization, **fields))
 
 
 def frames(count: int) -> Callable[[TrainConfig], TrainConfig]:
@@ -110,6 +115,10 @@ VARIANTS: dict[str, Variant] = {
     "mean_penalty": Variant("mean range penalty only", change=penalty(max_weight=0.0)),
     "cubic_output": Variant("cubic φ", change=lstm(cell_output="cubic")),
     "frames_7": Variant("T = 7 frames of 4 slices", change=frames(7)),
+    "warm_start": Variant("started from an exact teacher's weights", warm=True),
+    "no_fading": Variant(
+        "polynomials from the first step", change=optimization(activation_span=(0, 0), gate_span=(0, 0))
+    ),
     "resolution_14": Variant("slices of 14×14 pixels", change=resolution(14), resolution=14),
     "resolution_64": Variant("slices of 64×64 pixels", change=resolution(64), resolution=64),
 }
@@ -171,7 +180,9 @@ def main() -> None:
                 if name == "shipped":
                     network = restored(config, split, folder)
                 else:
-                    network = fit(variant.method, config, split, folder, targets if variant.softened else None)
+                    start = folder / "teacher-1" if variant.warm else None
+                    labels = targets if variant.softened else None
+                    network = fit(variant.method, config, split, folder, labels, start=start)
             except HeclstmError as error:  # polynomials without penalties may overflow
                 rows[name] = {"title": variant.title, "failed": f"fold {k + 1}: {error}"}
                 break

@@ -16,10 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from experiments.methods import METHODS
-from heclstm.data.datasets import Part, Splits
-from heclstm.data.prepare import prepare_all
+from heclstm.data.datasets import Part, Splits, prepare_part
 from heclstm.errors import ModelError
-from heclstm.model.checkpoint import NAME, SafetensorsIO
+from heclstm.model.checkpoint import NAME, SafetensorsIO, load_weights
 from heclstm.model.losses import sequence_loss
 from heclstm.model.module import TrainingModule
 from heclstm.model.network import HeClstm
@@ -30,23 +29,35 @@ CHUNK = 64
 
 
 def fit(
-    name: str, config: TrainConfig, dataset: Splits, folder: Path, targets: NDArray[np.float32] | None = None
+    name: str,
+    config: TrainConfig,
+    dataset: Splits,
+    folder: Path,
+    targets: NDArray[np.float32] | None = None,
+    *,
+    start: Path | None = None,
 ) -> nn.Module:
-    """The trained network of method `name`, ready to be evaluated. targets: softened labels, if there are any."""
+    """The trained network of method `name`, ready to be evaluated.
+
+    targets: softened labels, if there are any. start: the folder of a finished training whose weights are the start.
+    """
     labels = dataset.train.labels.astype(np.float32) if targets is None else targets
     torch.manual_seed(config.seed)
     method = METHODS[name]
     network = method.build(config.model)
-    path = folder / f"{name}-{_fingerprint(name, config, dataset.train, labels)}.safetensors"
+    warm = "-warm" if start else ""
+    path = folder / f"{name}{warm}-{_fingerprint(name, config, dataset.train, labels)}.safetensors"
     if path.exists():
         network.load_state_dict(load_file(path))
         network.blend(1.0, 1.0)
         return network.eval()
-    start = time.perf_counter()
+    if start:
+        load_weights(network, start)
+    begun = time.perf_counter()
     train_network(network, config, dataset, labels, method.loss)
     network.requires_grad_(False)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(network.state_dict(), path, metadata={"seconds": f"{time.perf_counter() - start:.1f}"})
+    save_file(network.state_dict(), path, metadata={"seconds": f"{time.perf_counter() - begun:.1f}"})
     return network
 
 
@@ -67,8 +78,9 @@ def restored(config: TrainConfig, dataset: Splits, folder: Path) -> HeClstm:
 @torch.no_grad()
 def evaluate(network: nn.Module, config: TrainConfig, part: Part) -> dict[str, NDArray[np.float64]]:
     """score (B,), and frame_scores (B, T) of a method that has them."""
-    frames = torch.from_numpy(prepare_all(part.images, config.preparation))
-    chunks = [network.values(chunk) for chunk in frames.split(CHUNK)]
+    frames, real = prepare_part(part, config.preparation)
+    masks = [None] * len(frames) if real is None else torch.from_numpy(real).split(CHUNK)
+    chunks = [network.values(*both) for both in zip(torch.from_numpy(frames).split(CHUNK), masks, strict=False)]
     found = {"score": torch.cat([chunk["score"] for chunk in chunks])[:, 0]}
     if "frame_scores" in chunks[0]:
         found["frame_scores"] = torch.cat([chunk["frame_scores"] for chunk in chunks])

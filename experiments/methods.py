@@ -42,8 +42,8 @@ class Competitor(nn.Module):
         values["spatial"] = images.mean((2, 3)).reshape(batch, count, -1)
         return values
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
-        """The score (B, 1), and what the range penalty looks at."""
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """The score (B, 1), and what the range penalty looks at. mask: (B, T), which frames are real."""
         raise NotImplementedError
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -65,10 +65,10 @@ class PerFrame(Competitor):
         super().__init__(config)
         self.head = nn.Linear(config.features, 1)
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         values = self.encoded(frames)
         values["frame_scores"] = self.head(values["spatial"])[..., 0]
-        values["score"] = values["frame_scores"].mean(1, keepdim=True)
+        values["score"] = mean_of_real(values["frame_scores"][..., None], mask)
         return values
 
 
@@ -79,10 +79,10 @@ class OwnFrame(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(PerFrame(replace(config, frames=1)) for _ in range(config.frames))
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         each = [network.values(frames[:, [t]]) for t, network in enumerate(self.networks)]
         values = {name: torch.cat([found[name] for found in each], 1) for name in each[0]}
-        values["score"] = values["frame_scores"].mean(1, keepdim=True)
+        values["score"] = mean_of_real(values["frame_scores"][..., None], mask)
         return values
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -102,9 +102,9 @@ class FrameVote(PerFrame):
         super().__init__(config)
         self.vote = SequenceVote(config.frames)
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         values = super().values(frames)
-        values["score"] = self.vote(values["frame_scores"][..., None]).sum(1)
+        values["score"] = self.vote(values["frame_scores"][..., None], mask).sum(1)
         return values
 
 
@@ -112,7 +112,8 @@ class Stacked(PerFrame):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(replace(config, frames=1, channels=config.frames * config.channels))
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """Padding repeats the last frame, and is seen as such."""
         return super().values(frames.flatten(1, 2)[:, None])
 
 
@@ -128,9 +129,9 @@ class MeanPooled(Competitor):
         self.activation = PolynomialActivation(hidden, config.blocks[-1].activation_degree)
         self.head = nn.Linear(hidden, 1)
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         values = self.encoded(frames)
-        before = self.normalization(self.dense(values["spatial"].mean(1)))
+        before = self.normalization(self.dense(mean_of_real(values["spatial"], mask)))
         values["score"] = self.head(self.activation(before[..., None, None])[..., 0, 0])
         return values
 
@@ -138,27 +139,36 @@ class MeanPooled(Competitor):
 class TemporalOnly(HeClstm):
     """Without the weighted unit: the spatial features reach the score through the LSTM alone."""
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
-        values = super().values(frames)
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        values = super().values(frames, mask)
         values["weighted_unit"] = self.weighted_unit.temporal(values["lstm.hidden"])
-        values["score"] = self.vote(values["weighted_unit"]).sum(1)
+        values["score"] = self.vote(values["weighted_unit"], mask).sum(1)
         return values
 
 
 class LastFrame(HeClstm):
     """Without voting: the last frame's state decides."""
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
-        values = super().values(frames)
-        return {**values, "score": values["weighted_unit"][:, -1]}
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        values = super().values(frames, mask)
+        last = -1 if mask is None else mask.sum(1) - 1
+        return {**values, "score": values["weighted_unit"][torch.arange(len(frames)), last]}
 
 
 class MeanVote(HeClstm):
     """The vote stays the mean."""
 
-    def values(self, frames: Tensor) -> dict[str, Tensor]:
-        values = super().values(frames)
-        return {**values, "score": values["weighted_unit"].mean(1)}
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        values = super().values(frames, mask)
+        return {**values, "score": mean_of_real(values["weighted_unit"], mask)}
+
+
+def mean_of_real(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over the frames (axis 1) that a mask (B, T) calls real; all, if there is none."""
+    if mask is None:
+        return values.mean(1)
+    real = mask[..., None].to(values.dtype)
+    return (values * real).sum(1) / real.sum(1)
 
 
 def frame_loss(values: dict[str, Tensor], wanted: Tensor, weight: Tensor) -> Tensor:

@@ -112,7 +112,22 @@ def acetowhitening(result: Result) -> str:
     found = ranges([run["ranges"] for run in runs])
     said = reading(methods, result["titles"])
     found |= {"levels": result["costs"]["levels"], "keys": f"{result['costs']['key_megabytes']:.0f}"}
+    found["difficulties"] = difficulties(result["difficulties"])
     return texts.ACETOWHITENING.format(**data, seeds=len(runs), table=table(head, rows), reading=said, **found)
+
+
+def difficulties(rows: list[Result]) -> str:
+    """HE-CLSTM and the strongest reader of single frames, from hard to easy."""
+    shown = [
+        [
+            f"{row['single_frame_auc']:.2f}",
+            *(f"{min(row[name]):.3f} to {max(row[name]):.3f}" for name in ("he_clstm", "own_mean")),
+            listed(row["outside"]),
+        ]
+        for row in rows
+    ]
+    head = ["a frame can reach", "HE-CLSTM, over seeds", "a CNN of its own for each frame, mean", "outside, by seed"]
+    return table(head, shown)
 
 
 def acetowhitening_ablations(result: Result) -> str:
@@ -131,9 +146,33 @@ def acetowhitening_ablations(result: Result) -> str:
     )
 
 
+def annocerv(result: Result) -> str:
+    methods, parameters = result["methods"], result["parameters"]
+    rows = [
+        [title, mean_sd(methods[name]), *difference(methods[name].get("against"))]
+        for name, title in result["titles"].items()
+    ]
+    found = {
+        "outside": sum(row["outside"] for row in result["ranges"]),
+        "of": sum(row["of"] for row in result["ranges"]),
+    }
+    area = methods["he_clstm"]["seeds"][0]["auc"]
+    return texts.ANNOCERV.format(
+        **{name: result[name] for name in ("cases", "positives", "patients")},
+        folds=parameters["folds"],
+        seeds=len(parameters["seeds"]),
+        interval=f"{area['low']:.2f} to {area['high']:.2f}",
+        table=table(["method", "AUC", "HE-CLSTM − it (95 % over seeds)", "p"], rows),
+        **{**ranges(result["ranges"]), **found},
+    )
+
+
 def adrenal_ablations(result: Result) -> str:
     rows = []
     for found in result["variants"].values():
+        if "failed" in found:
+            rows.append([found["title"], f"failed: {found['failed']}", "", "", "", ""])
+            continue
         largest = [found.get(f"largest_{part}") for part in ("gates", "cell")]
         shown = ["" if value is None else f"{value:,.1f}" for value in largest]
         rows.append([found["title"], mean_sd(found), *difference(found.get("against_shipped")), *shown])
@@ -194,6 +233,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "encrypted_adrenal": encrypted_adrenal,
     "acetowhitening": acetowhitening,
     "acetowhitening_ablations": acetowhitening_ablations,
+    "annocerv": annocerv,
     "adrenal_ablations": adrenal_ablations,
     "adrenal_costs": adrenal_costs,
     "adrenal_robustness": adrenal_robustness,

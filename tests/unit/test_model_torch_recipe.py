@@ -8,10 +8,14 @@ import torch
 
 from heclstm.data.datasets import Splits
 from heclstm.errors import FileFormatError, ModelError
+from heclstm.model.checkpoint import load_weights
+from heclstm.model.config import LstmConfig
 from heclstm.model.epochs import METRICS, read_epochs, write_epochs
 from heclstm.model.losses import class_weight, focal_loss, sequence_loss
-from heclstm.model.recipe import Augmentation, EarlyStopping, LossSettings, Optimization
+from heclstm.model.network import HeClstm
+from heclstm.model.recipe import Augmentation, Distillation, EarlyStopping, LossSettings, Optimization
 from heclstm.model.train import train_model
+from heclstm.model.weights import load_model
 from tiny_training import CONFIG, squares
 
 
@@ -108,6 +112,22 @@ def test_stopped_early_and_stopped_by_hand_end_alike(dataset, tmp_path):
     assert read_epochs(tmp_path / "twice") == read_epochs(tmp_path / "once")
 
 
+def test_a_warm_start_begins_with_the_teacher(dataset, tmp_path):
+    """Of no epoch at all, so to say: with a learning rate of almost nothing the weights stay the teacher's."""
+    still = Optimization(epochs=1, batch_size=16, learning_rate=1e-12, average_from=0.5)
+    warm = Distillation(teachers=1, warm_start=True)
+    model = train_model(replace(CONFIG, optimization=still, distillation=warm), dataset, tmp_path)
+    teacher = load_model(tmp_path / "teacher-1")
+    for name in ("vote.weight", "weighted_unit.spatial_weight", "lstm.recurrent_weight"):
+        np.testing.assert_allclose(model.arrays[name], teacher.arrays[name], atol=1e-6)  # one step of AdamW
+    assert model.config.lstm.gate_degree == 1
+    with pytest.raises(FileFormatError, match="train that model first"):
+        load_weights(HeClstm(CONFIG.model), tmp_path / "teacher-2")
+    wider = replace(CONFIG.model, lstm=LstmConfig(8))
+    with pytest.raises(ModelError, match="holds another network"):
+        load_weights(HeClstm(wider), tmp_path / "teacher-1")
+
+
 def test_every_epoch_is_in_the_table(dataset, tmp_path):
     seen = []
     train_model(replace(CONFIG, seed=3), dataset, tmp_path, on_epoch=seen.append)
@@ -141,6 +161,8 @@ def test_no_table_is_refused(tmp_path):
         (LossSettings, {"focal_gamma": -1.0}, "loss.focal_gamma: got -1.0"),
         (EarlyStopping, {"patience": -1}, "early_stopping.patience: got -1"),
         (EarlyStopping, {"patience": True}, "early_stopping.patience: got True"),
+        (Distillation, {"warm_start": True}, "distillation.warm_start: got True"),
+        (Distillation, {"teachers": 1, "warm_start": 1}, "distillation.warm_start: got 1"),
     ],
 )
 def test_wrong_settings_are_refused(kind, fields, message):

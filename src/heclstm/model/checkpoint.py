@@ -9,12 +9,13 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as pack_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
-from heclstm.errors import FileFormatError
+from heclstm.errors import FileFormatError, ModelError
 
 NAME = "checkpoint.safetensors"
 BEST = "best.safetensors"
+AVERAGE = "average.module."  # where TrainingModule keeps the averaged weights
 
 
 class Checkpoint(ModelCheckpoint):
@@ -52,6 +53,25 @@ class SafetensorsIO(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+def load_weights(network: nn.Module, folder: Path) -> None:
+    """Start a network with the averaged weights of a finished training in `folder`.
+
+    What that network does not have, as an exact twin has no polynomials, stays as it is. Raises FileFormatError if
+    there is no checkpoint, ModelError if its network is another one.
+    """
+    path = folder / NAME
+    if not path.exists():
+        raise FileFormatError(f"{path}: cannot be read (No such file or directory); train that model first")
+    state = SafetensorsIO().load_checkpoint(path)["state_dict"]
+    known = {name.removeprefix(AVERAGE): value for name, value in state.items() if name.startswith(AVERAGE)}
+    try:
+        odd = network.load_state_dict(known, strict=False).unexpected_keys
+    except RuntimeError as error:
+        raise ModelError(f"{path}: holds another network: {' '.join(str(error).split())}") from error
+    if odd:
+        raise ModelError(f"{path}: holds another network: {odd[0]} is not part of this one")
 
 
 def _packed(value: Any, tensors: dict[str, Tensor], name: str) -> Any:

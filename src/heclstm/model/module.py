@@ -68,7 +68,7 @@ class TrainingModule(LightningModule):
         settings = self.config.optimization
         time = (self.current_epoch + index / self._steps) / settings.epochs
         self.network.blend(ramp(time, settings.activation_span), ramp(time, settings.gate_span))
-        values = values_of(self.network, frames, mask)
+        values = self.network.values(frames, mask)
         loss = self._loss(values, wanted, self.positive)
         penalty = range_penalty(values, self.config.ranges, late=time >= self.config.ranges.max_from)
         if not math.isfinite(loss.item() + penalty.item()):
@@ -93,7 +93,7 @@ class TrainingModule(LightningModule):
         if self.average.n_averaged:
             network = self._averaged
             network.blend(1.0, 1.0)  # spans end before the average begins
-        values = values_of(network, frames, mask)
+        values = network.values(frames, mask)
         self.log("validation_loss", self._loss(values, labels, self.positive), batch_size=len(labels))
         self.auc.update(values["score"][:, 0].double().nan_to_num(), labels.long())
         self.log("validation_auc", self.auc)
@@ -118,12 +118,6 @@ class TrainingModule(LightningModule):
         epoch, index = divmod(step, self._steps)
         settings = self.config.optimization
         return schedule((epoch + index / self._steps) / settings.epochs, settings.warm_up)
-
-
-def values_of(network: Any, frames: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
-    """Methods that HE-CLSTM is compared with need not know of masks."""
-    values: dict[str, Tensor] = network.values(frames) if mask is None else network.values(frames, mask)
-    return values
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

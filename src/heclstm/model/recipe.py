@@ -154,17 +154,21 @@ class Distillation:
     """Exact twins (ReLU, sigmoid, tanh) are trained first, with other seeds; their mean softens the labels.
 
     Polynomial networks spread more over seeds than exact ones, and a mean of teachers spreads least.
-    weight: the share of the teachers in a softened label.
+    weight: the share of the teachers in a softened label. warm_start: begin with the first teacher's weights instead of
+    random ones.
     """
 
     teachers: int = 0
     weight: float = 0.7
+    warm_start: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.teachers, bool) or not isinstance(self.teachers, int) or self.teachers < 0:
             raise ModelError(f"distillation.teachers: got {self.teachers!r}, expected 0 (none) or more")
         if not 0 <= self.weight <= 1:
             raise ModelError(f"distillation.weight: got {self.weight}, expected 0 to 1")
+        if not isinstance(self.warm_start, bool) or (self.warm_start and not self.teachers):
+            raise ModelError(f"distillation.warm_start: got {self.warm_start!r}, expected false, or true with teachers")
 
 
 @dataclass(frozen=True)

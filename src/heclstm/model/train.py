@@ -24,7 +24,7 @@ from torch import nn
 from heclstm.data.datasets import Splits, fit_training, prepare_part
 from heclstm.errors import ModelError
 from heclstm.model.augment import transforms_of
-from heclstm.model.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO
+from heclstm.model.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_weights
 from heclstm.model.epochs import OnEpoch
 from heclstm.model.history import History
 from heclstm.model.losses import Loss, class_weight, loss_of
@@ -36,6 +36,7 @@ from heclstm.model.recipe import Distillation, TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model, save_model
 
+TEACHER = "teacher-{}"  # its folder within the model's
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets, and lists the hardware
 
 
@@ -69,7 +70,7 @@ def soften(
         taught = replace(
             config, model=config.model.exact_twin(), seed=config.seed + number, distillation=Distillation()
         )
-        folder = out / f"teacher-{number}"
+        folder = out / TEACHER.format(number)
         teacher = _train(taught, dataset, labels, folder, on_epoch, teacher=number, teachers=count)
         save_model(teacher, folder)
         logits += forward(teacher, frames, mask)["score"][:, 0] / count
@@ -96,6 +97,8 @@ def _train(
     history = History(stage, before, epochs * (teachers + 1), out, on_epoch)
     torch.manual_seed(config.seed)
     network = HeClstm(config.model)
+    if config.distillation.warm_start:
+        load_weights(network, out / TEACHER.format(1))
     train_network(network, config, dataset, targets, loss_of(config.loss), folder=out, history=history)
     return _finished(network, config, dataset)
 
