@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from heclstm.circuit.program import Purpose
 from heclstm.data.datasets import Part
@@ -13,6 +14,7 @@ from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.evaluate import calibrate_score
 from heclstm.model.reference import forward
+from heclstm.report.figure import WIDTH, Page, bars_row
 from random_models import random_frames, random_model, small_config
 
 DIAGNOSIS = Diagnosis((1.5,), ((0.5,), (1.0,)), 0.2)
@@ -30,6 +32,15 @@ def test_temperature_and_offset_make_the_probability():
     assert scaled.decision == DIAGNOSIS.decision
     assert Diagnosis.from_json(scaled.to_json()) == scaled
     assert replace(scaled, scores=(-1e6,)).probability == pytest.approx(0.0)
+
+
+def test_padding_is_called_so_instead_of_getting_a_number():
+    padded = replace(DIAGNOSIS, contributions=((0.5,), (1.0,), (0.0,)), frames=2)
+    assert Diagnosis.from_json(padded.to_json()) == padded
+    for diagnosis, expected in ((padded, ["+0.500", "+1.000", "padding"]), (DIAGNOSIS, ["+0.500", "+1.000"])):
+        page = Page(Figure(figsize=(WIDTH, 4)), 4)
+        bars_row(page, np.array(diagnosis.contributions)[:, 0], 2.0, 1.0, 2.0, real=diagnosis.frames)
+        assert sorted(text.get_text() for text in page.figure.axes[0].texts) == sorted(expected)
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0}, {"temperature": "nan"}, {"temperature": 1, "offset": "inf"}])

@@ -101,7 +101,7 @@ def write_volumes(path: Path | str, volumes: NDArray[np.uint8], labels: NDArray[
 
 def read_labels(path: Path | str) -> NDArray[np.int64] | None:
     """The labels beside the volumes of a .npz file, or None if it has none."""
-    arrays = _archive(Path(path))
+    arrays = read_archive(Path(path))
     return arrays["labels"].astype(np.int64).reshape(-1) if "labels" in arrays else None
 
 
@@ -113,7 +113,7 @@ def _array(path: Path) -> NDArray[Any]:
             f"{path}: no image: got the ending {path.suffix or 'none'}, "
             "expected .npy, .npz, .png, .jpg or a folder of pictures"
         )
-    arrays = _archive(path)
+    arrays = read_archive(path)
     if "packed_images" in arrays and "shape" in arrays:
         return _loaded(path, lambda: _unpacked(path, arrays["packed_images"], arrays["shape"]))
     images = {name: value for name, value in arrays.items() if "labels" not in name}
@@ -122,7 +122,9 @@ def _array(path: Path) -> NDArray[Any]:
     return next(iter(images.values()))
 
 
-def _archive(path: Path) -> dict[str, NDArray[Any]]:
+def read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a .npz file; their sizes are checked before a byte is unpacked. Raises FileFormatError."""
+
     def read() -> dict[str, NDArray[Any]]:
         content = BytesIO(path.read_bytes())
         with ZipFile(content) as members:

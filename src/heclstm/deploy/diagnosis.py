@@ -18,6 +18,7 @@ class Diagnosis:
     """scores: (K,) logits. contributions: (T, K), they sum to the scores. threshold: of the operating point.
 
     temperature, offset: turn the first score into a probability; None if the model was not calibrated for that.
+    frames: how many of the contributions are those of real frames; None for all, else padding follows.
     """
 
     scores: tuple[float, ...]
@@ -26,6 +27,7 @@ class Diagnosis:
     name: str = ""
     temperature: float | None = None
     offset: float = 0.0
+    frames: int | None = None
 
     @property
     def positive(self) -> bool:
@@ -54,6 +56,8 @@ class Diagnosis:
         }
         if self.temperature is not None:
             data |= {"temperature": self.temperature, "offset": self.offset, "probability": self.probability}
+        if self.frames is not None:
+            data["frames"] = self.frames
         return data
 
     @classmethod
@@ -66,6 +70,7 @@ class Diagnosis:
                 float(data["threshold"]),
                 str(data.get("name", "")),
                 *_temperature(data),
+                None if data.get("frames") is None else int(data["frames"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"diagnosis: a field is missing or of the wrong type ({error})") from error
@@ -134,4 +139,5 @@ def read_result(slots: Floats, description: Description, name: str = "", frames:
         threshold_of(description),
         name,
         *_temperature(description.purpose.temperature),
+        real if real < layout.steps else None,
     )

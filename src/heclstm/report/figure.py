@@ -116,13 +116,18 @@ def _bars(page: Page, findings: Findings, top: float, column: float) -> None:
     """One bar below each frame, all on one scale."""
     values = np.array([row[0] for row in findings.diagnosis.contributions])
     page.text(MARGIN, top + 0.02, "What each frame contributed to the score", fontsize=11.5, fontweight="bold")
-    bars_row(page, values, column, top + 0.14, BARS)
+    bars_row(page, values, column, top + 0.14, BARS, real=findings.diagnosis.frames)
     remark = "each frame speaks with the memory of those before it; the sum is the score"
     page.text(WIDTH - MARGIN, top + 0.02, remark, fontsize=10, ha="right", color=MUTED)
 
 
-def bars_row(page: Page, values: Any, column: float, top: float, tall: float, reach: float = 0.0) -> None:
-    """One bar for each frame; reach: the value that the scale is made for, the largest of these by default."""
+def bars_row(
+    page: Page, values: Any, column: float, top: float, tall: float, reach: float = 0.0, real: int | None = None
+) -> None:
+    """One bar for each frame; reach: the value that the scale is made for, the largest of these by default.
+
+    real: how many frames there were; where bars of the others would stand, the word "padding" does.
+    """
     axes = page.axes(MARGIN, top, WIDTH - 2 * MARGIN, tall)
     centers = [number * (column + GAP) + column / 2 for number in range(len(values))]
     colours = [RAISES if value >= 0 else LOWERS for value in values]
@@ -131,7 +136,9 @@ def bars_row(page: Page, values: Any, column: float, top: float, tall: float, re
     reach = max(float(np.abs(values).max()), reach, 1e-6)
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     axes.set(xlim=(0, WIDTH - 2 * MARGIN), ylim=(low - 0.26 * reach, high + 0.26 * reach))
-    for center, value in zip(centers, values, strict=True):
+    for center in centers[real:] if real is not None else ():
+        axes.text(center, 0.05 * reach, "padding", ha="center", va="bottom", fontsize=10, color=MUTED)
+    for center, value in list(zip(centers, values, strict=True))[:real]:
         side = 1 if value >= 0 else -1
         style = {"ha": "center", "va": "bottom" if side > 0 else "top", "fontsize": 11, "color": INK}
         axes.text(center, value + side * 0.05 * reach, signed(value), **style)

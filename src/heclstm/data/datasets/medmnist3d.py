@@ -7,16 +7,18 @@ classification", Scientific Data 10:41, 2023. https://medmnist.com
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heclstm.data.datasets.folds import folded
 from heclstm.data.datasets.patients import Splitting
 from heclstm.data.datasets.splits import Part, Splits
+from heclstm.data.reading import read_archive
 from heclstm.errors import FileFormatError
 
 logger = logging.getLogger(__name__)
@@ -61,31 +63,23 @@ def load(path: Path, options: Options = Options()) -> Splits:
 
     The publishers split by patient and give no names. Raises FileFormatError if it cannot be read or lacks an array.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a MedMNIST .npz file"
-        ) from error
-    checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    arrays = read_archive(path)
+    with path.open("rb") as stream:
+        checksum = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if checksum not in PUBLISHED:
         logger.warning(
             "%s has MD5 %s, which is none of the published files; reading it all the same", path.name, checksum
         )
-    parts = {name: _part(path, content, name, options) for name in ("train", "val", "test")}
+    parts = {name: _part(path, arrays, name, options) for name in ("train", "val", "test")}
     name = PUBLISHED.get(checksum, path.stem)
     splits = Splits(parts["train"], parts["val"], parts["test"], name, LICENCE, ATTRIBUTION)
     return folded(splits, Splitting(folds=options.folds, fold=options.fold)) if options.folds else splits
 
 
-def _part(path: Path, content: bytes, name: str, options: Options) -> Part:
-    try:
-        with np.load(BytesIO(content), allow_pickle=False) as archive:
-            images, labels = archive[f"{name}_images"], archive[f"{name}_labels"]
-    except KeyError as error:
-        raise FileFormatError(f"{path}: array {error} is missing; expected a MedMNIST .npz file") from error
-    except (ValueError, OSError, BadZipFile, EOFError) as error:
-        raise FileFormatError(f"{path}: not readable as .npz ({type(error).__name__}); download it again") from error
+def _part(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, options: Options) -> Part:
+    if missing := [kind for kind in ("images", "labels") if f"{name}_{kind}" not in arrays]:
+        raise FileFormatError(f"{path}: array {name}_{missing[0]} is missing; expected a MedMNIST .npz file")
+    images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
     if images.ndim != 4 or images.dtype != np.uint8:
         raise FileFormatError(
             f"{path}: {name}_images: got {images.dtype} of shape {images.shape}, expected uint8 volumes with four axes"
