@@ -73,9 +73,11 @@ def test_train_calibrate_compile(call, refused, training, tmp_path):
     code, stdout, stderr = call("train", config, "--data", data, "-o", model, "--seed", 1, "--resume", "--json")
     assert code == 0, stderr
     assert json.loads(stdout)["digest"] == trained["digest"]
+    assert "never calibrated" in call("compile", model, "-o", tmp_path / "early", "--json")[2]
     assert call("calibrate", model, "--data", data)[0] == 0
     code, stdout, stderr = call("compile", model, "-o", tmp_path / "program", "--json")
     assert code == 0, stderr
+    assert "never calibrated" not in stderr
     assert json.loads(stdout)["security"] == "128"
 
 

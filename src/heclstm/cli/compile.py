@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from heclstm.cli.decrypt import warn_if_uncalibrated
 from heclstm.cli.options import AsJson, ModelFolder
 from heclstm.cli.terminal import bold, emit, out, progress
 
@@ -58,6 +59,7 @@ def compile(
     with progress("compiling"):
         program = compile_model(loaded, options)
         digest = save_program(program, output)
+    warn_if_uncalibrated(program.purpose)
     costs = estimate(program)
     if as_json:
         emit(

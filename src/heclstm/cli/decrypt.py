@@ -9,11 +9,12 @@ import typer
 
 from heclstm.cli.keygen import warn_if_others_read
 from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads
-from heclstm.cli.terminal import bold, emit, facts, out, table
+from heclstm.cli.terminal import bold, emit, facts, note, out, table
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from heclstm.circuit.program import Purpose
     from heclstm.report.findings import Findings
 
 
@@ -62,6 +63,7 @@ def decrypt(
         client.load_secret_key(key)
         diagnosis = client.decrypt(result, name, frames, query=query)
         findings = Findings(diagnosis, description.purpose, description.digest)
+    warn_if_uncalibrated(description.purpose)
     if output:
         findings.save(output)
     if as_json:
@@ -82,6 +84,13 @@ def print_diagnosis(findings: Findings) -> None:
         rows["probability of a positive"] = f"{100 * diagnosis.probability:.1f} %"
     out().print(facts(rows))
     frames = table("frame", "contribution")
+    real = len(diagnosis.contributions) if diagnosis.frames is None else diagnosis.frames
     for number, row in enumerate(diagnosis.contributions, start=1):
-        frames.add_row(str(number), f"{row[0]:+.4f}")
+        frames.add_row(str(number), f"{row[0]:+.4f}" if number <= real else "padding")
     out().print(frames)
+
+
+def warn_if_uncalibrated(purpose: Purpose) -> None:
+    """Say so on stderr if no score of this model can be told from a meaningless one."""
+    if "score" not in purpose.ranges:
+        note("warning: the model was never calibrated, so scores of unusual images are not refused; run `calibrate`")
