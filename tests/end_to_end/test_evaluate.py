@@ -168,3 +168,16 @@ def test_padding_gets_no_vote_in_any_way(call, tmp_path):
 
 def nothing(done, total):
     pass
+
+
+def test_report_shows_a_model_as_evaluate_does(call, refused, model, data, tmp_path):
+    assert call("evaluate", model, "--data", data, "-o", tmp_path / "evaluate.html")[0] == 0
+    code, stdout, stderr = call("report", model, "--data", data, "-o", tmp_path / "report.html")
+    assert code == 0, stderr
+    assert "report.html" in stdout
+    pages = [(tmp_path / name).read_text() for name in ("evaluate.html", "report.html")]
+    # the same page but for how long it took, which stands in its foot
+    assert len(pages[0]) == pytest.approx(len(pages[1]), rel=0.01)
+    assert "confusion" in pages[1].lower()
+    assert "--input: belongs to a diagnosis" in refused("report", model, "--input", data, "-o", tmp_path / "a.html")
+    assert "expected .html" in refused("report", model, "--data", data, "-o", tmp_path / "a.png")

@@ -9,17 +9,26 @@ import typer
 
 from heclstm.cli.options import AsJson, Index
 from heclstm.cli.terminal import emit, out, progress
+from heclstm.errors import InputError
 
 
 def report(
-    diagnosis: Annotated[
-        Path, typer.Argument(metavar="DIAGNOSIS.JSON", help="A diagnosis, from `heclstm decrypt -o`.")
+    subject: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIAGNOSIS.JSON", help="A diagnosis, from `heclstm decrypt -o`; or a model or program folder."
+        ),
     ],
-    images: Annotated[Path, typer.Option("--input", metavar="INPUT", help="The images that were encrypted.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="REPORT.HTML", help="The page; .png for the picture alone."),
+        typer.Option("--output", "-o", metavar="REPORT.HTML", help="The page; .png for a diagnosis's picture alone."),
     ],
+    images: Annotated[
+        Path | None, typer.Option("--input", metavar="INPUT", help="The images that were encrypted.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FILE", help="For a model or program: the data set to show it on.")
+    ] = None,
     index: Index = None,
     as_json: AsJson = False,
 ) -> None:
@@ -28,24 +37,48 @@ def report(
     One page without any outside link: the frames, what each contributed to the vote, the score against the
     operating point. It shows a patient's images, so it is written for its owner only (mode 0600).
 
+    Of a model or program folder: the page of `heclstm evaluate`, in clear, with ROC curve, confusion matrix,
+    calibration, vote weights, range margins and example sequences of the test part in --data.
+
     Example:
 
         heclstm report diagnosis.json --input volume.npy -o report.html
     """
+    if subject.is_dir():
+        _of_model(subject, data, images, output)
+    else:
+        _of_diagnosis(subject, data, images, output, index)
+    if as_json:
+        emit({"report": str(output), "bytes": output.stat().st_size})
+        return
+    out().print(f"report: {output}", soft_wrap=True)
+
+
+def _of_model(subject: Path, data: Path | None, images: Path | None, output: Path) -> None:
+    from heclstm.cli.evaluate import evaluated, write_evaluation
+    from heclstm.cli.evaluation import Ways
+
+    if images:
+        raise InputError(f"--input: belongs to a diagnosis; {subject} is a folder, show it on --data")
+    if output.suffix.lower() != ".html":
+        raise InputError(f"{output}: got the ending {output.suffix or 'none'}, expected .html")
+    evaluation, first = evaluated([subject], data, "test", Ways())
+    write_evaluation(output, evaluation, first)
+
+
+def _of_diagnosis(subject: Path, data: Path | None, images: Path | None, output: Path, index: int | None) -> None:
     from heclstm.cli.images import read_sequence
     from heclstm.deploy.wire import new_file
     from heclstm.report.figure import draw
     from heclstm.report.findings import Findings
     from heclstm.report.page import page
 
-    findings = Findings.load(diagnosis)
+    findings = Findings.load(subject)
+    if images is None or data:
+        raise InputError(f"--input: {subject} is a diagnosis; give the images that it is about, and no --data")
     sequence = read_sequence(images, findings.purpose, index)
     with progress("drawing"):
         picture = draw(findings, sequence)
         content = picture if output.suffix.lower() == ".png" else page(findings, picture).encode()
         with new_file(output, 0o600) as stream:
             stream.write(content)
-    if as_json:
-        emit({"report": str(output), "bytes": len(content)})
-        return
-    out().print(f"report: {output}", soft_wrap=True)
