@@ -11,6 +11,8 @@ from heclstm.model.recipe import TrainConfig
 from heclstm.report.charts import png, quiet
 from heclstm.report.figure import INK, LOWERS, MUTED, RAISES, RULE
 
+TICKS = (0, 0.25, 0.5, 0.75, 1, 2, 5, 10, 100, 1e3, 1e4, 1e6, 1e9)  # of losses
+
 
 def learning_curve(epochs: Sequence[Epoch], config: TrainConfig) -> bytes:
     """A PNG. Shaded: while polynomials replace exact functions; dotted: where the average of the weights begins."""
@@ -31,8 +33,12 @@ def learning_curve(epochs: Sequence[Epoch], config: TrainConfig) -> bytes:
         quiet(axes)
         axes.axvspan(0.5, polynomial + 0.5, color=RULE, alpha=0.35, linewidth=0)
         axes.axvline(settings.average_from * whole + 0.5, color=MUTED, linewidth=1.2, linestyle=":")
-    losses.set_yscale("symlog", linthresh=1.0)
+    losses.set_yscale("symlog", linthresh=1.0)  # straight up to 1; one bad epoch does not hide the others
     losses.set_ylim(bottom=0)
+    highest = losses.get_ylim()[1]
+    ticks = [tick for tick in TICKS if tick <= highest]
+    losses.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    losses.set_yticks([], minor=True)
     losses.set_ylabel("loss")
     losses.legend(loc="upper right", frameon=False, fontsize=9.5)
     auc.set(xlabel="epoch", ylabel="validation AUC", xlim=(0.5, whole + 0.5))
