@@ -112,7 +112,8 @@ def acetowhitening(result: Result) -> str:
     found = ranges([run["ranges"] for run in runs])
     said = reading(methods, result["titles"])
     found |= {"levels": result["costs"]["levels"], "keys": f"{result['costs']['key_megabytes']:.0f}"}
-    found["difficulties"] = difficulties(result["difficulties"])
+    others = result.get("difficulties")
+    found["difficulties"] = texts.DIFFICULTIES + difficulties(others) if others else ""
     return texts.ACETOWHITENING.format(**data, seeds=len(runs), table=table(head, rows), reading=said, **found)
 
 

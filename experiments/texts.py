@@ -47,7 +47,7 @@ Drawings after a formula, made to test temporal models: {train:,} sequences for 
 {test:,} for test, {frames} frames of {size}×{size}; {seeds} training seeds, no distillation. They say what a method can
 see in principle, and nothing about patients. "A CNN of its own for each frame" has a network for each place, so that it
 knows where a frame stands; its mean is the strongest reader that looks at every frame alone. How much a single frame
-can tell (here AUC {single_frame_auc}) is a setting of the generator; other settings stand below.
+can tell (here AUC {single_frame_auc}) is a setting of the generator.
 
 {table}
 
@@ -57,12 +57,14 @@ Ranges, calibrated on training and validation part: of {of} fresh sequences {out
 seed); the largest value is {factor} of its limit, the largest pre-activation {preactivation}, the largest cell state
 {cell}. Compiled, HE-CLSTM takes {levels} levels and {keys} MB of keys at N = 2^15. Frames stacked as channels do as
 well here with five levels (two blocks and a dense layer): where the number of frames is fixed and small, try that
-first.
+first.{difficulties}"""
+
+DIFFICULTIES = """
 
 The setting was chosen among these, so that even the strongest reader of single frames stays below 0.8 and no sequence
 leaves the ranges:
 
-{difficulties}"""
+"""
 
 ACETOWHITENING_ABLATIONS = """## Ablations on a harder acetowhitening (synthetic)
 

@@ -132,6 +132,8 @@ class Augmentation:
         object.__setattr__(self, "axes", tuple(self.axes))
         object.__setattr__(self, "flip_axes", tuple(self.flip_axes))
         object.__setattr__(self, "transforms", tuple(self.transforms))
+        if any(isinstance(axis, bool) or not isinstance(axis, int) or axis < 0 for axis in self.axes):
+            raise ModelError(f"Augmentation.axes: got {self.axes}, expected whole numbers of at least 0")
         if len(set(self.axes)) != len(self.axes):
             raise ModelError(f"Augmentation.axes: got {self.axes}, expected different axes")
         if not set(self.flip_axes) <= set(self.axes):

@@ -132,8 +132,10 @@ def train_network(
         enable_model_summary=False,
     )
     saved = folder / NAME if folder is not None and (folder / NAME).exists() else None
+    if folder is not None and saved is None:
+        (folder / BEST).unlink(missing_ok=True)  # of an earlier training
     _fit(trainer, module, saved)
-    if folder is not None and (folder / BEST).exists():
+    if folder is not None and config.early_stopping.patience and (folder / BEST).exists():
         module.load_state_dict(SafetensorsIO().load_checkpoint(folder / BEST)["state_dict"])
     module.finish()
 
