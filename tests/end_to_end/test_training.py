@@ -106,3 +106,11 @@ def test_a_fold_is_not_divided_again(refused, training, tmp_path):
     config, data = training
     config.write_text(config.read_text() + "\n[data]\nfolds = 3\n")
     assert "chooses a fold already" in refused("train", config, "--data", data, "-o", tmp_path / "runs", "--folds", 2)
+
+
+def test_a_model_is_not_trained_over(refused, training, tmp_path):
+    config, data = training
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    assert "holds a model already" in refused("train", config, "--data", data, "-o", tmp_path / "model")
+    assert (tmp_path / "model" / "model.json").read_text() == "{}"

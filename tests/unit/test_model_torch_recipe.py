@@ -128,6 +128,39 @@ def test_a_warm_start_begins_with_the_teacher(dataset, tmp_path):
         load_weights(HeClstm(wider), tmp_path / "teacher-1")
 
 
+def test_a_moved_folder_goes_on_as_if_it_stood(dataset, tmp_path):
+    def stop(epoch):
+        if epoch.number == 15:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(PATIENT, dataset, tmp_path / "here", on_epoch=stop)
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = train_model(PATIENT, dataset, tmp_path / "there")
+    assert moved.digest == train_model(PATIENT, dataset, tmp_path / "once").digest
+
+
+def test_a_stale_best_epoch_is_not_taken(dataset, tmp_path):
+    train_model(PATIENT, dataset, tmp_path / "used")
+    (tmp_path / "used" / "checkpoint.safetensors").unlink()
+    again = train_model(CONFIG, dataset, tmp_path / "used")
+    assert again.digest == train_model(CONFIG, dataset, tmp_path / "clean").digest
+
+
+def test_a_teacher_of_another_training_file_is_refused(dataset, tmp_path):
+    config = replace(CONFIG, distillation=Distillation(teachers=1))
+
+    def stop(epoch):
+        if epoch.number == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(config, dataset, tmp_path, on_epoch=stop)
+    slower = replace(config, optimization=replace(config.optimization, learning_rate=5e-3))
+    with pytest.raises(ModelError, match="teacher-1: holds the checkpoint of another training file"):
+        train_model(slower, dataset, tmp_path)
+
+
 def test_every_epoch_is_in_the_table(dataset, tmp_path):
     seen = []
     train_model(replace(CONFIG, seed=3), dataset, tmp_path, on_epoch=seen.append)

@@ -14,6 +14,7 @@ from heclstm.cli.terminal import emit, facts, note, out, progress
 from heclstm.errors import HeclstmError, InputError, ModelError
 
 if TYPE_CHECKING:
+    from heclstm.model.epochs import Epoch
     from heclstm.model.recipe import TrainConfig
     from heclstm.model.weights import Model
 
@@ -72,7 +73,10 @@ def train(
 
 
 def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> None:
-    stopped = any((folder / CHECKPOINT).exists() for folder in folders)
+    known = [folder / place / CHECKPOINT for folder in folders for place in (".", "teacher-1")]
+    stopped = any(path.exists() for path in known)
+    if not stopped and (done := [folder for folder in folders if (folder / "model.json").exists()]):
+        raise ModelError(f"{done[0]}: holds a model already; choose another folder, or delete it")
     if stopped and not resume:
         raise ModelError(
             f"{output}: holds the checkpoint of an earlier training; add --resume, or choose another folder"
@@ -94,11 +98,18 @@ def _trained(recipe: TrainConfig, data: Path | None, folder: Path) -> Model:
         if error.name not in ("torch", "torchmetrics", "lightning", "monai"):
             raise
         raise HeclstmError("train: PyTorch is not installed; pip install heclstm[train]") from error
+    seen = []
+
+    def on_epoch(epoch: Epoch) -> None:
+        seen.append(epoch)
+        update(epoch.number, epoch.epochs)
+
     try:
         with progress(f"training {folder.name}") as update:
-            return train_model(recipe, splits, folder, on_epoch=lambda epoch: update(epoch.number, epoch.epochs))
+            return train_model(recipe, splits, folder, on_epoch=on_epoch)
     finally:  # of a stopped training too
-        _draw(recipe, folder)
+        if seen:
+            _draw(recipe, folder)
 
 
 def _draw(recipe: TrainConfig, folder: Path) -> None:

@@ -19,7 +19,16 @@ AVERAGE = "average.module."  # where TrainingModule keeps the averaged weights
 
 
 class Checkpoint(ModelCheckpoint):
+    """Goes on in a folder that was moved: what is best is a score, wherever the file lies now."""
+
     FILE_EXTENSION = ".safetensors"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        here = str(self.dirpath)
+        paths = ("best_model_path", "last_model_path", "kth_best_model_path")
+        moved = {name: str(Path(here, Path(state_dict[name]).name)) for name in paths if state_dict.get(name)}
+        best = {str(Path(here, Path(path).name)): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": here})
 
 
 class SafetensorsIO(CheckpointIO):

@@ -193,6 +193,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.data:
             read_options(self.dataset, self.data)
+        if not 0 < self.wanted_sensitivity <= 1:
+            raise ModelError(
+                f"training file: wanted_sensitivity: got {self.wanted_sensitivity}, expected more than 0, at most 1"
+            )
         wanted = (self.model.frames, self.model.channels, self.model.height, self.model.width)
         made = tuple(getattr(self.preparation, name) for name in ("frames", "channels", "height", "width"))
         if wanted != made:

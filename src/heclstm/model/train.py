@@ -48,9 +48,11 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: On
     allows, and a GPU if there is one.
     """
     dataset.require_two_classes()
-    transforms_of(config.augmentation)  # a wrong name is refused before anything is read
+    transforms_of(config.augmentation)  # a wrong name is refused before anything is trained
     dataset = fit_training(dataset, config.preparation)
     _refuse_foreign(out, config)  # before teachers are trained
+    for number in range(1, config.distillation.teachers + 1):
+        _refuse_foreign(out / TEACHER.format(number), taught(config, number))
     targets = dataset.train.labels.astype(np.float32)
     if config.distillation.teachers:
         targets = soften(targets, config, dataset, out, on_epoch)
@@ -67,17 +69,19 @@ def soften(
     frames, mask = prepare_part(dataset.train, config.preparation)
     logits = np.zeros(len(labels))
     for number in range(1, count + 1):
-        taught = replace(
-            config, model=config.model.exact_twin(), seed=config.seed + number, distillation=Distillation()
-        )
         folder = out / TEACHER.format(number)
-        teacher = _train(taught, dataset, labels, folder, on_epoch, teacher=number, teachers=count)
+        teacher = _train(taught(config, number), dataset, labels, folder, on_epoch, teacher=number, teachers=count)
         save_model(teacher, folder)
         logits += forward(teacher, frames, mask)["score"][:, 0] / count
     # A loss with class weight w is smallest where e^logit is w times the true odds, so log w leaves again.
     soft = sigmoid(logits - math.log(class_weight(labels, config.loss.positive_weight)))
     mixed: NDArray[np.float32] = ((1 - weight) * labels + weight * soft).astype(np.float32)
     return mixed
+
+
+def taught(config: TrainConfig, number: int) -> TrainConfig:
+    """How teacher 1, 2, … is trained."""
+    return replace(config, model=config.model.exact_twin(), seed=config.seed + number, distillation=Distillation())
 
 
 def _train(
@@ -120,6 +124,7 @@ def train_network(
     module = TrainingModule(network, config, dataset, targets, loss)
     trainer = Trainer(
         max_epochs=config.optimization.epochs,
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",  # Apple's has no float64
         devices=1,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,

@@ -158,8 +158,13 @@ def _divided(entries: list[Entry], options: FileOptions, notes: list[str]) -> li
     from training."""
     given = [entry.split for entry in entries]
     patients, labels = [entry.patient for entry in entries], [entry.label for entry in entries]
+    withheld = {entry.patient for entry in entries if entry.split == TEST}
     if any(given) and options.folds:
-        notes.append(f"the given parts are not used, but fold {options.fold} of {options.folds}")
+        entries = [entry for entry in entries if entry.patient not in withheld]
+        patients, labels = [entry.patient for entry in entries], [entry.label for entry in entries]
+        notes.append(
+            f"fold {options.fold} of {options.folds}, of training and validation part; the test part stays out"
+        )
     if not any(given) or options.folds:
         return _with(entries, split(patients, labels, options))
     if not all(given):
