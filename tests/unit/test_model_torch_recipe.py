@@ -13,7 +13,7 @@ from heclstm.model.config import LstmConfig
 from heclstm.model.epochs import METRICS, read_epochs, write_epochs
 from heclstm.model.losses import class_weight, focal_loss, sequence_loss
 from heclstm.model.network import HeClstm
-from heclstm.model.recipe import Augmentation, Distillation, EarlyStopping, LossSettings, Optimization
+from heclstm.model.recipe import Augmentation, Distillation, EarlyStopping, LossSettings, Optimization, RangeBounds
 from heclstm.model.train import train_model
 from heclstm.model.weights import load_model
 from tiny_training import CONFIG, squares
@@ -194,6 +194,23 @@ def test_no_table_is_refused(tmp_path):
         (LossSettings, {"focal_gamma": -1.0}, "loss.focal_gamma: got -1.0"),
         (EarlyStopping, {"patience": -1}, "early_stopping.patience: got -1"),
         (EarlyStopping, {"patience": True}, "early_stopping.patience: got True"),
+        (LossSettings, {"positive_weight": float("nan")}, "loss.positive_weight: got nan"),
+        (LossSettings, {"focal_gamma": True}, "loss.focal_gamma: got True"),
+        (Optimization, {"epochs": True}, "optimization.epochs: got True"),
+        (Optimization, {"weight_decay": -1}, "optimization.weight_decay: got -1"),
+        (Optimization, {"gradient_clip": float("inf")}, "optimization.gradient_clip: got inf"),
+        (Optimization, {"learning_rate": 10**30}, "optimization.learning_rate: got 1"),
+        (Optimization, {"gate_span": 0.3}, "optimization.gate_span: got .0.3,"),
+        (Optimization, {"gate_span": ("a", "b")}, "optimization.gate_span: got "),
+        (RangeBounds, {"convolution": "4"}, "ranges.convolution: got '4'"),
+        (RangeBounds, {"max_weight": -0.1}, "ranges.max_weight: got -0.1"),
+        (Augmentation, {"axes": (0, 1), "shift": 1.5}, "augmentation.shift: got 1.5"),
+        (Augmentation, {"axes": (-2, -1)}, "augmentation.axes: got "),
+        (
+            Augmentation,
+            {"axes": (0, 1), "transforms": "RandFlip"},
+            "augmentation.transforms: got 'RandFlip', expected a",
+        ),
         (Distillation, {"warm_start": True}, "distillation.warm_start: got True"),
         (Distillation, {"teachers": 1, "warm_start": 1}, "distillation.warm_start: got 1"),
     ],

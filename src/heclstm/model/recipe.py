@@ -1,7 +1,8 @@
 """How a model is trained: everything that a training file says, frozen and checked."""
 
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,6 +14,24 @@ from heclstm.model.config import ModelConfig, plain
 
 Settings = TypeVar("Settings")
 Span = tuple[float, float]
+LARGEST = 2**63  # of any number in a training file
+
+
+def _require(
+    table: str,
+    settings: Any,
+    names: tuple[str, ...],
+    expected: str,
+    accepts: Callable[[Any], bool],
+    *,
+    whole: bool = False,
+) -> None:
+    """Raise ModelError unless each of these fields is a finite number (no truth value) that is accepted."""
+    for name in names:
+        value = getattr(settings, name)
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not number or abs(value) > LARGEST or not math.isfinite(value) or not accepts(value):
+            raise ModelError(f"{table}.{name}: got {value!r}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -30,21 +49,21 @@ class Optimization:
     average_from: float = 0.75  # weights are averaged over the epochs after this
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1 + (name == "batch_size"):  # batch normalization needs two
-                raise ModelError(
-                    f"optimization.{name}: got {value!r}, expected a whole number of at least 1 (batch: 2)"
-                )
-        for name in ("learning_rate", "gradient_clip"):
-            if getattr(self, name) <= 0:
-                raise ModelError(f"optimization.{name}: got {getattr(self, name)}, expected more than 0")
-        for name in ("warm_up", "average_from"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ModelError(f"optimization.{name}: got {getattr(self, name)}, expected a fraction below 1")
+        table = "optimization"
+        _require(table, self, ("epochs",), "a whole number of at least 1", lambda value: value >= 1, whole=True)
+        # batch normalization needs two
+        _require(table, self, ("batch_size",), "a whole number of at least 2", lambda value: value >= 2, whole=True)
+        _require(table, self, ("learning_rate", "gradient_clip"), "more than 0", lambda value: value > 0)
+        _require(table, self, ("weight_decay",), "0 or more", lambda value: value >= 0)
+        _require(table, self, ("warm_up", "average_from"), "a fraction below 1", lambda value: 0 <= value < 1)
         for name in ("activation_span", "gate_span"):
-            span = tuple(getattr(self, name))
-            if len(span) != 2 or not 0 <= span[0] <= span[1] <= self.average_from:
+            value = getattr(self, name)
+            span = tuple(value) if isinstance(value, list | tuple) else (value,)
+            if (
+                len(span) != 2
+                or not all(isinstance(part, int | float) for part in span)
+                or not 0 <= span[0] <= span[1] <= self.average_from
+            ):
                 raise ModelError(
                     f"optimization.{name}: got {span}, expected two fractions in order, at most average_from "
                     f"({self.average_from})"
@@ -64,10 +83,8 @@ class LossSettings:
     focal_gamma: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.positive_weight <= 0:
-            raise ModelError(f"loss.positive_weight: got {self.positive_weight}, expected more than 0 (1: balanced)")
-        if self.focal_gamma < 0:
-            raise ModelError(f"loss.focal_gamma: got {self.focal_gamma}, expected 0 (none) or more")
+        _require("loss", self, ("positive_weight",), "more than 0 (1: balanced)", lambda value: value > 0)
+        _require("loss", self, ("focal_gamma",), "0 (none) or more", lambda value: value >= 0)
 
 
 @dataclass(frozen=True)
@@ -82,8 +99,8 @@ class EarlyStopping:
     patience: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 0:
-            raise ModelError(f"early_stopping.patience: got {self.patience!r}, expected 0 (none) or more epochs")
+        expected = "0 (none) or more epochs"
+        _require("early_stopping", self, ("patience",), expected, lambda value: value >= 0, whole=True)
 
 
 @dataclass(frozen=True)
@@ -102,6 +119,12 @@ class RangeBounds:
     mean_weight: float = 0.1
     max_weight: float = 0.003
     max_from: float = 0.55
+
+    def __post_init__(self) -> None:
+        bounds = ("convolution", "gates", "candidate", "cell")
+        _require("ranges", self, bounds, "a bound above 0", lambda value: value > 0)
+        _require("ranges", self, ("mean_weight", "max_weight"), "0 (none) or more", lambda value: value >= 0)
+        _require("ranges", self, ("max_from",), "a fraction, 0 to 1", lambda value: 0 <= value <= 1)
 
     def bound(self, name: str) -> float | None:
         """The bound of a value by its name in `reference.forward`; None where there is none."""
@@ -129,26 +152,26 @@ class Augmentation:
     transforms: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(self.axes))
-        object.__setattr__(self, "flip_axes", tuple(self.flip_axes))
-        object.__setattr__(self, "transforms", tuple(self.transforms))
+        for name in ("axes", "flip_axes", "transforms"):
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple):
+                raise ModelError(f"augmentation.{name}: got {value!r}, expected a list")
+            object.__setattr__(self, name, tuple(value))
         if any(isinstance(axis, bool) or not isinstance(axis, int) or axis < 0 for axis in self.axes):
-            raise ModelError(f"Augmentation.axes: got {self.axes}, expected whole numbers of at least 0")
+            raise ModelError(f"augmentation.axes: got {self.axes}, expected whole numbers of at least 0")
         if len(set(self.axes)) != len(self.axes):
-            raise ModelError(f"Augmentation.axes: got {self.axes}, expected different axes")
-        if not set(self.flip_axes) <= set(self.axes):
-            raise ModelError(f"Augmentation.flip_axes: got {self.flip_axes}, expected some of axes {self.axes}")
-        for name in ("shift", "zoom", "rotation_degrees"):
-            if getattr(self, name) < 0:
-                raise ModelError(f"Augmentation.{name}: got {getattr(self, name)}, expected 0 or more")
-        if self.zoom >= 1:
-            raise ModelError(f"Augmentation.zoom: got {self.zoom}, expected less than 1")
+            raise ModelError(f"augmentation.axes: got {self.axes}, expected different axes")
+        if not all(axis in self.axes for axis in self.flip_axes):
+            raise ModelError(f"augmentation.flip_axes: got {self.flip_axes}, expected some of axes {self.axes}")
+        _require("augmentation", self, ("shift",), "whole pixels, 0 or more", lambda value: value >= 0, whole=True)
+        _require("augmentation", self, ("zoom",), "0 or more, less than 1", lambda value: 0 <= value < 1)
+        _require("augmentation", self, ("rotation_degrees",), "0 to 180", lambda value: 0 <= value <= 180)
         changed = self.flip_axes or self.shift or self.zoom or self.rotation_degrees or self.transforms
         if changed and len(self.axes) not in (2, 3):
-            raise ModelError(f"Augmentation.axes: got {self.axes}, expected the two or three axes of the space")
+            raise ModelError(f"augmentation.axes: got {self.axes}, expected the two or three axes of the space")
         for item in self.transforms:
             if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
-                raise ModelError(f"Augmentation.transforms: got {item!r}, expected a name and its arguments")
+                raise ModelError(f"augmentation.transforms: got {item!r}, expected a name and its arguments")
 
 
 @dataclass(frozen=True)
@@ -165,10 +188,8 @@ class Distillation:
     warm_start: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.teachers, bool) or not isinstance(self.teachers, int) or self.teachers < 0:
-            raise ModelError(f"distillation.teachers: got {self.teachers!r}, expected 0 (none) or more")
-        if not 0 <= self.weight <= 1:
-            raise ModelError(f"distillation.weight: got {self.weight}, expected 0 to 1")
+        _require("distillation", self, ("teachers",), "0 (none) or more", lambda value: value >= 0, whole=True)
+        _require("distillation", self, ("weight",), "0 to 1", lambda value: 0 <= value <= 1)
         if not isinstance(self.warm_start, bool) or (self.warm_start and not self.teachers):
             raise ModelError(f"distillation.warm_start: got {self.warm_start!r}, expected false, or true with teachers")
 
@@ -193,10 +214,12 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.data:
             read_options(self.dataset, self.data)
-        if not 0 < self.wanted_sensitivity <= 1:
-            raise ModelError(
-                f"training file: wanted_sensitivity: got {self.wanted_sensitivity}, expected more than 0, at most 1"
-            )
+        _require("training file", self, ("seed",), "0 to 2^32 - 1", lambda value: 0 <= value < 2**32, whole=True)
+        expected = "more than 0, at most 1"
+        _require("training file", self, ("wanted_sensitivity",), expected, lambda value: 0 < value <= 1)
+        space = (0, 1, 2) if self.preparation.kind == "volume" else (2, 3)
+        if not set(self.augmentation.axes) <= set(space):
+            raise ModelError(f"augmentation.axes: got {self.augmentation.axes}, expected some of {space}")
         wanted = (self.model.frames, self.model.channels, self.model.height, self.model.width)
         made = tuple(getattr(self.preparation, name) for name in ("frames", "channels", "height", "width"))
         if wanted != made:

@@ -45,10 +45,8 @@ def load_dataset(name: str, path: Path | str | None = None, options: Mapping[str
     options: the training file's [data] table. Raises ModelError on an unknown name or option, FileFormatError on
     files that cannot be used.
     """
-    if name not in DATASETS:
-        raise ModelError(f"data set: got {name!r}, expected one of {', '.join(sorted(DATASETS))}")
-    dataset = DATASETS[name]
     made = read_options(name, options or {})
+    dataset = DATASETS[name]
     if dataset.needs_path:
         if path is None:
             raise ModelError(f"data set {name}: got no path, expected where its files are (--data)")
@@ -60,6 +58,8 @@ def load_dataset(name: str, path: Path | str | None = None, options: Mapping[str
 
 def read_options(name: str, values: Mapping[str, Any]) -> Any:
     """The options of a data set from plain values. Raises ModelError on unknown or wrong ones."""
+    if name not in DATASETS:
+        raise ModelError(f"data set: got {name!r}, expected one of {', '.join(sorted(DATASETS))}")
     kind = DATASETS[name].options
     types = {item.name: type(item.default) for item in fields(kind)}
     if unknown := [key for key in values if key not in types]:
