@@ -47,6 +47,18 @@ def training(tmp_path):
     return tmp_path / "train.toml", tmp_path / "data.npz"
 
 
+@pytest.fixture
+def done(call):
+    """Runs a command that must succeed, and returns what it printed for programs."""
+
+    def run(*arguments):
+        code, stdout, stderr = call(*arguments, "--json")
+        assert code == 0, stderr
+        return json.loads(stdout)
+
+    return run
+
+
 def test_without_torch_it_says_what_to_install(refused, training, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "heclstm.model.train", raising=False)
@@ -59,20 +71,16 @@ def test_resume_needs_a_checkpoint(refused, training, tmp_path):
     assert "no checkpoint" in refused("train", config, "--data", data, "-o", tmp_path / "model", "--resume")
 
 
-def test_train_calibrate_compile(call, refused, training, tmp_path):
+def test_train_calibrate_compile(call, done, refused, training, tmp_path):
     pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
     config, data = training
     model = tmp_path / "model"
-    code, stdout, stderr = call("train", config, "--data", data, "-o", model, "--seed", 1, "--json")
-    assert code == 0, stderr
-    trained = json.loads(stdout)
+    trained = done("train", config, "--data", data, "-o", model, "--seed", 1)
     assert 0 <= trained["validation"]["auc"] <= 1
     assert (model / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
     assert len((model / "metrics.csv").read_text().splitlines()) == 1 + 2  # a head, two epochs
     assert "add --resume" in refused("train", config, "--data", data, "-o", model)
-    code, stdout, stderr = call("train", config, "--data", data, "-o", model, "--seed", 1, "--resume", "--json")
-    assert code == 0, stderr
-    assert json.loads(stdout)["digest"] == trained["digest"]
+    assert done("train", config, "--data", data, "-o", model, "--seed", 1, "--resume")["digest"] == trained["digest"]
     assert "never calibrated" in call("compile", model, "-o", tmp_path / "early", "--json")[2]
     assert call("calibrate", model, "--data", data)[0] == 0
     code, stdout, stderr = call("compile", model, "-o", tmp_path / "program", "--json")
@@ -81,13 +89,11 @@ def test_train_calibrate_compile(call, refused, training, tmp_path):
     assert json.loads(stdout)["security"] == "128"
 
 
-def test_cross_validation(call, refused, training, tmp_path):
+def test_cross_validation(done, refused, training, tmp_path):
     pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
     config, data = training
     runs = tmp_path / "runs"
-    code, stdout, stderr = call("train", config, "--data", data, "-o", runs, "--folds", 2, "--json")
-    assert code == 0, stderr
-    found = json.loads(stdout)
+    found = done("train", config, "--data", data, "-o", runs, "--folds", 2)
     assert [fold["name"] for fold in found["folds"]] == ["fold-1", "fold-2"]
     measures = [fold["measures"]["clear"] for fold in found["folds"]]
     counts = [
@@ -97,8 +103,9 @@ def test_cross_validation(call, refused, training, tmp_path):
     assert found["pooled"]["clear"]["missed"] == sum(each["missed"] for each in measures)
     assert "fold-2" in (runs / "cross-validation.html").read_text()
     assert json.loads((runs / "cross-validation.json").read_text())["folds"] == found["folds"]
-    code, stdout, stderr = call("evaluate", runs / "fold-1", runs / "fold-2", "--data", data, "--json")
-    assert json.loads(stdout)["pooled"] == found["pooled"]  # each model knows its fold
+    again = done("evaluate", runs / "fold-1", runs / "fold-2", "--data", data)
+    assert again["pooled"] == found["pooled"]  # each model knows its fold
+    assert "share patient" in refused("evaluate", runs / "fold-1", runs / "fold-1", "--data", data)
     assert "add --resume" in refused("train", config, "--data", data, "-o", runs, "--folds", 2)
 
 
@@ -114,3 +121,9 @@ def test_a_model_is_not_trained_over(refused, training, tmp_path):
     (tmp_path / "model" / "model.json").write_text("{}")
     assert "holds a model already" in refused("train", config, "--data", data, "-o", tmp_path / "model")
     assert (tmp_path / "model" / "model.json").read_text() == "{}"
+
+
+def test_folds_that_cannot_be_trained_are_told_before_the_first(refused, training, tmp_path):
+    config, data = training
+    runs = tmp_path / "runs"
+    assert "fold 45 of 60: got no patient" in refused("train", config, "--data", data, "-o", runs, "--folds", 60)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heclstm.errors import ModelError
-from heclstm.model.augment import augment, transforms_of
+from heclstm.model.augment import augment, transforms_of, try_transforms
 from heclstm.model.recipe import Augmentation
 
 
@@ -46,12 +46,33 @@ def test_values_far_above_a_byte_survive():
         ({"name": "RandGaussianNoised"}, "expected a random array transform"),  # of dictionaries
         ({"name": "ScaleIntensity"}, "expected a random array transform"),  # not random
         ({"name": "os"}, "expected a random array transform"),
+        ({"name": "RandWeightedCrop", "spatial_size": [2, 2]}, "expected a random array transform"),
+        ({"name": "Compose"}, "expected a random array transform"),
+        ({"name": "RandFlip", "prob": 7}, "RandFlip: prob: got 7, expected 0 to 1"),
         ({"name": "RandFlip", "probability": 1}, "RandFlip: .*probability"),
     ],
 )
 def test_a_wrong_transform_is_refused(item, message):
     with pytest.raises(ModelError, match=message):
         transforms_of(Augmentation((0, 1), transforms=(item,)))
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"name": "RandZoom", "min_zoom": 2.0, "max_zoom": 2.0, "keep_size": False}, "made .*, expected the same size"),
+        ({"name": "RandGridPatch", "patch_size": [4, 4]}, "RandGridPatch: made "),
+        ({"name": "RandFlip", "prob": 0.0, "spatial_axis": 5}, "RandFlip: cannot change these images"),
+        ({"name": "RandGaussianNoise", "std": "x"}, "RandGaussianNoise: cannot change these images"),
+    ],
+)
+def test_what_cannot_change_these_images_is_told_before_training(item, message):
+    with pytest.raises(ModelError, match=message):
+        try_transforms(Augmentation((1, 2), transforms=(item,)), np.ones((2, 3, 8, 8), np.uint8))
+
+
+def test_transforms_whose_name_ends_like_those_of_dictionaries_are_taken():
+    assert transforms_of(Augmentation((0, 1), transforms=({"name": "RandBiasField"},)))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heclstm.cli.options import AsJson, InsecureTest, Threads
-from heclstm.cli.terminal import emit, facts, out, progress, table
+from heclstm.cli.terminal import emit, facts, note, out, progress, table
 
 if TYPE_CHECKING:
     from heclstm.cli.evaluation import Run, Ways
@@ -113,10 +113,30 @@ def evaluated(
         folders = [Path(stack.enter_context(TemporaryDirectory(prefix="heclstm-"))) for _ in subjects]
         pairs = zip(subjects, folders, strict=True)
         first, *others = (Run(path, program, folder, data, dataset, split) for path, folder in pairs)
+        _refuse_overlap([first, *others])
         evaluation = first.evaluate(ways)
         for other in others:
             evaluation = join(evaluation, other.evaluate(ways))
     return evaluation, first
+
+
+def _refuse_overlap(runs: Sequence[Run]) -> None:
+    """Pooled intervals are right only if no patient counts twice."""
+    from heclstm.errors import InputError
+
+    seen: dict[str, str] = {}
+    for run in runs:
+        for patient in set(run.part.patients):
+            if patient in seen:
+                raise InputError(
+                    f"{seen[patient]} and {run.subject.name}: share patient {patient}, expected folds without a common "
+                    "patient; evaluate these models one by one"
+                )
+        seen |= dict.fromkeys(run.part.patients, run.subject.name)
+    if len(runs) > 1 and not all(run.part.patients for run in runs):
+        note(
+            "warning: patients have no names here; pooled figures count each sequence of each model as another patient"
+        )
 
 
 def write_evaluation(output: Path, evaluation: Evaluation, first: Run) -> None:

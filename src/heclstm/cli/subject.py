@@ -68,6 +68,10 @@ def read_part(path: Path | None, training: dict[str, Any], split: str) -> Part:
             f"one of {', '.join(sorted(DATASETS))}"
         )
     part: Part = getattr(load_dataset(name, path, training.get("data")), split)
+    if not len(part):
+        raise FileFormatError(
+            f"{path or name}: the {split} part is empty; choose another --split, or name its sequences"
+        )
     return part
 
 

@@ -65,6 +65,8 @@ def train(
         recipes = [replace(recipe, data={**recipe.data, "folds": folds, "fold": k}) for k in numbers]
         folders = [output / f"fold-{k}" for k in numbers]
     _check_checkpoints(output, folders, resume)
+    if folds:
+        _check_folds(recipes, data)
     models = [_trained(each, data, folder) for each, folder in zip(recipes, folders, strict=True)]
     if folds:
         _cross_validated(folders, data, output, as_json)
@@ -83,6 +85,21 @@ def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> N
         )
     if resume and not stopped:
         raise ModelError(f"{output}: holds no checkpoint to resume from; leave out --resume")
+
+
+def _check_folds(recipes: Sequence[TrainConfig], data: Path | None) -> None:
+    """Before the first of them is trained: each can be trained and measured."""
+    from heclstm.data.datasets import load_dataset
+
+    for recipe in recipes:
+        place = f"fold {recipe.data['fold']} of {recipe.data['folds']}"
+        try:
+            splits = load_dataset(recipe.dataset, data, recipe.data)
+            splits.require_two_classes()
+        except ModelError as error:
+            raise ModelError(f"{place}: {error}") from error
+        if not len(splits.test):
+            raise ModelError(f"{place}: got no patient, expected at least one; choose fewer folds")
 
 
 def _trained(recipe: TrainConfig, data: Path | None, folder: Path) -> Model:

@@ -6,13 +6,14 @@ AdrenalMNIST3D. It is drawn here, so that a seed draws the same map whatever ver
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import monai.transforms
 import numpy as np
 import torch
 from monai.networks.layers import AffineTransform
-from monai.transforms import Compose, Randomizable
+from monai.transforms import Compose, MapTransform, RandomizableTransform
 from numpy.typing import NDArray
 
 from heclstm.errors import ModelError
@@ -35,7 +36,13 @@ def augment(images: NDArray[Any], settings: Augmentation, rng: np.random.Generat
     changed = resample(torch.from_numpy(batch).float(), torch.from_numpy(maps).float()).numpy()
     if settings.transforms:
         chain = transforms_of(settings)
-        changed = np.stack([chain.set_random_state(int(rng.integers(2**32)))(sample) for sample in changed])
+        seeds = rng.integers(2**32, size=len(images))
+        each = [
+            _applied(chain.set_random_state(int(seed)), sample) for seed, sample in zip(seeds, changed, strict=True)
+        ]
+        changed = np.stack(each)
+        if not np.issubdtype(images.dtype, np.integer):
+            changed = changed.clip(0, 1)  # as images of fractions are
     return np.moveaxis(_as_kind(changed, images.dtype).reshape(moved.shape), places, axes)
 
 
@@ -44,21 +51,47 @@ def transforms_of(settings: Augmentation) -> Compose:
     return Compose([_transform(item) for item in settings.transforms])
 
 
+def try_transforms(settings: Augmentation, images: NDArray[Any]) -> None:
+    """Let every transform change a sample, one by one and for certain. Raises ModelError if one cannot."""
+    for item in settings.transforms:
+        certain = {**item, "prob": 1.0} if "prob" in item else item
+        augment(images[:1], replace(settings, transforms=(certain,)), np.random.default_rng(0))
+
+
 def _transform(item: Mapping[str, Any]) -> Any:
     name, arguments = item["name"], {key: value for key, value in item.items() if key != "name"}
-    kind = getattr(monai.transforms, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, Randomizable)) or name.endswith(("d", "D", "Dict")):
-        near = difflib.get_close_matches(
-            name, [known for known in dir(monai.transforms) if known.startswith("Rand")], 3
-        )
+    if not _is_random(name):
+        near = difflib.get_close_matches(name, [known for known in dir(monai.transforms) if _is_random(known)], 3)
         raise ModelError(
             f"augmentation.transforms: got {name!r}, expected a random array transform of MONAI"
             + (f", such as {', '.join(near)}" if near else ", such as RandGaussianNoise")
         )
+    if not isinstance(chance := arguments.get("prob", 1.0), int | float) or not 0 <= chance <= 1:
+        raise ModelError(f"augmentation.transforms: {name}: prob: got {chance!r}, expected 0 to 1")
     try:
-        return kind(**arguments)
+        return getattr(monai.transforms, name)(**arguments)
     except (TypeError, ValueError) as error:
         raise ModelError(f"augmentation.transforms: {name}: {error}") from error
+
+
+def _is_random(name: str) -> bool:
+    """Whether MONAI has a transform of this name that changes an array at random."""
+    kind = getattr(monai.transforms, name, None)
+    return isinstance(kind, type) and issubclass(kind, RandomizableTransform) and not issubclass(kind, MapTransform)
+
+
+def _applied(chain: Compose, sample: NDArray[Any]) -> NDArray[Any]:
+    names = ", ".join(type(step).__name__ for step in chain.transforms)
+    try:
+        changed = np.asarray(chain(sample))
+    except Exception as error:  # MONAI's own, of any kind
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ModelError(f"augmentation.transforms: {names}: cannot change these images ({reason[:200]})") from error
+    if changed.shape != sample.shape:
+        raise ModelError(
+            f"augmentation.transforms: {names}: made {changed.shape} of {sample.shape}, expected the same size"
+        )
+    return changed
 
 
 def _as_kind(values: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:

@@ -46,7 +46,10 @@ def read_epochs(folder: Path) -> list[Epoch]:
     """What `write_epochs` wrote. Raises FileFormatError if it is not there, or is not that."""
     path = folder / METRICS
     try:
-        lines = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+        table = csv.DictReader(path.read_text("utf-8").splitlines())
+        if tuple(table.fieldnames or ()) != NAMES:
+            raise ValueError("another head")
+        lines = list(table)
         return [
             Epoch(line["stage"], int(line["number"]), int(line["epochs"]), *(float(line[name]) for name in MEASURED))
             for line in lines

@@ -23,7 +23,7 @@ from torch import nn
 
 from heclstm.data.datasets import Splits, fit_training, prepare_part
 from heclstm.errors import ModelError
-from heclstm.model.augment import transforms_of
+from heclstm.model.augment import transforms_of, try_transforms
 from heclstm.model.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_weights
 from heclstm.model.epochs import OnEpoch
 from heclstm.model.history import History
@@ -48,8 +48,9 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: On
     allows, and a GPU if there is one.
     """
     dataset.require_two_classes()
-    transforms_of(config.augmentation)  # a wrong name is refused before anything is trained
+    transforms_of(config.augmentation)  # wrong names are refused before images are read
     dataset = fit_training(dataset, config.preparation)
+    try_transforms(config.augmentation, np.asarray(dataset.train.images))
     _refuse_foreign(out, config)  # before teachers are trained
     for number in range(1, config.distillation.teachers + 1):
         _refuse_foreign(out / TEACHER.format(number), taught(config, number))

@@ -33,7 +33,8 @@ def roc(evaluation: Evaluation) -> bytes:
     if len(evaluation.folds) > 1:
         for number, fold in enumerate(evaluation.folds):
             label = "each fold" if number == 0 else None
-            axes.plot(*roc_curve(*fold.outcomes("clear")), color=RULE, linewidth=1.1, label=label)
+            if fold.measures("clear"):  # else one outcome only, which has no curve
+                axes.plot(*roc_curve(*fold.outcomes("clear")), color=RULE, linewidth=1.1, label=label)
     for way in evaluation.whole_ways:
         found = pooled.measures(way)
         if found is not None:
