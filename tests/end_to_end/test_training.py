@@ -109,6 +109,20 @@ def test_cross_validation(done, refused, training, tmp_path):
     assert "add --resume" in refused("train", config, "--data", data, "-o", runs, "--folds", 2)
 
 
+def test_other_data_than_in_training_is_told(call, done, refused, training, tmp_path):
+    config, data = training
+    model = tmp_path / "model"
+    done("train", config, "--data", data, "-o", model)
+    told = "not the data set as it was in training"
+    assert told not in call("evaluate", model, "--data", data, "--json")[2]
+    arrays = dict(np.load(data))
+    arrays["train_labels"][:2] = arrays["train_labels"][1::-1]  # two labels changed
+    np.savez(data, **arrays)
+    assert told in call("evaluate", model, "--data", data, "--json")[2]
+    assert told in call("calibrate", model, "--data", data)[2]
+    assert "checkpoint of another data set" in refused("train", config, "--data", data, "-o", model, "--resume")
+
+
 def test_a_fold_is_not_divided_again(refused, training, tmp_path):
     config, data = training
     config.write_text(config.read_text() + "\n[data]\nfolds = 3\n")

@@ -71,7 +71,7 @@ def _with_temperature(model: Model, path: Path | None) -> Model:
     from heclstm.model.evaluate import calibrate_score
 
     try:
-        part = read_part(path, model.metadata.get("training", {}), "validation")
+        part = read_part(path, model.metadata.get("training", {}), "validation", model.metadata.get("data_digest", ""))
         return calibrate_score(model, part, "calibration" if path and is_labelled(path) else "validation")
     except (FileFormatError, ModelError) as error:
         note(f"no temperature was fitted: {error}")

@@ -40,7 +40,7 @@ class Run:
         self.folder, self.split = folder, split
         self.subject: Subject = read_subject(path, program)
         training = {"dataset": dataset} if dataset else self.subject.training
-        self.part: Part = read_part(data, training, split)
+        self.part: Part = read_part(data, training, split, "" if dataset else self.subject.data_digest)
         known = training.get("dataset") == self.subject.training.get("dataset")
         self.of_data_set = known and not (data and is_labelled(data))
         preparation = Preparation.from_json(self.subject.purpose.preparation)

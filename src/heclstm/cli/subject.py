@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heclstm.cli.terminal import note
+
 if TYPE_CHECKING:
     from heclstm.circuit.program import Purpose
     from heclstm.data.datasets import Part
@@ -25,6 +27,11 @@ class Subject:
     def training(self) -> dict[str, Any]:
         """What the training file said; empty where nobody knows."""
         return dict(self.model.metadata.get("training", {})) if self.model else {}
+
+    @property
+    def data_digest(self) -> str:
+        """Of what the model was trained on; empty where nobody knows."""
+        return str(self.model.metadata.get("data_digest", "")) if self.model else ""
 
 
 def read_subject(path: Path, program: Path | None) -> Subject:
@@ -50,8 +57,11 @@ def read_subject(path: Path, program: Path | None) -> Subject:
     return subject
 
 
-def read_part(path: Path | None, training: dict[str, Any], split: str) -> Part:
-    """One part of the data set that a training file names, or all of a .npz file of volumes with labels."""
+def read_part(path: Path | None, training: dict[str, Any], split: str, known: str = "") -> Part:
+    """One part of the data set that a training file names, or all of a .npz file of volumes with labels.
+
+    known: the digest of what was trained on. Says so on stderr if the parts are others now.
+    """
     from heclstm.data.datasets import DATASETS, Part, load_dataset
     from heclstm.data.reading import read_labels, read_volumes
     from heclstm.errors import FileFormatError
@@ -67,7 +77,10 @@ def read_part(path: Path | None, training: dict[str, Any], split: str) -> Part:
             f"{what}, and the data set is not known; give a .npz of volumes with labels, or --dataset, "
             f"one of {', '.join(sorted(DATASETS))}"
         )
-    part: Part = getattr(load_dataset(name, path, training.get("data")), split)
+    splits = load_dataset(name, path, training.get("data"))
+    if known and splits.digest != known:
+        note("warning: this is not the data set as it was in training: patients of this part may have been trained on")
+    part: Part = getattr(splits, split)
     if not len(part):
         raise FileFormatError(
             f"{path or name}: the {split} part is empty; choose another --split, or name its sequences"

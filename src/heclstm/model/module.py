@@ -100,6 +100,7 @@ class TrainingModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config.to_json()
+        checkpoint["data"] = self._dataset.digest
 
     @torch.no_grad()
     def finish(self) -> None:

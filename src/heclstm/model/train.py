@@ -51,9 +51,9 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: On
     transforms_of(config.augmentation)  # wrong names are refused before images are read
     dataset = fit_training(dataset, config.preparation)
     try_transforms(config.augmentation, np.asarray(dataset.train.images))
-    _refuse_foreign(out, config)  # before teachers are trained
+    _refuse_foreign(out, config, dataset)  # before teachers are trained
     for number in range(1, config.distillation.teachers + 1):
-        _refuse_foreign(out / TEACHER.format(number), taught(config, number))
+        _refuse_foreign(out / TEACHER.format(number), taught(config, number), dataset)
     targets = dataset.train.labels.astype(np.float32)
     if config.distillation.teachers:
         targets = soften(targets, config, dataset, out, on_epoch)
@@ -74,7 +74,8 @@ def soften(
         teacher = _train(taught(config, number), dataset, labels, folder, on_epoch, teacher=number, teachers=count)
         save_model(teacher, folder)
         logits += forward(teacher, frames, mask)["score"][:, 0] / count
-    # A loss with class weight w is smallest where e^logit is w times the true odds, so log w leaves again.
+    # Cross-entropy with class weight w is smallest where e^logit is w times the true odds, so log w leaves again;
+    # with a focal loss, whose logits lie closer to zero, this holds about.
     soft = sigmoid(logits - math.log(class_weight(labels, config.loss.positive_weight)))
     mixed: NDArray[np.float32] = ((1 - weight) * labels + weight * soft).astype(np.float32)
     return mixed
@@ -207,10 +208,13 @@ def _fit(trainer: Trainer, module: TrainingModule, saved: Path | None) -> None:
             raise KeyboardInterrupt from end
 
 
-def _refuse_foreign(out: Path, config: TrainConfig) -> None:
-    path = out / NAME
-    if path.exists() and SafetensorsIO().load_checkpoint(path).get("config") != config.to_json():
-        raise ModelError(f"{out}: holds the checkpoint of another training file; choose another folder or delete it")
+def _refuse_foreign(out: Path, config: TrainConfig, dataset: Splits) -> None:
+    if not (out / NAME).exists():
+        return
+    checkpoint = SafetensorsIO().load_checkpoint(out / NAME)
+    for name, ours, what in (("config", config.to_json(), "training file"), ("data", dataset.digest, "data set")):
+        if checkpoint.get(name) != ours:
+            raise ModelError(f"{out}: holds the checkpoint of another {what}; choose another folder or delete it")
 
 
 def _finished(network: HeClstm, config: TrainConfig, dataset: Splits) -> Model:
@@ -224,6 +228,7 @@ def _finished(network: HeClstm, config: TrainConfig, dataset: Splits) -> Model:
         metrics={"validation": {"auc": area_under_curve(scores, labels), "sequences": len(labels)}},
         training=config.to_json(),
         dataset=dataset.name,
+        data_digest=dataset.digest,
         licence=dataset.licence,
         attribution=dataset.attribution,
     )

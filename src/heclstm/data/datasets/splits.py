@@ -1,5 +1,7 @@
 """What every data set hands to training: three patient-disjoint parts, each of raw images and labels."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,6 +80,12 @@ class Splits:
                         f"{self.name}: patient {patient} is in {other} and in {name}, expected in one part only; "
                         "scores would be too good"
                     )
+
+    @property
+    def digest(self) -> str:
+        """Of who is trained and validated on: changes with the parts, and tells nothing about anybody."""
+        content = [[p.labels.tolist(), list(p.patients), list(p.names)] for p in (self.train, self.validation)]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def require_two_classes(self) -> None:
         """Raise ModelError unless training and validation each hold labels 0 and 1, and no other."""
