@@ -83,7 +83,7 @@ pooled, {patients} persons. DeLong's interval for the first seed of HE-CLSTM: {i
 
 {table}
 
-What this shows is that pictures of a hospital go through: any size, two to six of them, masked where there are fewer.
+What this shows is that pictures of a hospital go through: any size, one to six of them, masked where there are fewer.
 It says nothing about diagnosing with HE-CLSTM or any of the others.
 
 Of the held-out cases of all seeds, {outside} of {of} leave the ranges of their other folds, by a factor of {factor} at
@@ -104,7 +104,8 @@ slice, in all rows. "Largest": over all held-out volumes.
 ADRENAL_COSTS = """## What accuracy costs
 
 AUC of the cross-validation above; costs of the compiled program at 128-bit security. Seconds are predicted from
-measured primitives, with {threads} threads. Mind the spread: points closer than 0.01 in AUC were not told apart.
+measured primitives, with {threads} threads, timed beside other work: compare rows, and see performance.md for a quiet
+machine. Mind the spread: points closer than 0.01 in AUC were not told apart.
 
 {table}
 
