@@ -19,12 +19,12 @@ import numpy as np
 
 from heclstm.backend.primitives import machine_name, measure
 from heclstm.circuit.cost import estimate
-from heclstm.circuit.files import load_description, load_program, save_program
 from heclstm.compiler.compile import compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
+from heclstm.program.files import load_program, save_program
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -53,12 +53,13 @@ def run(name: str, make_program) -> dict:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         path = make_program(folder)
-        description, program = load_description(path), load_program(path)
-        client = Client(description)
+        program = load_program(path)
+        card, circuit = program.card, program.circuit
+        client = Client(card)
         start = time.perf_counter()
         client.generate_keys(folder)
         keygen = time.perf_counter() - start
-        layout = description.input_layout
+        layout = card.input_layout
         shape = (layout.frames, layout.channels, layout.height, layout.width)
         frames = np.random.default_rng(0).random(shape, dtype=np.float32) * 0.5
         start = time.perf_counter()
@@ -69,8 +70,8 @@ def run(name: str, make_program) -> dict:
         ours = serve(path, keys, folder / "query.he", "auto", repeats=5)
         lattigo = serve(path, keys, folder / "query.he", "lattigo", repeats=2)
         others = {name: serve(path, keys, folder / "query.he", name, repeats=3) for name in ("avx2", "portable")}
-        prices = measure(program.parameters, threads=2)
-        costs = estimate(program, prices)
+        prices = measure(circuit.parameters, threads=2)
+        costs = estimate(circuit, prices)
         again = serve(path, keys, folder / "query.he", "auto", repeats=5)
         seconds = min(ours["evaluate_median_seconds"]["2"], again["evaluate_median_seconds"]["2"])
         return {
@@ -86,7 +87,7 @@ def run(name: str, make_program) -> dict:
             "evaluate_over_primitives": seconds / costs.seconds,
             "threads_1_over_2": ours["evaluate_median_seconds"]["1"] / ours["evaluate_median_seconds"]["2"],
             "lattigo_over_ours": lattigo["evaluate_median_seconds"]["2"] / ours["evaluate_median_seconds"]["2"],
-            "ring_degree": program.parameters.ring_degree,
+            "ring_degree": circuit.parameters.ring_degree,
             "depth": costs.depth,
             "totals": dict(costs.totals),
             "limits": LIMITS[name],

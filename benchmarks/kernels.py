@@ -15,8 +15,8 @@ from pathlib import Path
 
 from heclstm.backend.primitives import machine_name
 from heclstm.circuit.cost import work
-from heclstm.circuit.files import load_program
 from heclstm.circuit.ir import LinearTransform, Rescale, Rotate, SumOfProducts
+from heclstm.program.files import load_program
 
 ROOT = Path(__file__).parents[1]
 N = 1 << 15
@@ -75,7 +75,7 @@ def main() -> None:
 
 def program_limit(rates: dict) -> dict:
     """Kernel calls of one evaluation of the shipped program, their seconds and their limits, on one thread."""
-    program = load_program(ROOT / "examples" / "adrenal" / "program")
+    program = load_program(ROOT / "examples" / "adrenal" / "program").circuit
     special = len(program.parameters.special_moduli)
     calls: Counter[str] = Counter()
     streamed = 0  # bytes of keys and diagonals, which no cache holds from one use to the next

@@ -20,9 +20,9 @@ from heclstm.backend.execute import Executor
 from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Encryptor, KeyGenerator
 from heclstm.backend.primitives import machine_name, timed
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import LinearTransform
 from heclstm.circuit.parameters import choose
-from heclstm.circuit.program import Program
 from heclstm.compiler.graph import trace
 from heclstm.compiler.kernels.lstm import Lstm
 from heclstm.compiler.layouts import choose_layouts
@@ -60,19 +60,19 @@ def encoder() -> dict:
     parameters = choose(depth_of(encoded.trace, output), slots_min=1 << 15)
     operations, result = manage_levels(encoded.trace, output, parameters)
     whole = lower(graph, choose_layouts(graph, 1 << 15))
-    program = Program(parameters, whole.input_layout, whole.result_layout, tuple(operations), result)
+    circuit = Circuit(parameters, whole.input_layout, whole.result_layout, tuple(operations), result)
     seconds = {}
     for name, engine in engines(parameters).items():
         keys = KeyGenerator(engine)
         secret = keys.secret_key()
-        needed = program.needed_keys
+        needed = circuit.needed_keys
         engine.load_relinearization_key(keys.relinearization_key(secret, needed.relinearization_level))
         for step, level in needed.rotations.items():
             engine.load_rotation_key(keys.rotation_key(secret, step, level))
         values = np.random.default_rng(2).uniform(0, 1, parameters.slots)
-        blob = Encryptor(engine, secret).encrypt(values, level=program.input_level)
-        executor = Executor(program, engine)
-        x = engine.load_ciphertext(blob, level=program.input_level)
+        blob = Encryptor(engine, secret).encrypt(values, level=circuit.input_level)
+        executor = Executor(circuit, engine)
+        x = engine.load_ciphertext(blob, level=circuit.input_level)
         seconds[name] = median(timed(partial(executor.run, [x])) for _ in range(3))
         engine.close()
     transforms = sum(isinstance(operation, LinearTransform) for operation in operations)

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from heclstm.circuit.files import load_description, load_program
 from heclstm.cli.run import peak_memory
 from heclstm.deploy.server import Server
+from heclstm.program.files import load_program
 
 
 def main() -> None:
@@ -28,7 +28,6 @@ def main() -> None:
     start = time.perf_counter()
     server = Server(
         load_program(arguments.program),
-        load_description(arguments.program),
         threads=max(arguments.threads),
         arithmetic=arguments.arithmetic,
     )

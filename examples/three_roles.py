@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from heclstm.circuit.files import load_description, load_program, save_program
 from heclstm.compiler.compile import compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
@@ -17,6 +16,7 @@ from heclstm.deploy.server import Server
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model, expected_shapes
+from heclstm.program.files import load_card, load_program, save_program
 
 rng = np.random.default_rng(0)
 
@@ -49,9 +49,9 @@ def model_owner(program_folder: Path) -> Model:
     return model
 
 
-def hospital_encrypts(description_file: Path, images: np.ndarray, folder: Path) -> Client:
+def hospital_encrypts(card_file: Path, images: np.ndarray, folder: Path) -> Client:
     """Makes keys and a query. secret.key never leaves `folder`."""
-    client = Client(load_description(description_file))
+    client = Client(load_card(card_file))
     client.generate_keys(folder)
     client.encrypt(ImageSequence(images), folder / "query.he")
     return client
@@ -59,7 +59,7 @@ def hospital_encrypts(description_file: Path, images: np.ndarray, folder: Path) 
 
 def server_evaluates(program_folder: Path, keys: Path, query: Path, result: Path) -> None:
     """Sees ciphertexts and evaluation keys."""
-    server = Server(load_program(program_folder), load_description(program_folder))
+    server = Server(load_program(program_folder))
     server.load_keys(keys)
     server.evaluate(query, result)
     server.close()

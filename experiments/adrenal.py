@@ -84,9 +84,9 @@ def main() -> None:
     )
 
 
-def parsed(description: str | None, *, data: bool = True, fine: bool = False) -> argparse.Namespace:
+def parsed(card: str | None, *, data: bool = True, fine: bool = False) -> argparse.Namespace:
     """What every script here takes; also sets up one core and a log."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=card, formatter_class=argparse.RawDescriptionHelpFormatter)
     if data:
         parser.add_argument("--data", type=Path, required=True, help="the data set as published")
     if fine:

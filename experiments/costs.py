@@ -22,9 +22,9 @@ from experiments.adrenal import TRAINING_FILE, distilled, load
 from experiments.fit import fit, restored
 from experiments.pareto import plot
 from heclstm.backend import primitives
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.cost import estimate
-from heclstm.circuit.program import Program
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import ParameterError
 from heclstm.model.network import HeClstm, export
 from heclstm.model.recipe import TrainConfig
@@ -51,15 +51,15 @@ COMPILED = (
 )
 
 
-def compiled(network: HeClstm) -> tuple[Program, float]:
+def compiled(network: HeClstm) -> tuple[Circuit, float]:
     """The program, and its bits of scale."""
     for bits in SCALES:
-        program = compile_model(export(network), Options(scale_bits=bits))
+        program = compile_circuit(export(network), Options(scale_bits=bits))
         if program.parameters.ring_degree <= LARGEST_RING:
             break
     if primitives.load(program.parameters, THREADS) is None:
         try:
-            timed = compile_model(export(network), Options(scale_bits=bits, special_count=TIMED_SPECIAL))
+            timed = compile_circuit(export(network), Options(scale_bits=bits, special_count=TIMED_SPECIAL))
         except ParameterError:
             return program, bits
         if timed.parameters.ring_degree <= LARGEST_RING:

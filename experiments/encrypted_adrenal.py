@@ -19,7 +19,6 @@ import numpy as np
 from experiments.record import ROOT, provenance, write
 from heclstm.backend.precision import run_clear
 from heclstm.backend.simulate import SimulatedBackend
-from heclstm.circuit.files import load_description, load_program
 from heclstm.data.prepare import Preparation, prepare_all
 from heclstm.data.reading import read_labels, read_volumes
 from heclstm.data.sequence import ImageSequence
@@ -30,6 +29,7 @@ from heclstm.errors import DigestError, RangeError
 from heclstm.model.metrics import area_under_curve, measure
 from heclstm.model.reference import forward
 from heclstm.model.weights import load_model
+from heclstm.program.files import load_card, load_program
 
 EXAMPLE = ROOT / "examples" / "adrenal"
 WORK = ROOT / "build" / "encrypted_adrenal"
@@ -41,22 +41,22 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only so many volumes")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    model, description = load_model(EXAMPLE), load_description(EXAMPLE / "program")
-    if description.purpose.model_digest != model.digest:
+    model, card = load_model(EXAMPLE), load_card(EXAMPLE / "program")
+    if card.purpose.model_digest != model.digest:
         raise DigestError("examples/adrenal: the program was compiled from another model; compile it again")
     frames = prepare_all(read_volumes(EXAMPLE / "volumes.npz"), Preparation.from_json(model.metadata["preparation"]))
     frames = frames[: options.limit]
-    lines = evaluate(frames, description, options.threads)
+    lines = evaluate(frames, card, options.threads)
     if options.limit is None:
         labels = read_labels(EXAMPLE / "volumes.npz")
-        results = summary(model, description, frames, labels, lines, options.threads)
+        results = summary(model, card, frames, labels, lines, options.threads)
         write("encrypted_adrenal", results)
         print(json.dumps({name: value for name, value in results.items() if name != "volumes"}, indent=1))
 
 
-def evaluate(frames: np.ndarray, description, threads: int) -> list[dict]:
+def evaluate(frames: np.ndarray, card, threads: int) -> list[dict]:
     """One line for each volume; those that an earlier run left are taken over."""
-    folder = WORK / description.digest[:12]
+    folder = WORK / card.digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "volumes.jsonl"
     # A line that was cut off when a run was killed does not end.
@@ -66,12 +66,12 @@ def evaluate(frames: np.ndarray, description, threads: int) -> list[dict]:
     missing = [volume for volume in range(len(frames)) if volume not in lines]
     if missing:
         program = load_program(EXAMPLE / "program")
-        with closing(Client(description, threads=threads)) as client:
+        with closing(Client(card, threads=threads)) as client:
             if (folder / EVALUATION_KEYS_FILE).exists():
                 client.load_secret_key(folder / SECRET_KEY_FILE)
             else:
                 client.generate_keys(folder)
-            with closing(Server(program, description, threads=threads)) as server, path.open("a") as stream:
+            with closing(Server(program, threads=threads)) as server, path.open("a") as stream:
                 server.load_keys(folder / EVALUATION_KEYS_FILE)
                 for volume in missing:
                     line = {"volume": volume, **diagnose(client, server, folder, frames[volume])}
@@ -99,15 +99,15 @@ def diagnose(client: Client, server: Server, folder: Path, frames: np.ndarray) -
     return {"encrypted": score, "contributions": contributions, "seconds": seconds}
 
 
-def summary(model, description, frames, labels, lines, threads) -> dict:
+def summary(model, card, frames, labels, lines, threads) -> dict:
     """Clear, simulated and encrypted side by side; agreement and errors are those of encryption alone."""
     clear = forward(model, frames)["score"][:, 0]
-    program = load_program(EXAMPLE / "program")
+    circuit = load_program(EXAMPLE / "program").circuit
     starts = range(0, len(frames), CHUNK)
-    circuit = np.concatenate([run_clear(program, frames[at : at + CHUNK])[:, 0] for at in starts])
+    on_slots = np.concatenate([run_clear(circuit, frames[at : at + CHUNK])[:, 0] for at in starts])
     simulated = np.concatenate(
         [
-            run_clear(program, frames[at : at + CHUNK], SimulatedBackend(program.parameters, seed=at))[:, 0]
+            run_clear(circuit, frames[at : at + CHUNK], SimulatedBackend(circuit.parameters, seed=at))[:, 0]
             for at in starts
         ]
     )
@@ -127,11 +127,11 @@ def summary(model, description, frames, labels, lines, threads) -> dict:
     ]  # fmt: skip
     return {
         **provenance(
-            program=description.digest,
+            program=card.digest,
             model=model.digest,
-            ring=description.parameters.ring,
-            ring_degree=description.parameters.ring_degree,
-            security=description.parameters.security,
+            ring=card.parameters.ring,
+            ring_degree=card.parameters.ring_degree,
+            security=card.parameters.security,
             threads=threads,
             volumes=len(lines),
             threshold=threshold,
@@ -145,7 +145,7 @@ def summary(model, description, frames, labels, lines, threads) -> dict:
             "rms": rms(error),
             "simulated_rms": rms(predicted),
             "over_simulated": rms(error) / rms(predicted),
-            "circuit_on_clear_slots": float(np.abs(circuit - clear).max()),
+            "circuit_on_clear_slots": float(np.abs(on_slots - clear).max()),
             "closest_score_to_threshold": float(np.abs(clear - threshold).min()),
         },
         "seconds": {

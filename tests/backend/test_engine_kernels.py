@@ -6,7 +6,7 @@ import pytest
 from heclstm.backend.execute import Executor
 from heclstm.backend.lattigo import Engine, arithmetic
 from heclstm.backend.lattigo_secret import Encryptor, KeyGenerator
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import ParameterError
 from random_models import random_frames, random_model, small_config
 
@@ -28,7 +28,7 @@ def available(parameters):
 @pytest.mark.parametrize("ring", ["conjugate_invariant", "standard"])
 def test_a_whole_program_gives_the_same_bits(ring):
     config = small_config(lstm={"gate_degree": 2})
-    program = compile_model(
+    program = compile_circuit(
         random_model(config, 0),
         Options(ring=ring, ring_degree=2048, security="INSECURE_TEST", special_count=4),
     )
@@ -59,13 +59,13 @@ def test_a_whole_program_gives_the_same_bits(ring):
 
 
 def test_an_unknown_arithmetic_is_refused():
-    program = compile_model(random_model(small_config(), 0), Options(ring_degree=1024, security="INSECURE_TEST"))
+    program = compile_circuit(random_model(small_config(), 0), Options(ring_degree=1024, security="INSECURE_TEST"))
     with pytest.raises(ParameterError, match="arithmetic: .*'?abacus"):
         Engine(program.parameters, arithmetic="abacus")
 
 
 def test_the_processors_best_kernels_are_taken():
-    parameters = compile_model(
+    parameters = compile_circuit(
         random_model(small_config(), 0), Options(ring_degree=1024, security="INSECURE_TEST")
     ).parameters
     with Engine(parameters) as engine:

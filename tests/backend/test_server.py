@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from heclstm.circuit.files import load_description, load_program, save_program
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
@@ -11,6 +10,7 @@ from heclstm.deploy.keys import EVALUATION_KEYS_FILE
 from heclstm.deploy.server import Server
 from heclstm.deploy.wire import Kind, read_file, read_header, write_file
 from heclstm.errors import DigestError, FileFormatError, MissingKeyError
+from heclstm.program.files import load_card, load_program, save_program
 from random_models import random_frames, random_model, small_config
 
 
@@ -19,13 +19,13 @@ def parties(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parties")
     options = Options(ring_degree=1024, special_count=4, security="INSECURE_TEST")
     save_program(compile_model(random_model(small_config(), 0), options), folder / "program")
-    description = load_description(folder / "program")
-    client = Client(description, allow_insecure=True)
+    card = load_card(folder / "program")
+    client = Client(card, allow_insecure=True)
     client.generate_keys(folder)
     for name, seed in (("first", 1), ("second", 2)):
         frames = random_frames(small_config(), 1, seed)[0].astype(np.float32)
         client.encrypt(ImageSequence(frames, name), folder / f"{name}.he")
-    server = Server(load_program(folder / "program"), description)
+    server = Server(load_program(folder / "program"))
     yield folder, client, server
     server.close()
     client.close()
@@ -58,7 +58,7 @@ def test_a_result_of_another_query_is_refused(parties):
 def test_keys_replaced_during_an_evaluation_are_noticed(parties):
     folder, client, server = parties
     server.load_keys(folder / EVALUATION_KEYS_FILE)
-    client_b = Client(client.description, allow_insecure=True)
+    client_b = Client(client.card, allow_insecure=True)
     client_b.generate_keys(folder / "b")
     client_b.close()
     seen = []

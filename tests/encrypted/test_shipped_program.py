@@ -8,7 +8,6 @@ import pytest
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
 from heclstm.backend.simulate import SimulatedBackend
-from heclstm.circuit.files import load_description, load_program
 from heclstm.data.prepare import Preparation, prepare
 from heclstm.data.reading import read_volumes
 from heclstm.deploy.client import Client
@@ -16,6 +15,7 @@ from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
 from heclstm.deploy.server import Server
 from heclstm.model.reference import forward
 from heclstm.model.weights import load_model
+from heclstm.program.files import load_program
 
 ADRENAL = Path(__file__).parents[2] / "examples" / "adrenal"
 VOLUMES = (0, 5)
@@ -28,43 +28,43 @@ def program():
 
 @pytest.fixture(scope="module")
 def sequences(program):
-    preparation = Preparation.from_json(program.purpose.preparation)
+    preparation = Preparation.from_json(program.card.purpose.preparation)
     volumes = read_volumes(ADRENAL / "volumes.npz")
     return [prepare(volumes[index], preparation, f"volume {index}") for index in VOLUMES]
 
 
 def run(program, backend, sequences):
     """(sequences, 1 + T): score and contributions on a backend of clear slots."""
-    layout, level = program.input_layout, program.input_level
+    layout, level = program.card.input_layout, program.card.input_level
     frames = np.stack([sequence.frames for sequence in sequences]).astype(np.float64)
     packed = layout.pack(frames.reshape(len(frames), layout.frames, -1))
-    scale = program.parameters.scales[level]
+    scale = program.circuit.parameters.scales[level]
     inputs = [backend.value(packed[:, i], level, scale) for i in range(layout.ciphertexts)]
-    slots = Executor(program, backend).run(inputs).values
-    return program.result_layout.unpack(slots[:, None, :])[:, 0]
+    slots = Executor(program.circuit, backend).run(inputs).values
+    return program.circuit.result_layout.unpack(slots[:, None, :])[:, 0]
 
 
 def test_the_program_is_the_models(program, sequences):
     """Clear slots against the arrays: float64 throughout, a few thousand operations of 2^-52 on values below 16."""
     model = load_model(ADRENAL)
-    assert program.purpose.model_digest == model.digest
+    assert program.card.purpose.model_digest == model.digest
     values = forward(model, np.stack([sequence.frames for sequence in sequences]))
-    clear = run(program, ClearBackend(program.parameters.slots, program.parameters.moduli), sequences)
+    clear = run(program, ClearBackend(program.circuit.parameters.slots, program.circuit.parameters.moduli), sequences)
     assert np.abs(clear[:, 0] - values["score"][:, 0]).max() < 1e-9
     assert np.abs(clear[:, 1:] - values["contributions"][..., 0]).max() < 1e-9
 
 
 def test_encrypted_at_128_bits(program, sequences, tmp_path):
     """Decisions agree, and the error is what the simulator predicts, within the factor of 4 that it promises."""
-    description = load_description(ADRENAL / "program")
-    assert description.parameters.security == "128"
-    client = Client(description)
+    card = program.card
+    assert card.parameters.security == "128"
+    client = Client(card)
     client.generate_keys(tmp_path)
     assert (tmp_path / SECRET_KEY_FILE).stat().st_mode & 0o777 == 0o600
-    server = Server(program, description)
+    server = Server(program)
     server.load_keys(tmp_path / EVALUATION_KEYS_FILE)
     loaded = server.engine.loaded_keys
-    assert loaded["rotations"] == description.keys.rotations, "keys needed and keys made differ"
+    assert loaded["rotations"] == card.keys.rotations, "keys needed and keys made differ"
     decrypted = []
     for sequence in sequences:
         client.encrypt(sequence, tmp_path / "query.he")
@@ -73,9 +73,9 @@ def test_encrypted_at_128_bits(program, sequences, tmp_path):
     server.close()
     client.close()
 
-    clear = run(program, ClearBackend(program.parameters.slots, program.parameters.moduli), sequences)
+    clear = run(program, ClearBackend(program.circuit.parameters.slots, program.circuit.parameters.moduli), sequences)
     predicted = np.concatenate(
-        [run(program, SimulatedBackend(program.parameters, seed), sequences) - clear for seed in range(8)]
+        [run(program, SimulatedBackend(program.circuit.parameters, seed), sequences) - clear for seed in range(8)]
     )
     got = np.array([[d.scores[0], *(row[0] for row in d.contributions)] for d in decrypted])
     rms = np.sqrt((predicted**2).mean())

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from heclstm.backend.precision import predict_errors, run_clear
-from heclstm.circuit.files import load_program
 from heclstm.data.prepare import Preparation
 from heclstm.deploy.wire import Kind, read_header
 from heclstm.model.calibrate import calibrate
 from heclstm.model.config import BlockConfig
 from heclstm.model.weights import load_model, save_model
+from heclstm.program.files import load_program
 from random_models import random_frames, random_model, small_config
 
 ROOT = Path(__file__).parents[2]
@@ -65,11 +65,11 @@ def test_decrypted_result_is_the_clear_one(call, site, tmp_path):
     assert found["name"] == "case 7"
     assert (tmp_path / "diagnosis.json").stat().st_mode & 0o777 == 0o600
 
-    program = load_program(site.program)
+    circuit = load_program(site.program).circuit
     frames = np.load(site.images)[None]
-    clear = run_clear(program, frames)[0]
+    clear = run_clear(circuit, frames)[0]
     decrypted = np.array([*found["scores"], *(row[0] for row in found["contributions"])])
-    error, predicted = decrypted - clear, predict_errors(program, frames, seeds=60)
+    error, predicted = decrypted - clear, predict_errors(circuit, frames, seeds=60)
     ratio = float(np.sqrt(np.mean((error / predicted) ** 2)))
     assert ratio <= 4, f"errors {error} are {ratio:.1f} times the predicted {predicted}"
     assert found["decision"] == ("positive" if clear[0] >= 0.25 else "negative")

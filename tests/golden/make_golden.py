@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from counting import totals
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from random_models import random_model
 
@@ -26,7 +26,7 @@ def costs():
     """Name → totals and parameters of the compiled program."""
     result = {}
     for name, config in CONFIGS.items():
-        program = compile_model(random_model(config, seed=0), Options())
+        program = compile_circuit(random_model(config, seed=0), Options())
         parameters = program.parameters
         result[name] = {
             "ring_degree": parameters.ring_degree,

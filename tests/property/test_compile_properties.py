@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import ModelError
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.reference import forward
@@ -86,7 +86,7 @@ def assert_equal_to_the_model(run_clear, model, chosen, seed=0):
         expected = forward(model, frames)
     magnitude = np.max([1.0, *(np.abs(values).max() for values in expected.values())])
     assume(magnitude < MAGNITUDE_MAX)
-    program = compile_model(model, chosen)
+    program = compile_circuit(model, chosen)
     found = run_clear(program, frames)
     wanted = np.concatenate([expected["score"], expected["contributions"].reshape(2, -1)], axis=1)
     used = wanted.shape[1]

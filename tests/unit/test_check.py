@@ -19,7 +19,7 @@ from heclstm.circuit.ir import (
     Rotate,
     SumOfProducts,
 )
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import HeclstmError, LayoutError, LevelError, ParameterError, ScaleError
 from random_models import random_model, small_config
 
@@ -29,7 +29,7 @@ def valid():
     """64 slots: two input ciphertexts. It holds an operation of every kind."""
     options = Options(ring_degree=64, special_count=2, security="INSECURE_TEST")
     lstm = {"gate_degree": 2, "cell_output": "cubic"}
-    return compile_model(random_model(small_config(frames=2, channels=1, lstm=lstm), seed=0), options)
+    return compile_circuit(random_model(small_config(frames=2, channels=1, lstm=lstm), seed=0), options)
 
 
 def spoilt(kind, change, which=0):

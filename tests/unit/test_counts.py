@@ -11,7 +11,7 @@ from golden.make_golden import COSTS, costs
 from heclstm.circuit.cost import estimate, rotations_of
 from heclstm.circuit.ir import Input, LinearTransform, Rescale, SumOfProducts, operands
 from heclstm.circuit.parameters import LEVEL_MIN
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from random_models import random_frames, random_model, small_config
 
@@ -22,7 +22,7 @@ PROJECTION = VOTE = 1
 @cache
 def compiled(degree=1, cell_output="identity", frames=3, recurrent=True, options=TEST, **changes):
     lstm = {"gate_degree": degree, "cell_output": cell_output, "recurrent_gates": recurrent}
-    return compile_model(random_model(small_config(frames=frames, lstm=lstm, **changes), seed=1), options)
+    return compile_circuit(random_model(small_config(frames=frames, lstm=lstm, **changes), seed=1), options)
 
 
 def depth(program):
@@ -103,7 +103,7 @@ def test_a_convolution_of_many_frames_costs_what_one_costs(stride):
     for frames in (1, 2, 4):
         block = BlockConfig(4, stride=stride)
         config = ModelConfig(frames, 4, 8, 8, (block, block), LstmConfig(4))
-        program = compile_model(
+        program = compile_circuit(
             random_model(config, seed=0), Options(ring_degree=4096, special_count=4, security="INSECURE_TEST")
         )
         assert program.input_layout.ciphertexts == 1
@@ -122,7 +122,7 @@ def test_the_rotations_of_one_3x3_convolution(frames):
     """Taps at dy · 8 + dx = giant + baby: babies −1, 0, 1 and giants −8, 0, 8 are four rotations, for any T."""
     block = BlockConfig(1, stride=(1, 1))
     config = ModelConfig(frames, 1, 8, 8, (block,), LstmConfig(4))
-    program = compile_model(random_model(config, seed=0), TEST)
+    program = compile_circuit(random_model(config, seed=0), TEST)
     plan = next(op.plan for op in program.operations if isinstance(op, LinearTransform))
     # The image is packed in 64 · T' of 512 slots and repeats; a tap that leaves it multiplies by zero.
     turn = program.input_layout.frame_slots

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.card.purpose import Purpose
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.data.prepare import Preparation
 from heclstm.deploy.diagnosis import read_result
 from heclstm.errors import SequenceError
@@ -83,23 +84,23 @@ def test_torch_agrees(frames):
 
 def test_a_hospital_reads_the_score_of_the_real_frames(model, frames, run_clear):
     """The program knows no mask and costs no level for it; each contribution stands in its result by itself."""
-    program = compile_model(model, Options(ring_degree=1 << 11, security="INSECURE_TEST"))
-    description = SimpleNamespace(result_layout=program.result_layout, purpose=program.purpose)
-    slots = run_clear(program, frames)
+    circuit = compile_circuit(model, Options(ring_degree=1 << 11, security="INSECURE_TEST"))
+    card = SimpleNamespace(result_layout=circuit.result_layout, purpose=Purpose.of(model))
+    slots = run_clear(circuit, frames)
     for length in range(1, STEPS + 1):
         expected = forward(model, frames, masks(*[length] * STEPS))
         for row in range(STEPS):
-            diagnosis = read_result(slots[row], description, frames=length)
+            diagnosis = read_result(slots[row], card, frames=length)
             assert diagnosis.frames == (length if length < STEPS else None)
             assert np.allclose(diagnosis.scores, expected["score"][row], atol=1e-9)  # a compiled circuit, in clear
             assert np.allclose(diagnosis.contributions, expected["contributions"][row], atol=1e-9)
             assert not np.any(diagnosis.contributions[length:])
     with pytest.raises(SequenceError, match=f"this program takes 1 to {STEPS} frames; say how many this sequence had"):
-        read_result(slots[0], description)
+        read_result(slots[0], card)
     with pytest.raises(SequenceError, match=f"got {STEPS + 1} frames, expected 1 to {STEPS}"):
-        read_result(slots[0], description, frames=STEPS + 1)
-    exact = replace(program.purpose, preparation=replace(FREE, length="exact").to_json())
-    description = SimpleNamespace(result_layout=program.result_layout, purpose=exact)
-    assert read_result(slots[0], description) == read_result(slots[0], description, frames=STEPS)
+        read_result(slots[0], card, frames=STEPS + 1)
+    exact = replace(Purpose.of(model), preparation=replace(FREE, length="exact").to_json())
+    card = SimpleNamespace(result_layout=circuit.result_layout, purpose=exact)
+    assert read_result(slots[0], card) == read_result(slots[0], card, frames=STEPS)
     with pytest.raises(SequenceError, match=f"got 1 frames, expected {STEPS}"):
-        read_result(slots[0], description, frames=1)
+        read_result(slots[0], card, frames=1)

@@ -149,6 +149,6 @@ def test_the_test_part_is_looked_at_once(monkeypatch):
     from experiments import adrenal_test
 
     monkeypatch.setattr("experiments.record.read", lambda name: {"name": name})
-    monkeypatch.setattr("experiments.adrenal_test.parsed", lambda description: None)
+    monkeypatch.setattr("experiments.adrenal_test.parsed", lambda card: None)
     with pytest.raises(SystemExit, match="will not be a second time"):
         adrenal_test.main()

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from heclstm.backend.precision import run_clear
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.compiler.graph import Affine, average_pooling, convolution, trace
 from heclstm.model.config import BlockConfig, ModelConfig
 from heclstm.model.reference import forward
@@ -95,7 +95,7 @@ def test_sum_pooling_is_average_pooling_times_its_window():
     config = small_config(blocks=(block, BlockConfig(3)))
     assert ModelConfig.from_json(config.to_json()) == config
     model, frames = random_model(config, 0), random_frames(config, 2, 0) / 4
-    program = compile_model(model, Options(ring_degree=1024, special_count=4, security="INSECURE_TEST"))
+    program = compile_circuit(model, Options(ring_degree=1024, special_count=4, security="INSECURE_TEST"))
     values = forward(model, frames)
     assert np.abs(values["blocks.0.output"]).max() < 100
     assert np.abs(run_clear(program, frames)[:, :1] - values["score"]).max() < 1e-9

@@ -6,7 +6,7 @@ import pytest
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
 from heclstm.circuit.ir import SumOfProducts
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.compile import Options, compile_circuit, compile_model
 from heclstm.compiler.kernels.activation import SQUARE_EXCESS_MAX, strands
 from heclstm.compiler.kernels.lstm import Gate
 from heclstm.errors import LayoutError, ModelError
@@ -111,7 +111,7 @@ def test_two_steps_and_a_vote_by_hand(run_clear):
     # t=0: i, f, g, o = 1, 3, 3, 4:                     c = 1·3 = 3,            h = 4·3 = 12
     # t=1: i = 4 + 12, f = 8 + 1, g = 12, o = 16 − 12:  c = 9·3 + 16·12 = 219,  h = 4·219 = 876
     # y_t = (2 s + 1 + 4 h + 3) / 2:                    y = 27, 1758;  v·y = 6.75, 1318.5
-    program = compile_model(by_hand(), TEST)
+    program = compile_circuit(by_hand(), TEST)
     slots = run_clear(program, np.array([1.0, 2.0]).reshape(1, 2, 1, 1, 1))[0]
     expected = [6.75 + 1318.5, 6.75, 1318.5]
     # 2^-52 for each of some ten operations on the way
@@ -127,7 +127,7 @@ def test_nothing_grows_outside_of_the_frame_of_a_step(degree, cell_output):
     Else their polynomials would run on unbounded values there, and one overflow destroys all slots.
     """
     config = small_config(frames=3, lstm={"gate_degree": degree, "cell_output": cell_output})
-    program = compile_model(random_model(config, seed=0), TEST)
+    program = compile_circuit(random_model(config, seed=0), TEST)
     backend = ClearBackend(program.parameters.slots, program.parameters.moduli)
     packed = program.input_layout.pack(random_frames(config, 1, seed=0).reshape(1, 3, -1))
     level = program.input_level
@@ -163,7 +163,7 @@ def exact(config):
 )
 def test_exact_activations_are_refused(config, message):
     with pytest.raises(ModelError, match=message):
-        compile_model(exact(config), TEST)
+        compile_circuit(exact(config), TEST)
 
 
 @pytest.mark.parametrize(("config", "message"), [
@@ -172,13 +172,15 @@ def test_exact_activations_are_refused(config, message):
 ])  # fmt: skip
 def test_a_state_or_result_that_no_ciphertext_holds_is_refused(config, message):
     with pytest.raises(LayoutError, match=message):
-        compile_model(random_model(config, seed=0), Options(ring_degree=16, special_count=4, security="INSECURE_TEST"))
+        compile_circuit(
+            random_model(config, seed=0), Options(ring_degree=16, special_count=4, security="INSECURE_TEST")
+        )
 
 
 def test_a_program_knows_what_its_model_is_for():
     metadata = {"name": "adrenal", "operating_point": {"threshold": 0.3}, "preparation": {"size": 8}}
     model = random_model(small_config(), seed=0).with_metadata(**metadata)
-    purpose = compile_model(model, TEST).purpose
+    purpose = compile_model(model, TEST).card.purpose
     assert (purpose.name, purpose.operating_point, purpose.preparation) == (
         "adrenal",
         {"threshold": 0.3},

@@ -6,6 +6,7 @@ import pytest
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
 from heclstm.circuit.check import check
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import (
     AddPlain,
     DiagonalMatrix,
@@ -19,7 +20,6 @@ from heclstm.circuit.ir import (
 )
 from heclstm.circuit.layout import ResultLayout, VectorLayout
 from heclstm.circuit.parameters import LEVEL_MIN, choose
-from heclstm.circuit.program import Program
 from heclstm.compiler.levels import depth_of, manage_levels, required_levels, shortest_period
 from heclstm.errors import LevelError
 
@@ -35,7 +35,7 @@ def compiled(trace, output, spare=0):
     parameters = parameters_for(depth_of(trace, output) + spare)
     operations, result = manage_levels(trace, output, parameters)
     layouts = VectorLayout(SLOTS, 1, SLOTS), ResultLayout(SLOTS, 1, 1, SLOTS - 1)
-    return check(Program(parameters, *layouts, tuple(operations), result))
+    return check(Circuit(parameters, *layouts, tuple(operations), result))
 
 
 def run(program, x):

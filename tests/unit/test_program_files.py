@@ -10,11 +10,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from heclstm.circuit import files
-from heclstm.circuit.files import load_description, load_program, save_program
-from heclstm.circuit.program import Purpose
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.card.purpose import Purpose
+from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import DigestError, FileFormatError, HeclstmError
+from heclstm.program import encoding, files
+from heclstm.program.files import load_card, load_program, save_program
+from heclstm.program.program import Program
+from heclstm.storage import json as json_files
 from random_models import random_frames, random_model, small_config
 
 CONFIG = small_config(frames=2, channels=1)
@@ -32,7 +34,7 @@ def program():
         "someone, ä",
         "ab" * 32,
     )
-    return replace(compile_model(random_model(CONFIG, seed=0), options), purpose=purpose)
+    return Program.of(compile_circuit(random_model(CONFIG, seed=0), options), purpose)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def sign(folder):
     """What someone who forges a program would do: the digest is no signature, so it is made to fit."""
     public, circuit = (json.loads((folder / name).read_text()) for name in ("program.json", "circuit.json"))
     public.pop("digest")
-    digest = files._digest(public, circuit, files._read_arrays(folder / "circuit.npz"))
+    digest = encoding.digest_of(public, circuit, files._read_arrays(folder / "circuit.npz"))
     change(folder / "program.json", digest=digest)
 
 
@@ -83,17 +85,17 @@ def replace_member(folder, content, name="a0.npy"):
 def test_a_program_survives_the_files(folder, tmp_path, run_clear):
     loaded = load_program(folder)
     assert sorted(path.name for path in folder.iterdir()) == NAMES
-    assert save_program(loaded, tmp_path / "again") == load_description(folder).digest
-    for name in ("parameters", "input_layout", "result_layout", "result", "purpose", "needed_keys"):
-        assert getattr(loaded, name) == getattr(program(), name), name
+    assert save_program(loaded, tmp_path / "again") == load_card(folder).digest
+    assert loaded.card == program().card
+    assert loaded.circuit.result == program().circuit.result
     frames = random_frames(CONFIG, 2, seed=0)
-    assert np.array_equal(run_clear(loaded, frames), run_clear(program(), frames))
+    assert np.array_equal(run_clear(loaded.circuit, frames), run_clear(program().circuit, frames))
 
 
 def test_the_same_program_has_the_same_digest_and_another_one_has_not(tmp_path):
     first = save_program(program(), tmp_path / "a")
     assert save_program(program(), tmp_path / "b") == first
-    other = replace(program(), purpose=replace(program().purpose, operating_point={"threshold": 0.26}))
+    other = Program.of(program().circuit, replace(program().card.purpose, operating_point={"threshold": 0.26}))
     assert save_program(other, tmp_path / "c") != first
     assert len(first) == 64
 
@@ -104,16 +106,7 @@ def test_the_public_part_is_all_that_a_client_needs(folder, tmp_path):
     alone.parent.mkdir()
     alone.write_bytes((folder / "program.json").read_bytes())
     for path in (alone, alone.parent):
-        description = load_description(path)
-        assert description.keys == program().needed_keys
-        assert (description.input_level, description.result_level) == (
-            program().input_level,
-            program().result_level,
-        )
-        assert description.parameters == program().parameters
-        assert description.input_layout == program().input_layout
-        assert description.result_layout == program().result_layout
-        assert description.purpose == program().purpose
+        assert load_card(path) == program().card
 
 
 # ── damaged and foreign files ──────────────────────────────────────────────────────────────────────────────
@@ -234,7 +227,7 @@ def test_json_of_another_kind_is_refused(folder, name, content):
 def test_a_description_with_a_wrong_field_is_refused(folder, changes):
     change(folder / "program.json", **changes)
     with pytest.raises(HeclstmError):
-        load_description(folder)
+        load_card(folder)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +239,7 @@ def test_a_description_with_a_missing_field_is_refused(folder, name):
     del data[name]
     (folder / "program.json").write_text(json.dumps(data))
     with pytest.raises(FileFormatError, match=rf"program.json: a field is missing .*{name}"):
-        load_description(folder)
+        load_card(folder)
 
 
 # ── forged files: the digest fits ──────────────────────────────────────────────────────────────────────────
@@ -342,7 +335,7 @@ def test_members_that_are_no_arrays_are_refused(folder, name, content):
 
 
 def test_a_json_file_of_absurd_size_is_not_read(folder, monkeypatch):
-    monkeypatch.setattr(files, "JSON_BYTES_MAX", 100)
+    monkeypatch.setattr(json_files, "JSON_BYTES_MAX", 100)
     with pytest.raises(FileFormatError, match=r"program.json: \d+ bytes, expected at most 100"):
         load_program(folder)
 
@@ -363,7 +356,7 @@ def test_a_purpose_that_would_mislead_a_hospital_is_refused(folder, field, value
     purpose = json.loads((folder / "program.json").read_text())["purpose"]
     change(folder / "program.json", purpose={**purpose, field: value})
     with pytest.raises(FileFormatError, match=match):
-        load_description(folder)
+        load_card(folder)
 
 
 @pytest.mark.parametrize(
@@ -382,4 +375,4 @@ def test_a_description_that_asks_for_the_impossible_is_refused(folder, edit, mat
     edit(public)
     (folder / "program.json").write_text(json.dumps(public))
     with pytest.raises(FileFormatError, match=match):
-        load_description(folder)
+        load_card(folder)

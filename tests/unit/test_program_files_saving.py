@@ -1,16 +1,17 @@
 """Programs are written whole or not at all, and nothing else is ever deleted."""
 
 import os
-from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from heclstm.circuit import files
-from heclstm.circuit.files import load_description, load_program, save_program
-from heclstm.circuit.program import Purpose
+from heclstm.card.purpose import Purpose
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.errors import HeclstmError
+from heclstm.program import files
+from heclstm.program.files import load_card, load_program, save_program
+from heclstm.program.program import Program
+from heclstm.storage import atomic
 from random_models import random_model, small_config
 
 
@@ -18,7 +19,7 @@ from random_models import random_model, small_config
 def program(name="example"):
     options = Options(ring_degree=128, special_count=2, security="INSECURE_TEST")
     compiled = compile_model(random_model(small_config(frames=2, channels=1), seed=0), options)
-    return replace(compiled, purpose=Purpose(name))
+    return Program.of(compiled.circuit, Purpose(name))
 
 
 def fail(*_, **__):
@@ -35,7 +36,7 @@ def test_saving_that_fails_midway_leaves_no_trace(tmp_path, monkeypatch, existin
     assert [path.name for path in tmp_path.iterdir()] == (["example"] if existing else [])
     if existing:
         monkeypatch.undo()
-        assert load_description(folder).digest == before
+        assert load_card(folder).digest == before
         load_program(folder)
 
 
@@ -45,21 +46,21 @@ def test_saving_whose_last_step_fails_keeps_the_old_program(tmp_path, monkeypatc
     rename = os.replace
 
     def fail_on_the_new_one(source, target):
-        if (source / "program.json").exists() and load_description(source).purpose.name == "other":
+        if (source / "program.json").exists() and load_card(source).purpose.name == "other":
             fail()
         rename(source, target)
 
-    monkeypatch.setattr(files.os, "replace", fail_on_the_new_one)
+    monkeypatch.setattr(atomic.os, "replace", fail_on_the_new_one)
     with pytest.raises(OSError, match="No space left"):
         save_program(program("other"), folder)
-    assert load_description(folder).digest == before
+    assert load_card(folder).digest == before
 
 
 def test_saving_replaces_an_older_program(tmp_path):
     folder = tmp_path / "example"
     save_program(program(), folder)
     digest = save_program(program("other"), folder)
-    assert load_description(folder).digest == digest
+    assert load_card(folder).digest == digest
     assert sorted(path.name for path in folder.iterdir()) == ["circuit.json", "circuit.npz", "program.json"]
     assert [path.name for path in folder.parent.iterdir()] == ["example"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from heclstm.circuit.program import Purpose
+from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part
 from heclstm.data.prepare import Preparation
 from heclstm.deploy.diagnosis import Diagnosis

@@ -1,4 +1,4 @@
-"""The one interpreter: a program on any backend.
+"""The one interpreter: a circuit on any backend.
 
 Plaintexts are prepared once, when a program is loaded; each value is dropped after its last use.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
 from heclstm.backend.base import Backend, Plain, Prepared, Value
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import (
     Add,
     AddPlain,
@@ -21,25 +22,24 @@ from heclstm.circuit.ir import (
     Rotate,
     SumOfProducts,
 )
-from heclstm.circuit.program import Program
 from heclstm.errors import LayoutError
 
 Observer = Callable[[Operation, list[Any]], None]
 
 
 class Executor(Generic[Value, Plain, Prepared]):
-    """A program made ready on a backend. on_prepare(done, total) is called while plaintexts are encoded."""
+    """A circuit made ready on a backend. on_prepare(done, total) is called while plaintexts are encoded."""
 
     def __init__(
         self,
-        program: Program,
+        circuit: Circuit,
         backend: Backend[Value, Plain, Prepared],
         on_prepare: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.program, self.backend = program, backend
+        self.circuit, self.backend = circuit, backend
         self._prepared: dict[int, Any] = {}
-        total = len(program.operations)
-        for index, operation in enumerate(program.operations):
+        total = len(circuit.operations)
+        for index, operation in enumerate(circuit.operations):
             match operation:
                 case LinearTransform():
                     self._prepared[index] = backend.transform(operation.plan)
@@ -54,19 +54,19 @@ class Executor(Generic[Value, Plain, Prepared]):
 
     def run(self, inputs: Sequence[Value], observe: Observer | None = None) -> Value:
         """inputs: the ciphertexts of one sequence. observe(operation, outputs) sees every operation's results."""
-        expected = self.program.input_layout.ciphertexts
+        expected = self.circuit.input_layout.ciphertexts
         if len(inputs) != expected:
             raise LayoutError(f"run: got {len(inputs)} ciphertexts, expected {expected}")
         values: dict[int, Value] = {}
         rest = iter(inputs)
-        for index, (operation, dead) in enumerate(zip(self.program.operations, self.program.last_uses(), strict=True)):
+        for index, (operation, dead) in enumerate(zip(self.circuit.operations, self.circuit.last_uses(), strict=True)):
             outputs = [next(rest)] if isinstance(operation, Input) else self._apply(index, operation, values)
             if observe:
                 observe(operation, list(outputs))
             values.update(zip(operation.outputs, outputs, strict=True))
             for value in dead:
                 del values[value]
-        return values[self.program.result]
+        return values[self.circuit.result]
 
     def _apply(self, index: int, operation: Operation, values: dict[int, Value]) -> list[Value]:
         backend = self.backend

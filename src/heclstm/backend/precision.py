@@ -10,29 +10,29 @@ import numpy as np
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
 from heclstm.backend.simulate import SimulatedBackend
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import Floats
-from heclstm.circuit.program import Program
 
 
-def run_clear(program: Program, frames: Floats, backend: ClearBackend | None = None) -> Floats:
+def run_clear(circuit: Circuit, frames: Floats, backend: ClearBackend | None = None) -> Floats:
     """frames: (B, T, C, H, W) → (B, K + T·K): the scores and contributions, from clear or simulated slots."""
-    parameters, layout = program.parameters, program.input_layout
+    parameters, layout = circuit.parameters, circuit.input_layout
     backend = backend or ClearBackend(parameters.slots, parameters.moduli)
     packed = layout.pack(frames.reshape(len(frames), layout.frames, layout.features).astype(np.float64))
-    level = program.input_level
+    level = circuit.input_level
     inputs = [backend.value(packed[:, i], level, parameters.scales[level]) for i in range(packed.shape[1])]
-    slots = Executor(program, backend).run(inputs).values
-    return np.asarray(program.result_layout.unpack(slots[:, None, :])[:, 0])
+    slots = Executor(circuit, backend).run(inputs).values
+    return np.asarray(circuit.result_layout.unpack(slots[:, None, :])[:, 0])
 
 
 def predict_errors(
-    program: Program, frames: Floats, seeds: int = 8, on_progress: Callable[[int, int], None] | None = None
+    circuit: Circuit, frames: Floats, seeds: int = 8, on_progress: Callable[[int, int], None] | None = None
 ) -> Floats:
     """(K + T·K,): the root mean square error that encryption will add to each score and contribution."""
-    clear = run_clear(program, frames)
+    clear = run_clear(circuit, frames)
     errors = []
     for seed in range(seeds):
-        errors.append(run_clear(program, frames, SimulatedBackend(program.parameters, seed)) - clear)
+        errors.append(run_clear(circuit, frames, SimulatedBackend(circuit.parameters, seed)) - clear)
         if on_progress:
             on_progress(seed + 1, seeds)
     return np.asarray(np.sqrt(np.mean(np.square(errors), axis=(0, 1))))

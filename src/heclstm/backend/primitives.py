@@ -23,10 +23,10 @@ from scipy.optimize import nnls
 
 from heclstm.backend.lattigo import Ciphertext, Engine
 from heclstm.circuit.cost import UNITS, work
-from heclstm.circuit.files import read_json
 from heclstm.circuit.ir import LinearTransform, TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import FileFormatError
+from heclstm.storage.json import read_json
 
 TRANSFORM_UNITS = ("decomposition", "baby", "giant", "diagonal", "closing")
 BABIES, GIANT = 8, 16

@@ -16,8 +16,8 @@ from heclstm.backend.execute import Executor
 from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Decryptor, SecretKey
 from heclstm.backend.simulate import SimulatedBackend
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import Floats, Operation
-from heclstm.circuit.program import Program
 
 DRIFT = 8  # an error this many times the predicted one is no noise any more
 
@@ -42,11 +42,11 @@ class LayerError:
 class Shadow:
     """An observer for `Executor.run`. packed: (ciphertexts, slots) of the same sequence in clear."""
 
-    def __init__(self, program: Program, engine: Engine, secret_key: bytes, packed: Floats) -> None:
+    def __init__(self, circuit: Circuit, engine: Engine, secret_key: bytes, packed: Floats) -> None:
         self._decryptor = Decryptor(engine, SecretKey.load(engine, secret_key))
-        parameters = program.parameters
-        self._clear = _outputs(program, ClearBackend(parameters.slots, parameters.moduli), packed)
-        self._simulated = _outputs(program, SimulatedBackend(parameters), packed)
+        parameters = circuit.parameters
+        self._clear = _outputs(circuit, ClearBackend(parameters.slots, parameters.moduli), packed)
+        self._simulated = _outputs(circuit, SimulatedBackend(parameters), packed)
         self._layers: dict[str, LayerError] = {}
 
     def __call__(self, operation: Operation, outputs: list[Any]) -> None:
@@ -69,15 +69,15 @@ class Shadow:
         return next((row for row in self.layers if row.drifts), None)
 
 
-def _outputs(program: Program, backend: ClearBackend, packed: Floats) -> dict[int, Floats]:
+def _outputs(circuit: Circuit, backend: ClearBackend, packed: Floats) -> dict[int, Floats]:
     values: dict[int, Floats] = {}
 
     def keep(operation: Operation, outputs: list[ClearValue]) -> None:
         values.update(zip(operation.outputs, (output.values for output in outputs), strict=True))
 
-    level = program.input_level
-    scale = program.parameters.scales[level]
-    Executor(program, backend).run([backend.value(slots, level, scale) for slots in packed], keep)
+    level = circuit.input_level
+    scale = circuit.parameters.scales[level]
+    Executor(circuit, backend).run([backend.value(slots, level, scale) for slots in packed], keep)
     return values
 
 

@@ -1,4 +1,4 @@
-"""What every program must satisfy, whoever made it: the compiler's last pass and the server's first."""
+"""What every circuit must satisfy, whoever made it: the compiler's last pass and the server's first."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import (
     Add,
     AddPlain,
@@ -21,28 +22,27 @@ from heclstm.circuit.ir import (
     operands,
 )
 from heclstm.circuit.parameters import LEVEL_MIN
-from heclstm.circuit.program import Program
 from heclstm.errors import LayoutError, LevelError, ParameterError, ScaleError
 
 SCALE_TOLERANCE = 2.0**-40  # scales are float64 products of a few factors: 2^-52 each
 
 
-def check(program: Program) -> Program:
-    """Return `program` if every level, scale, plan and vector fits its operands; raise what does not."""
-    slots = program.parameters.slots
-    if {program.input_layout.slots, program.result_layout.slots} != {slots}:
+def check(circuit: Circuit) -> Circuit:
+    """Return `circuit` if every level, scale, plan and vector fits its operands; raise what does not."""
+    slots = circuit.parameters.slots
+    if {circuit.input_layout.slots, circuit.result_layout.slots} != {slots}:
         raise LayoutError(f"program: its layouts do not have the {slots} slots of its parameters")
     defined: dict[int, tuple[int, float]] = {}
     inputs = 0
-    for operation in program.operations:
+    for operation in circuit.operations:
         for value in operands(operation):
             if value not in defined:
                 raise ParameterError(f"{operation.layer}: reads value {value} before it is defined")
-        if not LEVEL_MIN <= operation.level <= program.parameters.max_level:
+        if not LEVEL_MIN <= operation.level <= circuit.parameters.max_level:
             raise LevelError(
-                f"{operation.layer}: at level {operation.level}, expected {LEVEL_MIN} … {program.parameters.max_level}"
+                f"{operation.layer}: at level {operation.level}, expected {LEVEL_MIN} … {circuit.parameters.max_level}"
             )
-        _check_operation(operation, [defined[value] for value in operands(operation)], program)
+        _check_operation(operation, [defined[value] for value in operands(operation)], circuit)
         inputs += isinstance(operation, Input)
         if len(operation.outputs) != 1 and not isinstance(operation, LinearTransform):
             raise LayoutError(
@@ -52,17 +52,17 @@ def check(program: Program) -> Program:
             if value in defined:
                 raise ParameterError(f"{operation.layer}: defines value {value} twice")
             defined[value] = operation.level, operation.scale
-    if program.result not in defined:
-        raise ParameterError(f"program: its result, value {program.result}, is never defined")
-    if inputs != program.input_layout.ciphertexts:
+    if circuit.result not in defined:
+        raise ParameterError(f"program: its result, value {circuit.result}, is never defined")
+    if inputs != circuit.input_layout.ciphertexts:
         raise LayoutError(
-            f"program: reads {inputs} ciphertexts, its input layout has {program.input_layout.ciphertexts}"
+            f"program: reads {inputs} ciphertexts, its input layout has {circuit.input_layout.ciphertexts}"
         )
-    return program
+    return circuit
 
 
-def _check_operation(operation: Operation, read: list[tuple[int, float]], program: Program) -> None:
-    level, slots = operation.level, program.parameters.slots
+def _check_operation(operation: Operation, read: list[tuple[int, float]], circuit: Circuit) -> None:
+    level, slots = operation.level, circuit.parameters.slots
     above = 1 if isinstance(operation, Rescale) else 0
     for own, _ in read:
         if own != level + above and not (isinstance(operation, DropLevel) and own > level):
@@ -70,9 +70,9 @@ def _check_operation(operation: Operation, read: list[tuple[int, float]], progra
     scales = [scale for _, scale in read]
     match operation:
         case Input():
-            expected = [program.parameters.scales[level]]
-            if level != program.input_level:
-                raise LevelError(f"{operation.layer}: inputs at levels {level} and {program.input_level}, expected one")
+            expected = [circuit.parameters.scales[level]]
+            if level != circuit.input_level:
+                raise LevelError(f"{operation.layer}: inputs at levels {level} and {circuit.input_level}, expected one")
         case SumOfProducts():
             expected = [a * b for a, b in zip(scales[::2], scales[1::2], strict=True)]
             if not expected:
@@ -84,7 +84,7 @@ def _check_operation(operation: Operation, read: list[tuple[int, float]], progra
             expected = scales
             _check_vector(operation.layer, operation.vector, slots)
         case Rescale():
-            expected = [scales[0] / program.parameters.moduli[level + 1]]
+            expected = [scales[0] / circuit.parameters.moduli[level + 1]]
         case LinearTransform():
             plan = operation.plan
             _check_plan(operation, slots)

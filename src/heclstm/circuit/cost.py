@@ -1,4 +1,4 @@
-"""What a program costs, read off its operations without running it."""
+"""What a circuit costs, read off its operations without running it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import (
     AddPlain,
     LinearTransform,
@@ -15,10 +16,9 @@ from heclstm.circuit.ir import (
     Rescale,
     SumOfProducts,
 )
-from heclstm.circuit.program import Program
 from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evaluation_key_memory
 
-# Work units of a program. The steps of a linear transform are counted apart, since each has its own price:
+# Work units of a circuit. The steps of a linear transform are counted apart, since each has its own price:
 #   decomposition  one for each input        baby      a hoisted key switch of an input
 #   giant          a turn of a partial sum   diagonal  a product with an encoded vector
 #   closing        the final mod-down of an output
@@ -115,32 +115,32 @@ class Estimate:
         return {**vars(self), "layers": layers, "totals": dict(self.totals), "peak_memory": self.peak_memory}
 
 
-def estimate(program: Program, prices: Prices | None = None) -> Estimate:
+def estimate(circuit: Circuit, prices: Prices | None = None) -> Estimate:
     """Count everything; seconds if `prices` are given."""
-    parameters, keys = program.parameters, program.needed_keys
+    parameters, keys = circuit.parameters, circuit.needed_keys
     levels = [level for level in (keys.relinearization_level, *keys.rotations.values()) if level is not None]
-    layers = _layers(program, prices)
-    totals = sum((work(operation) for operation in program.operations), Counter())
+    layers = _layers(circuit, prices)
+    totals = sum((work(operation) for operation in circuit.operations), Counter())
     return Estimate(
         layers=layers,
-        depth=program.input_level - program.result_level,
+        depth=circuit.input_level - circuit.result_level,
         ring_degree=parameters.ring_degree,
         log_qp=parameters.log_qp,
         rotation_keys=len(keys.rotations),
         evaluation_key_bytes=sum(evaluation_key_bytes(parameters, level) for level in levels),
-        query_bytes=program.input_layout.ciphertexts * ciphertext_bytes(parameters, program.input_level, seeded=True),
-        result_bytes=ciphertext_bytes(parameters, program.result_level, seeded=False),
+        query_bytes=circuit.input_layout.ciphertexts * ciphertext_bytes(parameters, circuit.input_level, seeded=True),
+        result_bytes=ciphertext_bytes(parameters, circuit.result_level, seeded=False),
         key_memory=sum(evaluation_key_memory(parameters, level) for level in levels),
-        plaintext_memory=_plaintext_memory(program),
-        working_memory=_working_memory(program),
+        plaintext_memory=_plaintext_memory(circuit),
+        working_memory=_working_memory(circuit),
         seconds=sum(layer.seconds or 0.0 for layer in layers) if prices else None,
         totals=totals,
     )
 
 
-def _layers(program: Program, prices: Prices | None) -> list[LayerCost]:
+def _layers(circuit: Circuit, prices: Prices | None) -> list[LayerCost]:
     layers: dict[str, LayerCost] = {}
-    for operation in program.operations:
+    for operation in circuit.operations:
         above = operation.level + (1 if isinstance(operation, Rescale) else 0)
         row = layers.setdefault(operation.layer, LayerCost(operation.layer, above, operation.level))
         row.level_out = min(row.level_out, operation.level)
@@ -155,10 +155,10 @@ def _layers(program: Program, prices: Prices | None) -> list[LayerCost]:
     return list(layers.values())
 
 
-def _plaintext_memory(program: Program) -> int:
+def _plaintext_memory(circuit: Circuit) -> int:
     """Encoded vectors: one 32-bit word for each value of a period and each limb, special primes for transforms."""
-    special, words = len(program.parameters.special_moduli), 0
-    for operation in program.operations:
+    special, words = len(circuit.parameters.special_moduli), 0
+    for operation in circuit.operations:
         match operation:
             case LinearTransform():
                 words += operation.plan.vectors.size * (operation.level + 1 + special)
@@ -167,12 +167,12 @@ def _plaintext_memory(program: Program) -> int:
     return 4 * words
 
 
-def _working_memory(program: Program) -> int:
+def _working_memory(circuit: Circuit) -> int:
     """The largest transform's turned inputs (32-bit) and the ciphertexts alive beside it (64-bit)."""
-    degree, special = program.parameters.ring_degree, len(program.parameters.special_moduli)
+    degree, special = circuit.parameters.ring_degree, len(circuit.parameters.special_moduli)
     alive: dict[int, int] = {}
     peak = 0
-    for operation, dead in zip(program.operations, program.last_uses(), strict=True):
+    for operation, dead in zip(circuit.operations, circuit.last_uses(), strict=True):
         for value in operation.outputs:
             alive[value] = 2 * 8 * degree * (operation.level + 1)
         own = 0
@@ -186,6 +186,6 @@ def _working_memory(program: Program) -> int:
     return peak
 
 
-def rotations_of(program: Program) -> int:
+def rotations_of(circuit: Circuit) -> int:
     """All key switches by rotation: what a change of layouts or plans is judged by."""
-    return sum(units["rotate"] + units["baby"] + units["giant"] for units in map(work, program.operations))
+    return sum(units["rotate"] + units["baby"] + units["giant"] for units in map(work, circuit.operations))

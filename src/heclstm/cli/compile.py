@@ -41,11 +41,11 @@ def compile(
         heclstm compile examples/adrenal/ -o program/
     """
     from heclstm.circuit.cost import estimate
-    from heclstm.circuit.files import save_program
     from heclstm.cli.layers import print_layers, print_sizes
     from heclstm.compiler.compile import Options, compile_model
     from heclstm.errors import ParameterError
     from heclstm.model.weights import load_model
+    from heclstm.program.files import save_program
 
     if ring not in ("conjugate_invariant", "standard"):
         raise ParameterError(f"ring: got {ring!r}, expected 'conjugate_invariant' or 'standard'")
@@ -59,19 +59,19 @@ def compile(
     with progress("compiling"):
         program = compile_model(loaded, options)
         digest = save_program(program, output)
-    warn_if_uncalibrated(program.purpose)
-    costs = estimate(program)
+    warn_if_uncalibrated(program.card.purpose)
+    costs = estimate(program.circuit)
     if as_json:
         emit(
             {
                 "program": str(output),
                 "digest": digest,
-                "security": program.parameters.security,
+                "security": program.circuit.parameters.security,
                 **costs.to_json(),
             }
         )
         return
     print_layers(costs)
-    print_sizes(costs, {"security": program.parameters.security, "digest": digest[:12], "program": str(output)})
+    print_sizes(costs, {"security": program.circuit.parameters.security, "digest": digest[:12], "program": str(output)})
     if insecure_test:
         out().print(bold("These parameters give no security."), "Clients refuse them.")

@@ -14,7 +14,7 @@ from heclstm.cli.terminal import bold, emit, facts, note, out, table
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from heclstm.circuit.program import Purpose
+    from heclstm.card.purpose import Purpose
     from heclstm.report.findings import Findings
 
 
@@ -53,17 +53,17 @@ def decrypt(
     """
     from contextlib import closing
 
-    from heclstm.circuit.files import load_description
     from heclstm.deploy.client import Client
+    from heclstm.program.files import load_card
     from heclstm.report.findings import Findings
 
-    description = load_description(program)
-    with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
+    card = load_card(program)
+    with closing(Client(card, threads=threads, allow_insecure=insecure_test)) as client:
         warn_if_others_read(key)
         client.load_secret_key(key)
         diagnosis = client.decrypt(result, name, frames, query=query)
-        findings = Findings(diagnosis, description.purpose, description.digest)
-    warn_if_uncalibrated(description.purpose)
+        findings = Findings(diagnosis, card.purpose, card.digest)
+    warn_if_uncalibrated(card.purpose)
     if output:
         findings.save(output)
     if as_json:

@@ -20,7 +20,7 @@ from heclstm.cli.terminal import bold, dim, emit, facts, note, out, progress, se
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from heclstm.circuit.program import Description
+    from heclstm.card.program_card import ProgramCard
     from heclstm.data.sequence import ImageSequence
     from heclstm.model.weights import Model
     from heclstm.report.findings import Findings, Stage
@@ -89,7 +89,7 @@ def _found(example: Path) -> Path:
 class _Case:
     """One volume of an example, and what belongs to it."""
 
-    description: Description
+    card: ProgramCard
     model: Model
     sequence: ImageSequence
     truth: bool | None
@@ -97,18 +97,18 @@ class _Case:
 
     @classmethod
     def read(cls, example: Path, volume: int) -> _Case:
-        from heclstm.circuit.files import load_description
         from heclstm.cli.images import read_sequence
         from heclstm.data.reading import read_labels
         from heclstm.model.weights import load_model
+        from heclstm.program.files import load_card
 
-        description, model = load_description(example / "program"), load_model(example)
-        _require_model(model, description.purpose.model_digest, example)
-        sequence = read_sequence(example / "volumes.npz", description.purpose, volume)
+        card, model = load_card(example / "program"), load_model(example)
+        _require_model(model, card.purpose.model_digest, example)
+        sequence = read_sequence(example / "volumes.npz", card.purpose, volume)
         labels = read_labels(example / "volumes.npz")
         truth = bool(labels[volume]) if labels is not None and volume < len(labels) else None
         name = f"{model.metadata.get('dataset', 'Example')}, test volume {volume}"
-        return cls(description, model, sequence, truth, name)
+        return cls(card, model, sequence, truth, name)
 
 
 def _emptied(output: Path) -> tuple[Path, Path]:
@@ -140,12 +140,12 @@ def _way(case: _Case, hospital: Path, server: Path, threads: int | None) -> Find
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.report.findings import Findings, Stage
 
-    description = case.description
+    card = case.card
     clock = Clock()
     sizes = make_keys(hospital, hospital, threads=threads, allow_insecure=False)
     stages = [Stage("make keys", "hospital", clock.lap(), sizes[EVALUATION_KEYS_FILE])]
     shutil.move(hospital / EVALUATION_KEYS_FILE, server)
-    with closing(Client(description, threads=threads)) as client:
+    with closing(Client(card, threads=threads)) as client:
         client.load_secret_key(hospital / SECRET_KEY_FILE)
         clock.lap()
         written = client.encrypt(case.sequence, hospital / "query.he")
@@ -157,7 +157,7 @@ def _way(case: _Case, hospital: Path, server: Path, threads: int | None) -> Find
         clock.lap()
         diagnosis = client.decrypt(hospital / "result.he", case.name, query=hospital / "query.he")
         stages.append(Stage("decrypt", "hospital", clock.lap()))
-    findings = Findings(diagnosis, description.purpose, description.digest)
+    findings = Findings(diagnosis, card.purpose, card.digest)
     clear, margins = _in_clear(case.model, case.sequence.frames, findings)
     return replace(
         findings,

@@ -33,22 +33,22 @@ def encrypt(
     """
     from contextlib import closing
 
-    from heclstm.circuit.files import load_description
     from heclstm.cli.images import read_sequence
     from heclstm.deploy.client import Client
+    from heclstm.program.files import load_card
 
-    description = load_description(program)
-    sequence = read_sequence(images, description.purpose, index)
-    with closing(Client(description, threads=threads, allow_insecure=insecure_test)) as client:
+    card = load_card(program)
+    sequence = read_sequence(images, card.purpose, index)
+    with closing(Client(card, threads=threads, allow_insecure=insecure_test)) as client:
         warn_if_others_read(key)
         client.load_secret_key(key)
         written = client.encrypt(sequence, output)
-    padded = description.purpose.preparation.get("length", "exact") != "exact"
+    padded = card.purpose.preparation.get("length", "exact") != "exact"
     if as_json:
-        result = {"query": str(output), "bytes": written, "program": description.digest}
+        result = {"query": str(output), "bytes": written, "program": card.digest}
         emit(result | ({"frames": sequence.real_frames} if padded else {}))
         return
-    rows = {"query": f"{output}, {size(written)}, goes to the server", "for program": description.digest[:12]}
+    rows = {"query": f"{output}, {size(written)}, goes to the server", "for program": card.digest[:12]}
     if padded:
         rows["frames"] = f"{sequence.real_frames} of {len(sequence)}; decrypt with --frames {sequence.real_frames}"
     out().print(facts(rows))

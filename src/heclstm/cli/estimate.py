@@ -13,7 +13,7 @@ from heclstm.cli.terminal import emit, note, progress, seconds
 
 if TYPE_CHECKING:
     from heclstm.backend.primitives import Primitives
-    from heclstm.circuit.program import Program
+    from heclstm.program.program import Program
 
 
 def estimate(
@@ -47,11 +47,11 @@ def estimate(
     program = _program(path)
     cores = threads or os.cpu_count() or 1
     prices = _prices(program, cores, measure=measure)
-    costs = read_costs(program, prices)
+    costs = read_costs(program.circuit, prices)
     with progress("simulating the noise") as update:
-        errors = predict_errors(program, _frames(program, images, index), on_progress=update)
-    error = float(errors[: program.result_layout.classes].max())
-    limit = program.purpose.ranges.get("score", {}).get("limit", 1e6)
+        errors = predict_errors(program.circuit, _frames(program, images, index), on_progress=update)
+    error = float(errors[: program.circuit.result_layout.classes].max())
+    limit = program.card.purpose.ranges.get("score", {}).get("limit", 1e6)
     known = error < limit  # else the frames drive the network out of its ranges, and their error says nothing
     if as_json:
         found = {"error": error, "precision_bits": -log2(error)} if known else {"error": None, "precision_bits": None}
@@ -65,8 +65,8 @@ def estimate(
 
 
 def _program(path: Path) -> Program:
-    from heclstm.circuit.files import load_program
     from heclstm.errors import FileFormatError
+    from heclstm.program.files import load_program
 
     if (path / "program.json").exists():
         return load_program(path)
@@ -83,10 +83,10 @@ def _prices(program: Program, threads: int, *, measure: bool) -> Primitives | No
     from heclstm.backend import primitives
 
     if not measure:
-        return primitives.load(program.parameters, threads)
+        return primitives.load(program.circuit.parameters, threads)
     with progress("measuring primitives") as update:
-        measured = primitives.measure(program.parameters, threads=threads, on_progress=update)
-    note(f"stored in {primitives.store(measured, program.parameters)}")
+        measured = primitives.measure(program.circuit.parameters, threads=threads, on_progress=update)
+    note(f"stored in {primitives.store(measured, program.circuit.parameters)}")
     return measured
 
 
@@ -95,7 +95,7 @@ def _frames(program: Program, images: Path | None, index: int | None):  # type: 
 
     from heclstm.cli.images import read_sequence
 
-    layout = program.input_layout
+    layout = program.circuit.input_layout
     if images is None:
         return np.zeros((1, layout.frames, layout.channels, layout.height, layout.width))
-    return read_sequence(images, program.purpose, index).frames[None]
+    return read_sequence(images, program.card.purpose, index).frames[None]

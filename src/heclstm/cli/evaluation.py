@@ -50,11 +50,11 @@ class Run:
         """Score all sequences in clear, and those that `ways` asks for otherwise. Raises RangeError on an overflow."""
         import numpy as np
 
-        from heclstm.circuit.files import load_description
         from heclstm.cli.scoring import clear_scores, encrypted_scores, simulated_scores, spread
         from heclstm.cli.subject import compiled
         from heclstm.errors import RangeError
         from heclstm.model.evaluate import Fold
+        from heclstm.program.files import load_card
         from heclstm.report.evaluation import Evaluation
 
         subject, frames, mask, seconds, refused = self.subject, self.frames, self.mask, {}, 0
@@ -81,7 +81,7 @@ class Run:
                     subject, frames, mask, rows, ways.keys, ways.threads, ways.allow_insecure, update
                 )
             seconds["encrypted"] = time.perf_counter() - start
-        purpose, description = subject.purpose, load_description(subject.program) if subject.program else None
+        purpose, card = subject.purpose, load_card(subject.program) if subject.program else None
         scale = purpose.temperature
         return Evaluation(
             folds=(Fold(subject.name, self.part.labels, scores, float(purpose.operating_point["threshold"]),
@@ -94,8 +94,8 @@ class Run:
             temperatures=((float(scale["temperature"]), float(scale["offset"])),) if scale else (),
             inside=inside_of(subject, values),
             model=purpose.model_digest,
-            program=description.digest if description else "",
-            security=description.parameters.security if description else "",
+            program=card.digest if card else "",
+            security=card.parameters.security if card else "",
             refused=refused,
             seconds=seconds,
         )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from heclstm.circuit.program import Purpose
+    from heclstm.card.purpose import Purpose
     from heclstm.data.sequence import ImageSequence
 
 

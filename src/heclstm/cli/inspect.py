@@ -35,9 +35,9 @@ def inspect(
 
 def describe(path: Path) -> dict[str, Any]:
     """Raises FileFormatError for anything that heclstm did not write."""
-    from heclstm.circuit.files import read_json
     from heclstm.deploy.wire import MAGIC
     from heclstm.errors import FileFormatError
+    from heclstm.storage.json import read_json
 
     if path.is_dir():
         for name, reader in (("program.json", _program), ("model.json", _model)):
@@ -80,25 +80,25 @@ def _model(path: Path) -> dict[str, Any]:
 
 
 def _program(path: Path) -> dict[str, Any]:
-    from heclstm.circuit.files import load_description
     from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
+    from heclstm.program.files import load_card
 
-    description = load_description(path)
-    parameters, layout = description.parameters, description.input_layout
+    card = load_card(path)
+    parameters, layout = card.parameters, card.input_layout
     blobs = {"evaluation_keys": evaluation_key_blobs, "query": query_blobs, "result": result_blobs}
     return {
         "kind": "program",
-        "digest": description.digest,
-        "model_digest": description.purpose.model_digest,
+        "digest": card.digest,
+        "model_digest": card.purpose.model_digest,
         "input": f"{layout.frames} frames of {layout.channels}×{layout.height}×{layout.width}",
         "security": parameters.security,
         "ring": parameters.ring,
         "ring_degree": parameters.ring_degree,
         "log_qp": round(parameters.log_qp, 1),
-        "levels": f"{description.input_level} → {description.result_level}",
-        "rotation_keys": len(description.keys.rotations),
-        **{f"{name}_bytes": sum(count for _, count in read(description)) for name, read in blobs.items()},
-        "attribution": description.purpose.attribution,
+        "levels": f"{card.input_level} → {card.result_level}",
+        "rotation_keys": len(card.keys.rotations),
+        **{f"{name}_bytes": sum(count for _, count in read(card)) for name, read in blobs.items()},
+        "attribution": card.purpose.attribution,
     }
 
 

@@ -31,11 +31,11 @@ def keygen(
 
         heclstm keygen program.json -o keys/
     """
-    from heclstm.circuit.files import load_description
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.errors import ParameterError
+    from heclstm.program.files import load_card
 
-    description = load_description(program)
+    card = load_card(program)
     if (output / SECRET_KEY_FILE).exists() and not force:
         raise ParameterError(
             f"{output / SECRET_KEY_FILE}: exists, and without it nothing encrypted under it can be read; "
@@ -48,11 +48,11 @@ def keygen(
         )
     sizes = make_keys(program, output, threads=threads, allow_insecure=insecure_test)
     if as_json:
-        emit({"keys": str(output), "program": description.digest, "bytes": sizes})
+        emit({"keys": str(output), "program": card.digest, "bytes": sizes})
         return
     names = {"secret.key": "stays here", "evaluation.keys": "goes to the server"}
     rows = {name: f"{size(sizes[name])}, {what}" for name, what in names.items()}
-    out().print(facts({**rows, "for program": description.digest[:12]}))
+    out().print(facts({**rows, "for program": card.digest[:12]}))
 
 
 def make_keys(program: Path, folder: Path, *, threads: int | None, allow_insecure: bool) -> dict[str, int]:
@@ -61,12 +61,12 @@ def make_keys(program: Path, folder: Path, *, threads: int | None, allow_insecur
     from contextlib import closing
     from tempfile import TemporaryDirectory
 
-    from heclstm.circuit.files import load_description
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.errors import OutputError
+    from heclstm.program.files import load_card
 
-    client = Client(load_description(program), threads=threads, allow_insecure=allow_insecure)
+    client = Client(load_card(program), threads=threads, allow_insecure=allow_insecure)
     folder.mkdir(parents=True, exist_ok=True)
     with closing(client), TemporaryDirectory(prefix=".keys-", dir=folder) as partial:
         with progress("making keys") as update:

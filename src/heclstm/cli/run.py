@@ -14,8 +14,8 @@ from heclstm.cli.terminal import bold, emit, facts, out, progress, seconds, size
 if TYPE_CHECKING:
     from heclstm.backend.execute import Observer
     from heclstm.backend.shadow import Shadow
-    from heclstm.circuit.program import Program
     from heclstm.deploy.server import Server
+    from heclstm.program.program import Program
 
 
 def run(
@@ -50,22 +50,20 @@ def run(
         heclstm run program/ --keys evaluation.keys query.he -o result.he
     """
     from heclstm.backend.lattigo import arithmetic
-    from heclstm.circuit.files import load_description, load_program
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE
     from heclstm.deploy.server import Server
     from heclstm.deploy.wire import Kind, read_header, require_program
     from heclstm.errors import InputError
+    from heclstm.program.files import load_card, load_program
 
     if (shadow is None) != (images is None):
         raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
     keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
-    clock, description = Clock(), load_description(program)
-    require_program(read_header(query, Kind.QUERY), description.digest, query)  # before anything that takes long
+    clock, card = Clock(), load_card(program)
+    require_program(read_header(query, Kind.QUERY), card.digest, query)  # before anything that takes long
     with progress("preparing program") as update:
         loaded = load_program(program)
-        server = Server(
-            loaded, description, threads=threads, arithmetic=arithmetic(backend), compact=low_memory, on_prepare=update
-        )
+        server = Server(loaded, threads=threads, arithmetic=arithmetic(backend), compact=low_memory, on_prepare=update)
     clock.lap("prepare")
     try:
         with progress("loading keys") as update:
@@ -85,7 +83,7 @@ def run(
     result: dict[str, Any] = {
         "result": str(output),
         "bytes": written,
-        "program": description.digest,
+        "program": card.digest,
         "backend": computed_by,
         "seconds": clock.laps,
         "peak_memory_bytes": peak_memory(),
@@ -132,7 +130,7 @@ def _observer(program: Program, update: Any, shadow: Shadow | None) -> Observer:
         units = work(operation)
         return float(operation.level + 1) * sum(0.1 * n if unit in light else n for unit, n in units.items())
 
-    total, done = sum(map(weight, program.operations)), 0.0
+    total, done = sum(map(weight, program.circuit.operations)), 0.0
 
     def observe(operation: Any, outputs: list[Any]) -> None:
         nonlocal done
@@ -153,14 +151,14 @@ def _shadow(server: Server, program: Program, key: Path, images: Path, index: in
 
     warn_if_others_read(key)
     header = read_header(key, Kind.SECRET_KEY)
-    require_program(header, server.description.digest, key)
-    require_sizes(header, [("secret", secret_key_bytes(program.parameters))], key)
+    require_program(header, server.card.digest, key)
+    require_sizes(header, [("secret", secret_key_bytes(program.circuit.parameters))], key)
     ((_, secret),) = read_file(key, Kind.SECRET_KEY)
-    frames = read_sequence(images, program.purpose, index).frames
-    layout = program.input_layout
+    frames = read_sequence(images, program.card.purpose, index).frames
+    layout = program.circuit.input_layout
     packed = layout.pack(frames.astype("float64").reshape(layout.frames, layout.features))
     with progress("clear and simulated run"):
-        return Shadow(program, server.engine, secret, packed)
+        return Shadow(program.circuit, server.engine, secret, packed)
 
 
 def _print_shadow(watch: Shadow) -> None:

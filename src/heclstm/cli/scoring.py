@@ -44,14 +44,14 @@ def _on_slots(subject: Subject, frames: Frames, mask: Mask, seed: int | None, on
 
     from heclstm.backend.precision import run_clear
     from heclstm.backend.simulate import SimulatedBackend
-    from heclstm.circuit.files import load_program
+    from heclstm.program.files import load_program
 
     assert subject.program is not None  # `compiled` saw to it
-    program, scores = load_program(subject.program), np.zeros(len(frames))
+    circuit, scores = load_program(subject.program).circuit, np.zeros(len(frames))
     for start in range(0, len(frames), CHUNK):
         rows = slice(start, start + CHUNK)
-        backend = None if seed is None else SimulatedBackend(program.parameters, seed + start)
-        results = run_clear(program, frames[rows].astype(np.float64), backend)
+        backend = None if seed is None else SimulatedBackend(circuit.parameters, seed + start)
+        results = run_clear(circuit, frames[rows].astype(np.float64), backend)
         # Padding gets no vote: as in `deploy.diagnosis`, contributions of real frames make the score.
         scores[rows] = results[:, 0] if mask is None else (results[:, 1:] * mask[rows]).sum(axis=1)
         on_progress(min(start + CHUNK, len(frames)), len(frames))
@@ -84,19 +84,19 @@ def encrypted_scores(
     """
     import numpy as np
 
-    from heclstm.circuit.files import load_description, load_program
     from heclstm.cli.keygen import warn_if_others_read
     from heclstm.data.sequence import ImageSequence
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.deploy.server import Server
     from heclstm.errors import RangeError
+    from heclstm.program.files import load_card, load_program
 
     assert subject.program is not None  # `compiled` saw to it
-    description, scores, refused = load_description(subject.program), np.full(len(frames), np.nan), 0
+    card, scores, refused = load_card(subject.program), np.full(len(frames), np.nan), 0
     with (
         TemporaryDirectory(prefix="heclstm-") as temporary,
-        closing(Client(description, threads=threads, allow_insecure=allow_insecure)) as client,
+        closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client,
     ):
         folder = Path(temporary)
         if keys is None:
@@ -104,7 +104,7 @@ def encrypted_scores(
         else:
             warn_if_others_read(keys / SECRET_KEY_FILE)
             client.load_secret_key(keys / SECRET_KEY_FILE)
-        with closing(Server(load_program(subject.program), description, threads=threads)) as server:
+        with closing(Server(load_program(subject.program), threads=threads)) as server:
             server.load_keys((keys or folder) / EVALUATION_KEYS_FILE)
             for done, row in enumerate(rows, start=1):
                 client.encrypt(ImageSequence(frames[row]), folder / "query.he")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from heclstm.cli.terminal import note
 
 if TYPE_CHECKING:
-    from heclstm.circuit.program import Purpose
+    from heclstm.card.purpose import Purpose
     from heclstm.data.datasets import Part
     from heclstm.model.weights import Model
 
@@ -36,18 +36,18 @@ class Subject:
 
 def read_subject(path: Path, program: Path | None) -> Subject:
     """A model folder (and a program that was compiled from it), or a program folder."""
-    from heclstm.circuit.files import load_description
-    from heclstm.circuit.program import Purpose
+    from heclstm.card.purpose import Purpose
     from heclstm.errors import DigestError, FileFormatError, ModelError
     from heclstm.model.weights import load_model
+    from heclstm.program.files import load_card
 
     if (path / "model.json").exists():
         model = load_model(path)
         subject = Subject(path.name, Purpose.of(model), model, program)
-        if program and load_description(program).purpose.model_digest != model.digest:
+        if program and load_card(program).purpose.model_digest != model.digest:
             raise DigestError(f"{program}: was compiled from another model than {path}; compile it again")
     elif (path / "program.json").exists():
-        subject = Subject(path.name, load_description(path).purpose, None, path)
+        subject = Subject(path.name, load_card(path).purpose, None, path)
     else:
         raise FileFormatError(f"{path}: holds neither model.json nor program.json; give a model or program folder")
     if "threshold" not in subject.purpose.operating_point:
@@ -99,8 +99,8 @@ def compiled(subject: Subject, folder: Path) -> Subject:
     """The subject with a program, compiled into `folder` if it came without one."""
     from dataclasses import replace
 
-    from heclstm.circuit.files import save_program
     from heclstm.compiler.compile import compile_model
+    from heclstm.program.files import save_program
 
     if subject.program or subject.model is None:
         return subject

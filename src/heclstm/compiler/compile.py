@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from heclstm.card.purpose import Purpose
 from heclstm.circuit.check import check
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.parameters import Parameters, RingType, Security, choose
-from heclstm.circuit.program import Program, Purpose
 from heclstm.compiler.graph import trace
 from heclstm.compiler.layouts import choose_layouts
 from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import Lowered, lower
 from heclstm.errors import ModelError
 from heclstm.model.weights import Model
+from heclstm.program.program import Program
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,12 @@ class Options:
 
 
 def compile_model(model: Model, options: Options = Options()) -> Program:
-    """The program of `model`: operations with levels and scales, parameters, layouts, needed keys.
+    """The program of `model`: its circuit, and what the hospital must know of it. Raises as `compile_circuit`."""
+    return Program.of(compile_circuit(model, options), Purpose.of(model))
+
+
+def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
+    """The circuit of `model`: operations with levels and scales, parameters, layouts, needed keys.
 
     Raises ModelError if the model has exact (non-polynomial) activations, ParameterError if no ring holds it.
     """
@@ -47,13 +54,12 @@ def compile_model(model: Model, options: Options = Options()) -> Program:
         ring_degree = parameters.ring_degree  # another ring has other slots, hence other layouts
     operations, result = manage_levels(lowered.trace, lowered.output, parameters)
     return check(
-        Program(
+        Circuit(
             parameters=parameters,
             input_layout=lowered.input_layout,
             result_layout=lowered.result_layout,
             operations=tuple(operations),
             result=result,
-            purpose=Purpose.of(model),
         )
     )
 

@@ -150,7 +150,7 @@ def _plain(path: Path) -> NDArray[Any]:
 
 
 def _check_header(path: Path, stream: IO[bytes], size: int) -> None:
-    """An array is allocated as its header says before its bytes are read, so both must agree. As `circuit.files`."""
+    """An array is allocated as its header says before its bytes are read, so both must agree. As `program.files`."""
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):  # later ones hold records with names of all alphabets
         raise ValueError(f"array of version {version}")

@@ -14,7 +14,7 @@ import numpy as np
 
 from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, SecretKey
-from heclstm.circuit.program import Description
+from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames
@@ -47,14 +47,14 @@ class Client:
     Refuses a program whose parameters are below 128 bits, unless `allow_insecure` says that this is a test.
     """
 
-    def __init__(self, description: Description, *, threads: int | None = None, allow_insecure: bool = False) -> None:
-        if description.parameters.security != "128" and not allow_insecure:
+    def __init__(self, card: ProgramCard, *, threads: int | None = None, allow_insecure: bool = False) -> None:
+        if card.parameters.security != "128" and not allow_insecure:
             raise SecurityError(
-                f"program: its parameters are {description.parameters.security}, expected 128-bit security; "
+                f"program: its parameters are {card.parameters.security}, expected 128-bit security; "
                 "never encrypt a patient's images with them"
             )
-        self.description = description
-        self.engine = Engine(description.parameters, threads=threads)
+        self.card = card
+        self.engine = Engine(card.parameters, threads=threads)
         self._secret: SecretKey | None = None
         self._label = ""
 
@@ -62,7 +62,7 @@ class Client:
         """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`."""
         generator = KeyGenerator(self.engine)
         self._secret, self._label = generator.secret_key(), secrets.token_hex(16)
-        header = self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.description))
+        header = self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.card))
         done = 0
 
         def count(size: int) -> None:
@@ -71,7 +71,7 @@ class Client:
             if on_progress:
                 on_progress(done, header.total_bytes)
 
-        secret_blobs = [("secret", secret_key_bytes(self.description.parameters))]
+        secret_blobs = [("secret", secret_key_bytes(self.card.parameters))]
         write_file(
             folder / SECRET_KEY_FILE,
             self._header(Kind.SECRET_KEY, secret_blobs),
@@ -83,14 +83,14 @@ class Client:
     def load_secret_key(self, path: Path) -> None:
         """Take the secret key of a `secret.key` file that belongs to this program."""
         header = read_header(path, Kind.SECRET_KEY)
-        require_program(header, self.description.digest, path)
-        require_sizes(header, [("secret", secret_key_bytes(self.description.parameters))], path)
+        require_program(header, self.card.digest, path)
+        require_sizes(header, [("secret", secret_key_bytes(self.card.parameters))], path)
         ((_, blob),) = read_file(path, Kind.SECRET_KEY)
         self._secret, self._label = SecretKey.load(self.engine, blob), header.key
 
     def encrypt(self, sequence: ImageSequence, path: Path) -> int:
         """Pack and encrypt `sequence` into a query file; returns its size in bytes."""
-        layout = self.description.input_layout
+        layout = self.card.input_layout
         expected = (layout.frames, layout.channels, layout.height, layout.width)
         if sequence.frames.shape != expected:
             raise SequenceError(
@@ -99,10 +99,8 @@ class Client:
             )
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
         encryptor = Encryptor(self.engine, self._key())
-        blobs = [
-            encryptor.encrypt(slots, level=self.description.input_level, seeded=True) for slots in layout.pack(tensor)
-        ]
-        header = replace(self._header(Kind.QUERY, query_blobs(self.description)), query=secrets.token_hex(16))
+        blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
+        header = replace(self._header(Kind.QUERY, query_blobs(self.card)), query=secrets.token_hex(16))
         return write_file(path, header, blobs)
 
     def decrypt(self, path: Path, name: str = "", frames: int | None = None, *, query: Path | None = None) -> Diagnosis:
@@ -111,16 +109,16 @@ class Client:
         query: the query that the result should answer; a result of another one is refused (DigestError).
         """
         header = read_header(path, Kind.RESULT)
-        require_program(header, self.description.digest, path)
+        require_program(header, self.card.digest, path)
         require_key(header, self._label, path)
-        require_sizes(header, result_blobs(self.description), path)
+        require_sizes(header, result_blobs(self.card), path)
         if query is not None:
             require_query(header, read_header(query, Kind.QUERY), path)
-        real_frames(self.description, frames)  # says what is missing before anything is decrypted
+        real_frames(self.card, frames)  # says what is missing before anything is decrypted
         ((_, blob),) = read_file(path, Kind.RESULT)
-        with closing(self.engine.load_ciphertext(blob, level=self.description.result_level)) as ciphertext:
+        with closing(self.engine.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.engine, self._key()).decrypt(ciphertext)
-        return read_result(slots, self.description, name, frames)
+        return read_result(slots, self.card, name, frames)
 
     def close(self) -> None:
         """Forget the secret key and free the engine."""
@@ -135,11 +133,11 @@ class Client:
         return self._secret
 
     def _header(self, kind: Kind, blobs: list[tuple[str, int]]) -> Header:
-        return Header(kind, self.description.digest, self._label, tuple(blobs))
+        return Header(kind, self.card.digest, self._label, tuple(blobs))
 
     def _evaluation_keys(self, generator: KeyGenerator) -> Iterator[bytes]:
         """Keys in the order of `evaluation_key_blobs`, made on all cores a few ahead of the writer."""
-        keys, secret = self.description.keys, self._key()
+        keys, secret = self.card.keys, self._key()
         jobs: list[Callable[[], bytes]] = []
         if (level := keys.relinearization_level) is not None:
             jobs.append(partial(generator.relinearization_key, secret, level))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.ir import Floats
-from heclstm.circuit.program import Description
 from heclstm.errors import FileFormatError, RangeError, SequenceError
 
 
@@ -86,18 +86,18 @@ def _temperature(data: dict[str, Any]) -> tuple[float | None, float]:
     return temperature, offset
 
 
-def threshold_of(description: Description) -> float:
+def threshold_of(card: ProgramCard) -> float:
     """The score at which a program decides; zero if its model carries no operating point."""
-    return float(description.purpose.operating_point.get("threshold", 0.0))
+    return float(card.purpose.operating_point.get("threshold", 0.0))
 
 
-def real_frames(description: Description, frames: int | None) -> int:
+def real_frames(card: ProgramCard, frames: int | None) -> int:
     """How many frames of a sequence count: all, unless the program takes shorter sequences too.
 
     Then the hospital must say so: neither the server nor the result knows. Raises SequenceError.
     """
-    steps = description.result_layout.steps
-    padded = description.purpose.preparation.get("length", "exact") != "exact"
+    steps = card.result_layout.steps
+    padded = card.purpose.preparation.get("length", "exact") != "exact"
     if frames is None and padded:
         raise SequenceError(
             f"result: this program takes 1 to {steps} frames; say how many this sequence had, as `heclstm encrypt` told"
@@ -107,14 +107,14 @@ def real_frames(description: Description, frames: int | None) -> int:
     return steps if frames is None else frames
 
 
-def read_result(slots: Floats, description: Description, name: str = "", frames: int | None = None) -> Diagnosis:
+def read_result(slots: Floats, card: ProgramCard, name: str = "", frames: int | None = None) -> Diagnosis:
     """slots: (slots,) of a decrypted result. frames: how many of the sequence's frames were real; padding gets no
     vote, here and nowhere else, since each contribution stands in the result by itself.
 
     Raises RangeError if the result cannot be one of this program: a score outside the calibrated range, or
     contributions that do not sum to their score. The wrong secret key and an overflow in the circuit look like this.
     """
-    layout, real = description.result_layout, real_frames(description, frames)
+    layout, real = card.result_layout, real_frames(card, frames)
     values = layout.unpack(slots[None, :])[0]
     scores = values[: layout.classes]
     contributions = values[layout.classes :].reshape(layout.steps, layout.classes)
@@ -122,7 +122,7 @@ def read_result(slots: Floats, description: Description, name: str = "", frames:
     if real < layout.steps:
         contributions = np.where(np.arange(layout.steps)[:, None] < real, contributions, 0.0)
         scores = contributions.sum(axis=0)
-    limit = float(description.purpose.ranges.get("score", {}).get("limit", math.inf))
+    limit = float(card.purpose.ranges.get("score", {}).get("limit", math.inf))
     if not np.isfinite(values).all() or not np.abs(scores).max() <= limit:
         raise RangeError(
             f"result: the score leaves the calibrated range ±{limit:.3g}; the sequence is unlike those the model was "
@@ -136,8 +136,8 @@ def read_result(slots: Floats, description: Description, name: str = "", frames:
     return Diagnosis(
         tuple(scores.tolist()),
         tuple(tuple(row) for row in contributions.tolist()),
-        threshold_of(description),
+        threshold_of(card),
         name,
-        *_temperature(description.purpose.temperature),
+        *_temperature(card.purpose.temperature),
         real if real < layout.steps else None,
     )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from heclstm.circuit.program import Description
+from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes
 
 SECRET_KEY_FILE = "secret.key"
 EVALUATION_KEYS_FILE = "evaluation.keys"
 
 
-def evaluation_key_blobs(description: Description) -> list[tuple[str, int]]:
+def evaluation_key_blobs(card: ProgramCard) -> list[tuple[str, int]]:
     """(name, bytes) of every evaluation key of a program, in the order of its file."""
-    keys, parameters = description.keys, description.parameters
+    keys, parameters = card.keys, card.parameters
     blobs = []
     if keys.relinearization_level is not None:
         blobs.append(("relinearization", evaluation_key_bytes(parameters, keys.relinearization_level)))
@@ -20,12 +20,12 @@ def evaluation_key_blobs(description: Description) -> list[tuple[str, int]]:
     return blobs
 
 
-def query_blobs(description: Description) -> list[tuple[str, int]]:
+def query_blobs(card: ProgramCard) -> list[tuple[str, int]]:
     """(name, bytes) of the ciphertexts of one encrypted sequence."""
-    size = ciphertext_bytes(description.parameters, description.input_level, seeded=True)
-    return [(f"ciphertext {i}", size) for i in range(description.input_layout.ciphertexts)]
+    size = ciphertext_bytes(card.parameters, card.input_level, seeded=True)
+    return [(f"ciphertext {i}", size) for i in range(card.input_layout.ciphertexts)]
 
 
-def result_blobs(description: Description) -> list[tuple[str, int]]:
+def result_blobs(card: ProgramCard) -> list[tuple[str, int]]:
     """(name, bytes) of an encrypted result."""
-    return [("result", ciphertext_bytes(description.parameters, description.result_level, seeded=False))]
+    return [("result", ciphertext_bytes(card.parameters, card.result_level, seeded=False))]

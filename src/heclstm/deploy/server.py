@@ -11,7 +11,6 @@ from pathlib import Path
 
 from heclstm.backend.execute import Executor, Observer
 from heclstm.backend.lattigo import Arithmetic, Ciphertext, Engine, Plaintext, Transform
-from heclstm.circuit.program import Description, Program
 from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
 from heclstm.deploy.wire import (
     Header,
@@ -24,6 +23,7 @@ from heclstm.deploy.wire import (
     write_file,
 )
 from heclstm.errors import FileFormatError, MissingKeyError
+from heclstm.program.program import Program
 
 OnProgress = Callable[[int, int], None]  # (done, in all)
 
@@ -38,24 +38,23 @@ class Server:
     def __init__(
         self,
         program: Program,
-        description: Description,
         *,
         threads: int | None = None,
         arithmetic: Arithmetic = "auto",
         compact: bool = False,
         on_prepare: OnProgress | None = None,
     ) -> None:
-        self.description = description
-        self.engine = Engine(program.parameters, threads=threads, arithmetic=arithmetic, compact=compact)
+        self.card = program.card
+        self.engine = Engine(program.circuit.parameters, threads=threads, arithmetic=arithmetic, compact=compact)
         self._threads = threads or os.cpu_count() or 1
-        self.executor: Executor[Ciphertext, Plaintext, Transform] = Executor(program, self.engine, on_prepare)
+        self.executor: Executor[Ciphertext, Plaintext, Transform] = Executor(program.circuit, self.engine, on_prepare)
         self._label = ""
 
     def load_keys(self, path: Path, on_progress: OnProgress | None = None) -> None:
         """Take a client's evaluation keys. Raises DigestError if they were made for another program."""
         header = read_header(path, Kind.EVALUATION_KEYS)
-        require_program(header, self.description.digest, path)
-        require_sizes(header, evaluation_key_blobs(self.description), path)
+        require_program(header, self.card.digest, path)
+        require_sizes(header, evaluation_key_blobs(self.card), path)
         self._label = ""
         # Expanding seeds is most of the work and runs outside of the GIL, a few keys at a time.
         with ThreadPoolExecutor(self._threads) as pool:
@@ -86,20 +85,20 @@ class Server:
         Several threads may evaluate at once. Keys that are replaced meanwhile make it fail (MissingKeyError).
         """
         header = read_header(query, Kind.QUERY)
-        require_program(header, self.description.digest, query)
+        require_program(header, self.card.digest, query)
         label = self._label
         if not label:
             raise MissingKeyError("server: has no evaluation keys; load those of this client first")
         require_key(header, label, query)
-        require_sizes(header, query_blobs(self.description), query)
-        level = self.description.input_level
+        require_sizes(header, query_blobs(self.card), query)
+        level = self.card.input_level
         inputs = [self.engine.load_ciphertext(blob, level=level) for _, blob in read_file(query, Kind.QUERY)]
         with closing(self.executor.run(inputs, observe)) as output:
             blob = output.serialize()
         if self._label != label:
             raise MissingKeyError("server: the evaluation keys were replaced during an evaluation; run it again")
-        blobs = tuple(result_blobs(self.description))
-        answer = Header(Kind.RESULT, self.description.digest, label, blobs, header.query)
+        blobs = tuple(result_blobs(self.card))
+        answer = Header(Kind.RESULT, self.card.digest, label, blobs, header.query)
         return write_file(result, answer, [blob])
 
     def close(self) -> None:

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heclstm.circuit.files import read_json
-from heclstm.circuit.program import Purpose
+from heclstm.card.purpose import Purpose
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.deploy.wire import new_file
 from heclstm.errors import FileFormatError
+from heclstm.storage.json import read_json
 
 FORMAT, VERSION = "heclstm-diagnosis", 1
 

@@ -1,0 +1,74 @@
+"""What a server computes: operations on numbered ciphertexts between two layouts, under one set of parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from heclstm.circuit.ir import (
+    Input,
+    LinearTransform,
+    Operation,
+    Rotate,
+    SumOfProducts,
+    operands,
+)
+from heclstm.circuit.layout import ImageLayout, ResultLayout
+from heclstm.circuit.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class NeededKeys:
+    """Evaluation keys and the highest level at which each is used. rotations: step → level."""
+
+    relinearization_level: int | None
+    rotations: dict[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """operations: in the order of evaluation. result: the value that holds the result."""
+
+    parameters: Parameters
+    input_layout: ImageLayout
+    result_layout: ResultLayout
+    operations: tuple[Operation, ...]
+    result: int
+
+    @cached_property
+    def needed_keys(self) -> NeededKeys:
+        """Read off the operations: exactly the keys that the evaluation touches, at the level where it does."""
+        slots = self.parameters.slots
+        relinearization: int | None = None
+        rotations: dict[int, int] = {}
+        for operation in self.operations:
+            match operation:
+                case SumOfProducts():
+                    relinearization = max(relinearization or 0, operation.level)
+                case Rotate():
+                    steps = [operation.step]
+                case LinearTransform():
+                    steps = [*operation.plan.babies, *operation.plan.giant_steps]
+            if isinstance(operation, Rotate | LinearTransform):
+                for step in steps:
+                    if step % slots:
+                        rotations[step % slots] = max(rotations.get(step % slots, 0), operation.level)
+        return NeededKeys(relinearization, dict(sorted(rotations.items())))
+
+    @property
+    def input_level(self) -> int:
+        return next(operation.level for operation in self.operations if isinstance(operation, Input))
+
+    @property
+    def result_level(self) -> int:
+        return next(op.level for op in self.operations if self.result in op.outputs)
+
+    def last_uses(self) -> list[tuple[int, ...]]:
+        """For each operation, the values that nothing reads after it."""
+        seen = {self.result}
+        dead: list[tuple[int, ...]] = []
+        for operation in reversed(self.operations):
+            gone = {value for value in (*operands(operation), *operation.outputs) if value not in seen}
+            seen |= gone
+            dead.append(tuple(sorted(gone)))
+        return dead[::-1]
