@@ -63,7 +63,7 @@ def test_no_image(refused, site, tmp_path, name):
         "--insecure-test",
     )
     assert name in line
-    assert "no image" in line or "does not exist" in line
+    assert "no image" in line or "no NumPy file" in line or "does not exist" in line
 
 
 def test_hospital_refuses_weak_parameters(refused, site, tmp_path):

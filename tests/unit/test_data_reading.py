@@ -9,6 +9,8 @@ import pytest
 from heclstm.data import reading
 from heclstm.data.reading import read_labels, read_volume, read_volumes, write_volumes
 from heclstm.errors import FileFormatError, SequenceError
+from heclstm.storage import arrays
+from heclstm.storage.arrays import ArrayLimits
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "adrenal" / "volumes.npz"
 
@@ -75,7 +77,7 @@ def test_pickles_are_not_loaded(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "a.npz", a=np.array([{"a": 1}], dtype=object))
     for name in ("a.npy", "a.npz"):
-        with pytest.raises(FileFormatError, match="no image: not a NumPy file of plain numbers"):
+        with pytest.raises(FileFormatError, match="is no NumPy file of plain numbers"):
             read_volume(tmp_path / name)
 
 
@@ -83,9 +85,9 @@ def test_pickles_are_not_loaded(tmp_path):
     ("name", "content", "message"),
     [
         ("a.txt", b"hello", "no image: got the ending .txt, expected .npy, .npz"),
-        ("a.npy", b"hello", "no image"),
-        ("a.npz", b"PK\x03\x04 truncated", "no image"),
-        ("a.npz", b"", "no image"),
+        ("a.npy", b"hello", "is no NumPy file"),
+        ("a.npz", b"PK\x03\x04 truncated", "is no NumPy file"),
+        ("a.npz", b"", "is no NumPy file"),
         ("a.png", b"\x89PNG", "a.png: no image: not readable as PNG or JPEG"),
     ],
 )
@@ -125,7 +127,7 @@ def test_arrays_larger_than_their_file_are_refused_before_they_are_allocated(tmp
 
 def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch, volume):
     np.savez_compressed(tmp_path / "a.npz", images=np.zeros(100_000, np.uint8))
-    monkeypatch.setattr(reading, "UNPACKED_BYTES_MAX", 100_000)
+    monkeypatch.setattr(reading, "LIMITS", ArrayLimits(unpacked=100_000))
     with pytest.raises(FileFormatError, match="unpacks to 100128 bytes, expected at most 100000"):
         read_volume(tmp_path / "a.npz")
     packed = {"packed_images": np.zeros(20_000, np.uint8), "shape": np.array([160_000])}
@@ -136,6 +138,9 @@ def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch, vol
     with pytest.raises(FileFormatError, match="unpacks to"):
         read_volumes(tmp_path / "wraps.npz")
     np.savez(tmp_path / "text.npz", packed_images=np.zeros(0, np.uint8), shape=np.array(["a"]))
+    with pytest.raises(FileFormatError, match="its values are no plain numbers"):
+        read_volumes(tmp_path / "text.npz")
+    np.savez(tmp_path / "text.npz", packed_images=np.zeros(0, np.uint8), shape=np.array([8.0]))
     with pytest.raises(FileFormatError, match="as a shape, expected up to 8 integers"):
         read_volumes(tmp_path / "text.npz")
 
@@ -145,7 +150,7 @@ def test_too_little_memory_is_an_error_of_the_file(tmp_path, monkeypatch, volume
         raise MemoryError
 
     np.save(tmp_path / "a.npy", volume)
-    monkeypatch.setattr(reading.np, "load", allocate)
+    monkeypatch.setattr(arrays, "bytearray", allocate, raising=False)
     with pytest.raises(FileFormatError, match="does not fit into the memory"):
         read_volume(tmp_path / "a.npy")
 
@@ -158,5 +163,5 @@ def test_damaged_and_foreign_archives_are_refused(tmp_path, volume):
     with zipfile.ZipFile(tmp_path / "lzma.npz", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("a.npy", b"x")
     for name in ("damaged.npz", "lzma.npz"):
-        with pytest.raises(FileFormatError, match="no image"):
+        with pytest.raises(FileFormatError, match="is no NumPy file of plain numbers"):
             read_volume(tmp_path / name)

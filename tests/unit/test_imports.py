@@ -17,11 +17,11 @@ ALLOWED = {
     "circuit": {"errors"},
     "card": {"errors", "circuit"},
     "program": {"errors", "storage", "circuit", "card"},
-    "data": {"errors"},
-    "model": {"errors", "data"},
+    "data": {"errors", "storage"},
+    "model": {"errors", "storage", "data"},
     "compiler": {"errors", "circuit", "card", "program", "model"},
     "backend": {"errors", "storage", "circuit"},
-    "deploy": {"errors", "circuit", "card", "program", "backend", "data"},
+    "deploy": {"errors", "storage", "circuit", "card", "program", "backend", "data"},
     "report": {"errors", "storage", "circuit", "card", "data", "deploy", "model"},
 }
 

@@ -111,14 +111,14 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_truncated_files_are_refused(folder, name):
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(FileFormatError, match=f"{name}: not"):
+    with pytest.raises(FileFormatError, match=f"{name}: (is no|not)"):
         load_model(folder)
 
 
 def test_oversized_files_are_refused_before_they_are_parsed(folder):
     with (folder / "model.safetensors").open("ab") as file:
         file.write(bytes(300_000))
-    with pytest.raises(FileFormatError, match=r"larger than the \d+ bytes"):
+    with pytest.raises(FileFormatError, match=r"larger than \d+ bytes"):
         load_model(folder)
 
 

@@ -30,7 +30,7 @@ def fail(*_, **__):
 def test_saving_that_fails_midway_leaves_no_trace(tmp_path, monkeypatch, existing):
     folder = tmp_path / "example"
     before = save_program(program(), folder) if existing else None
-    monkeypatch.setattr(files.np, "savez_compressed", fail)
+    monkeypatch.setattr(files, "write_npz", fail)
     with pytest.raises(OSError, match="No space left"):
         save_program(program("other"), folder)
     assert [path.name for path in tmp_path.iterdir()] == (["example"] if existing else [])

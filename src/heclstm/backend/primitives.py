@@ -26,7 +26,8 @@ from heclstm.circuit.cost import UNITS, work
 from heclstm.circuit.ir import LinearTransform, TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import FileFormatError
-from heclstm.storage.json import read_json
+from heclstm.storage.atomic import save_file
+from heclstm.storage.json import SMALL, read_json
 
 TRANSFORM_UNITS = ("decomposition", "baby", "giant", "diagonal", "closing")
 BABIES, GIANT = 8, 16
@@ -72,15 +73,14 @@ def load(parameters: Parameters, threads: int) -> Primitives | None:
     path = stored_path(parameters, threads)
     if not path.exists():
         return None
-    primitives = Primitives.from_json(read_json(path))
+    primitives = Primitives.from_json(read_json(path, SMALL))
     complete = set(UNITS) <= primitives.tables.keys()  # else it was measured by an older release
     return primitives if complete and primitives.machine == machine_name() else None
 
 
 def store(primitives: Primitives, parameters: Parameters) -> Path:
     path = stored_path(parameters, primitives.threads)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(primitives.to_json()) + "\n")
+    save_file(path, json.dumps(primitives.to_json()) + "\n")
     return path
 
 

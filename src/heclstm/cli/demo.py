@@ -55,6 +55,7 @@ def demo(
     """
     from heclstm.report.figure import draw
     from heclstm.report.page import page
+    from heclstm.storage.atomic import save_file
 
     example = _found(example)
     case = _Case.read(example, volume)  # all of it before anything is deleted
@@ -64,8 +65,8 @@ def demo(
     findings = _way(case, hospital, server, threads)
     with progress("drawing"):
         picture = draw(findings, case.sequence, of_data_set=True)
-        (output / "report.png").write_bytes(picture)
-        (output / "report.html").write_text(page(findings, picture, of_data_set=True))
+        save_file(output / "report.png", picture, 0o600)
+        save_file(output / "report.html", page(findings, picture, of_data_set=True), 0o600)
     findings.save(hospital / "diagnosis.json")
     if as_json:
         emit(findings.to_json())
@@ -114,6 +115,7 @@ class _Case:
 def _emptied(output: Path) -> tuple[Path, Path]:
     """hospital/ and server/ in `output`, new and empty. Deletes those of an earlier demo, and nothing else."""
     from heclstm.errors import OutputError
+    from heclstm.storage.atomic import save_file
 
     hospital, server, marker = output / "hospital", output / "server", output / MARKER
     for path in (hospital, server, output / "report.html", output / "report.png"):
@@ -122,7 +124,7 @@ def _emptied(output: Path) -> tuple[Path, Path]:
                 f"{path}: exists, and no demo made it; choose another folder with -o, or remove it yourself"
             )
     output.mkdir(parents=True, exist_ok=True)
-    marker.write_text("heclstm demo made hospital/, server/ and report.* here; the next demo replaces them.\n")
+    save_file(marker, "heclstm demo made hospital/, server/ and report.* here; the next demo replaces them.\n")
     for folder in (hospital, server):
         if folder.exists():
             shutil.rmtree(folder)

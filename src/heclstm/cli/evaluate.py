@@ -141,16 +141,15 @@ def _refuse_overlap(runs: Sequence[Run]) -> None:
 
 def write_evaluation(output: Path, evaluation: Evaluation, first: Run) -> None:
     """A page to look at, or with the ending .json the figures alone."""
-    from heclstm.deploy.wire import new_file
     from heclstm.report.evaluation_page import evaluation_page
+    from heclstm.storage.atomic import save_file
 
     if output.suffix.lower() == ".json":
         content = json.dumps(evaluation.to_json(), indent=1, allow_nan=False) + "\n"
     else:
         with progress("drawing"):
             content = evaluation_page(evaluation, first.frames, first.subject.purpose.preparation)
-    with new_file(output, 0o600) as stream:  # it shows images of patients
-        stream.write(content.encode())
+    save_file(output, content, 0o600)  # it shows images of patients
 
 
 def print_evaluation(evaluation: Evaluation, output: Path | None) -> None:

@@ -19,7 +19,7 @@ def inspect(
     """Everybody: say what a file is: kind, program, digest, sizes. Never a secret.
 
     Knows model folders, program folders and program.json, key files, queries, results and diagnoses. Key
-    files and messages are read up to their header only.
+    files and messages are read to their end, to see whether they arrived whole.
 
     Example:
 
@@ -35,8 +35,8 @@ def inspect(
 
 def describe(path: Path) -> dict[str, Any]:
     """Raises FileFormatError for anything that heclstm did not write."""
-    from heclstm.deploy.wire import MAGIC
     from heclstm.errors import FileFormatError
+    from heclstm.storage.atomic import MAGIC
     from heclstm.storage.json import read_json
 
     if path.is_dir():
@@ -103,21 +103,18 @@ def _program(path: Path) -> dict[str, Any]:
 
 
 def _container(path: Path) -> dict[str, Any]:
-    from heclstm.deploy.wire import PREFIX, Kind, read_header
-    from heclstm.errors import FileFormatError
+    from heclstm.deploy.wire import Kind, received
 
-    with path.open("rb") as stream:
-        prefix = stream.read(PREFIX.size)
-    number = PREFIX.unpack(prefix)[2] if len(prefix) == PREFIX.size else 0
-    if number not in set(Kind):
-        raise FileFormatError(f"{path}: is a heclstm file of the unknown kind {number}, or truncated")
-    header = read_header(path, Kind(number))
+    with received(path) as message:
+        message.check()  # 535 MB of keys that came over a slow line: are they whole?
+        header = message.header
     found: dict[str, Any] = {
         "kind": header.kind.title,
         "program": header.program,
         "key_label": header.key,
         "parts": len(header.blobs),
         "bytes": header.total_bytes,
+        "content": "whole: its checksum fits",
     }
     if header.kind is Kind.SECRET_KEY:
         found["mode"] = f"{path.stat().st_mode & 0o777:04o}"

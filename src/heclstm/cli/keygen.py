@@ -46,7 +46,7 @@ def keygen(
             f"{output / EVALUATION_KEYS_FILE}: exists, and queries under its secret key cannot be evaluated without "
             "it; choose another folder, or add --force"
         )
-    sizes = make_keys(program, output, threads=threads, allow_insecure=insecure_test)
+    sizes = make_keys(program, output, threads=threads, allow_insecure=insecure_test, force=force)
     if as_json:
         emit({"keys": str(output), "program": card.digest, "bytes": sizes})
         return
@@ -55,30 +55,26 @@ def keygen(
     out().print(facts({**rows, "for program": card.digest[:12]}))
 
 
-def make_keys(program: Path, folder: Path, *, threads: int | None, allow_insecure: bool) -> dict[str, int]:
-    """Write both key files into `folder`, both or none; returns their sizes."""
-    import os
+def make_keys(
+    program: Path, folder: Path, *, threads: int | None, allow_insecure: bool, force: bool = False
+) -> dict[str, int]:
+    """Write both key files into `folder`, both or none; returns their sizes. force: in place of existing ones."""
     from contextlib import closing
-    from tempfile import TemporaryDirectory
 
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.errors import OutputError
     from heclstm.program.files import load_card
+    from heclstm.storage.atomic import new_files
 
     client = Client(load_card(program), threads=threads, allow_insecure=allow_insecure)
-    folder.mkdir(parents=True, exist_ok=True)
-    with closing(client), TemporaryDirectory(prefix=".keys-", dir=folder) as partial:
+    with closing(client), new_files(folder, replace=force) as partial:
         with progress("making keys") as update:
             try:
-                client.generate_keys(Path(partial), update)
+                client.generate_keys(partial, update)
             except OutputError as error:  # names a file in `partial`, which nobody knows
                 raise OutputError(str(error).replace(str(partial), str(folder))) from error
-        sizes = {}
-        for name in (EVALUATION_KEYS_FILE, SECRET_KEY_FILE):
-            sizes[name] = Path(partial, name).stat().st_size
-            os.replace(Path(partial, name), folder / name)
-    return sizes
+        return {name: (partial / name).stat().st_size for name in (EVALUATION_KEYS_FILE, SECRET_KEY_FILE)}
 
 
 def warn_if_others_read(secret_key: Path) -> None:

@@ -68,10 +68,10 @@ def _of_model(subject: Path, data: Path | None, images: Path | None, output: Pat
 
 def _of_diagnosis(subject: Path, data: Path | None, images: Path | None, output: Path, index: int | None) -> None:
     from heclstm.cli.images import read_sequence
-    from heclstm.deploy.wire import new_file
     from heclstm.report.figure import draw
     from heclstm.report.findings import Findings
     from heclstm.report.page import page
+    from heclstm.storage.atomic import save_file
 
     findings = Findings.load(subject)
     if images is None or data:
@@ -80,5 +80,4 @@ def _of_diagnosis(subject: Path, data: Path | None, images: Path | None, output:
     with progress("drawing"):
         picture = draw(findings, sequence)
         content = picture if output.suffix.lower() == ".png" else page(findings, picture).encode()
-        with new_file(output, 0o600) as stream:
-            stream.write(content)
+        save_file(output, content, 0o600)

@@ -132,9 +132,10 @@ def _trained(recipe: TrainConfig, data: Path | None, folder: Path) -> Model:
 def _draw(recipe: TrainConfig, folder: Path) -> None:
     from heclstm.model.epochs import METRICS, read_epochs
     from heclstm.report.learning_curve import learning_curve
+    from heclstm.storage.atomic import save_file
 
     if (folder / METRICS).exists():
-        (folder / CURVE).write_bytes(learning_curve(read_epochs(folder), recipe))
+        save_file(folder / CURVE, learning_curve(read_epochs(folder), recipe))
 
 
 def _cross_validated(folders: Sequence[Path], data: Path | None, output: Path, as_json: bool) -> None:

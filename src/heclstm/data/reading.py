@@ -5,12 +5,9 @@ Nothing here unpickles, and nothing guesses: no image, no array.
 
 import math
 import re
-import zlib
-from collections.abc import Callable, Sequence
-from io import BytesIO
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +15,10 @@ from numpy.typing import NDArray
 from heclstm.data.dicom import DICOM, read_dicom
 from heclstm.data.pictures import PICTURES, read_picture
 from heclstm.errors import FileFormatError, SequenceError
+from heclstm.storage.arrays import ArrayLimits, read_npy, read_npz, write_npz
 
-LARGEST_BYTES = 1024**3  # of a file
-UNPACKED_BYTES_MAX = 2 * 1024**3  # of its arrays
+LIMITS = ArrayLimits()
 AXES_MAX = 8
-Content = TypeVar("Content")
 
 
 def read_volume(
@@ -96,7 +92,7 @@ def write_volumes(path: Path | str, volumes: NDArray[np.uint8], labels: NDArray[
         arrays |= {"packed_images": np.packbits(volumes > 0), "shape": np.array(volumes.shape, np.int64)}
     else:
         arrays["images"] = volumes
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # numpy's stub mistakes the names for allow_pickle
+    write_npz(Path(path), arrays)
 
 
 def read_labels(path: Path | str) -> NDArray[np.int64] | None:
@@ -107,7 +103,7 @@ def read_labels(path: Path | str) -> NDArray[np.int64] | None:
 
 def _array(path: Path) -> NDArray[Any]:
     if path.suffix.lower() == ".npy":
-        return _loaded(path, lambda: _plain(path))
+        return read_npy(path, LIMITS)
     if path.suffix.lower() != ".npz":
         raise FileFormatError(
             f"{path}: no image: got the ending {path.suffix or 'none'}, "
@@ -115,7 +111,7 @@ def _array(path: Path) -> NDArray[Any]:
         )
     arrays = read_archive(path)
     if "packed_images" in arrays and "shape" in arrays:
-        return _loaded(path, lambda: _unpacked(path, arrays["packed_images"], arrays["shape"]))
+        return _unpacked(path, arrays["packed_images"], arrays["shape"])
     images = {name: value for name, value in arrays.items() if "labels" not in name}
     if len(images) != 1:
         raise FileFormatError(f"{path}: got arrays {sorted(images)}, expected exactly one with images")
@@ -124,74 +120,7 @@ def _array(path: Path) -> NDArray[Any]:
 
 def read_archive(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of a .npz file; their sizes are checked before a byte is unpacked. Raises FileFormatError."""
-
-    def read() -> dict[str, NDArray[Any]]:
-        content = BytesIO(path.read_bytes())
-        with ZipFile(content) as members:
-            for member in members.infolist():
-                if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-                    raise ValueError(f"{member.filename} is compressed in a way that NumPy does not use")
-            _require_bytes(path, sum(member.file_size for member in members.infolist()))
-            for member in members.infolist():
-                with members.open(member) as stream:
-                    _check_header(path, stream, member.file_size)
-        content.seek(0)
-        with np.load(content, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-
-    return _loaded(path, read)
-
-
-def _plain(path: Path) -> NDArray[Any]:
-    content = BytesIO(path.read_bytes())
-    _check_header(path, content, content.getbuffer().nbytes)
-    content.seek(0)
-    return np.asarray(np.load(content, allow_pickle=False))
-
-
-def _check_header(path: Path, stream: IO[bytes], size: int) -> None:
-    """An array is allocated as its header says before its bytes are read, so both must agree. As `program.files`."""
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):  # later ones hold records with names of all alphabets
-        raise ValueError(f"array of version {version}")
-    first = version == (1, 0)
-    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(stream)
-    if kind.hasobject:
-        raise ValueError("array of objects")
-    expected = stream.tell() + math.prod(shape) * kind.itemsize
-    if expected != size:
-        raise FileFormatError(f"{path}: no image: an array has {size} bytes, its header says {expected}")
-
-
-def _require_bytes(path: Path, count: int) -> None:
-    if count > UNPACKED_BYTES_MAX:
-        raise FileFormatError(f"{path}: unpacks to {count} bytes, expected at most {UNPACKED_BYTES_MAX}")
-
-
-def _loaded(path: Path, read: Callable[[], Content]) -> Content:
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise FileFormatError(f"{path}: got {path.stat().st_size} bytes, expected at most {LARGEST_BYTES}")
-        return read()
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror or 'not a NumPy file'})") from error
-    except MemoryError as error:
-        raise FileFormatError(f"{path}: does not fit into the memory of this machine") from error
-    except (
-        ValueError,
-        OverflowError,
-        BadZipFile,
-        EOFError,
-        KeyError,
-        AttributeError,
-        NotImplementedError,  # a zip of another kind
-        RuntimeError,  # a zip with a password
-        zlib.error,
-    ) as error:
-        raise FileFormatError(
-            f"{path}: no image: not a NumPy file of plain numbers ({type(error).__name__})"
-        ) from error
+    return read_npz(path, LIMITS)
 
 
 def _unpacked(path: Path, packed: NDArray[Any], shape: NDArray[Any]) -> NDArray[np.uint8]:
@@ -199,7 +128,8 @@ def _unpacked(path: Path, packed: NDArray[Any], shape: NDArray[Any]) -> NDArray[
         raise FileFormatError(f"{path}: got {shape.size} {shape.dtype} as a shape, expected up to {AXES_MAX} integers")
     sizes = tuple(int(size) for size in shape.reshape(-1))
     voxels = math.prod(sizes)
-    _require_bytes(path, voxels)
+    if voxels > LIMITS.unpacked:
+        raise FileFormatError(f"{path}: unpacks to {voxels} bytes, expected at most {LIMITS.unpacked}")
     if packed.dtype != np.uint8 or any(size < 1 for size in sizes) or packed.size != -(-voxels // 8):
         raise FileFormatError(
             f"{path}: got {packed.size} packed bytes for a shape of {sizes}, expected {-(-voxels // 8)}"

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -76,7 +75,6 @@ class Client:
             folder / SECRET_KEY_FILE,
             self._header(Kind.SECRET_KEY, secret_blobs),
             [self._secret.serialize()],
-            mode=0o600,
         )
         write_file(folder / EVALUATION_KEYS_FILE, header, self._evaluation_keys(generator), on_bytes=count)
 
@@ -100,7 +98,7 @@ class Client:
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
         encryptor = Encryptor(self.engine, self._key())
         blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
-        header = replace(self._header(Kind.QUERY, query_blobs(self.card)), query=secrets.token_hex(16))
+        header = self._header(Kind.QUERY, query_blobs(self.card), secrets.token_hex(16))
         return write_file(path, header, blobs)
 
     def decrypt(self, path: Path, name: str = "", frames: int | None = None, *, query: Path | None = None) -> Diagnosis:
@@ -132,8 +130,8 @@ class Client:
             raise SequenceError("client: has no secret key yet; call generate_keys or load_secret_key first")
         return self._secret
 
-    def _header(self, kind: Kind, blobs: list[tuple[str, int]]) -> Header:
-        return Header(kind, self.card.digest, self._label, tuple(blobs))
+    def _header(self, kind: Kind, blobs: list[tuple[str, int]], query: str = "") -> Header:
+        return Header(kind, self.card.digest, self._label, tuple(blobs), query)
 
     def _evaluation_keys(self, generator: KeyGenerator) -> Iterator[bytes]:
         """Keys in the order of `evaluation_key_blobs`, made on all cores a few ahead of the writer."""

@@ -12,6 +12,7 @@ from safetensors.torch import save as pack_tensors
 from torch import Tensor, nn
 
 from heclstm.errors import FileFormatError, ModelError
+from heclstm.storage.atomic import save_file
 
 NAME = "checkpoint.safetensors"
 BEST = "best.safetensors"
@@ -37,12 +38,7 @@ class SafetensorsIO(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         tensors: dict[str, Tensor] = {}
         tree = _packed(checkpoint, tensors, "")
-        content = pack_tensors(tensors, metadata={"checkpoint": json.dumps(tree)})
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + ".part")
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        save_file(Path(path), pack_tensors(tensors, metadata={"checkpoint": json.dumps(tree)}))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

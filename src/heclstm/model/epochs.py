@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from heclstm.errors import FileFormatError
+from heclstm.storage.atomic import save_file
 
 METRICS = "metrics.csv"
 
@@ -38,8 +39,7 @@ def write_epochs(rows: Sequence[Epoch], folder: Path) -> None:
     table = csv.DictWriter(text, NAMES, lineterminator="\n")
     table.writeheader()
     table.writerows(asdict(row) for row in rows)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / METRICS).write_text(text.getvalue(), "utf-8")
+    save_file(folder / METRICS, text.getvalue())
 
 
 def read_epochs(folder: Path) -> list[Epoch]:

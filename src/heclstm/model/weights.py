@@ -27,11 +27,14 @@ from safetensors.numpy import save as pack_tensors
 
 from heclstm.errors import DigestError, FileFormatError, ModelError
 from heclstm.model.config import ModelConfig
+from heclstm.storage.atomic import new_files, save_file
+from heclstm.storage.json import SMALL, parse_object
+from heclstm.storage.source import opened
 
 Array = NDArray[np.float64]
 FORMAT, VERSION = "heclstm-model", 1
 JSON_NAME, TENSORS_NAME = "model.json", "model.safetensors"
-JSON_LIMIT_BYTES = 4 * 1024**2
+JSON_LIMITS = SMALL
 HEADER_LIMIT_BYTES = 256 * 1024
 
 
@@ -111,9 +114,7 @@ def _checked(name: str, array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def save_model(model: Model, folder: Path | str) -> None:
-    """Write both files into `folder` (created if absent); each replaces its predecessor in one step."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write both files into `folder` (created if absent); they replace their predecessors together."""
     digest = model.digest
     document = {
         "format": FORMAT,
@@ -123,8 +124,9 @@ def save_model(model: Model, folder: Path | str) -> None:
         "metadata": model.metadata,
     }
     tensors = pack_tensors(dict(model.arrays), metadata={"format": FORMAT, "version": str(VERSION), "digest": digest})
-    _replace(folder / TENSORS_NAME, tensors)
-    _replace(folder / JSON_NAME, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+    with new_files(Path(folder)) as partial:
+        save_file(partial / TENSORS_NAME, tensors)
+        save_file(partial / JSON_NAME, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def load_model(folder: Path | str) -> Model:
@@ -152,11 +154,8 @@ def load_model(folder: Path | str) -> Model:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(_read(path, JSON_LIMIT_BYTES))
-    except ValueError as error:  # covers JSONDecodeError and UnicodeDecodeError
-        raise FileFormatError(f"{path}: not readable as JSON ({type(error).__name__}); save the model again") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    document = parse_object(_read(path, JSON_LIMITS.bytes), str(path), JSON_LIMITS)
+    if document.get("format") != FORMAT:
         raise FileFormatError(f"{path}: got another kind of file, expected format {FORMAT!r}")
     if document.get("version") != VERSION:
         raise FileFormatError(f"{path}: got version {document.get('version')!r}, expected {VERSION}; update heclstm")
@@ -172,8 +171,8 @@ def _read_tensors(path: Path, config: ModelConfig) -> tuple[dict[str, Array], st
     try:
         arrays = parse_tensors(content)
         # The safetensors header: eight bytes with its length, then JSON. `load` has checked it.
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, ValueError, KeyError) as error:
+        header = parse_object(content[8 : 8 + int.from_bytes(content[:8], "little")], str(path), JSON_LIMITS)
+    except SafetensorError as error:
         raise FileFormatError(
             f"{path}: not a whole safetensors file ({error}); save or copy the model again"
         ) from error
@@ -181,19 +180,5 @@ def _read_tensors(path: Path, config: ModelConfig) -> tuple[dict[str, Array], st
 
 
 def _read(path: Path, limit_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit_bytes + 1)
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: cannot be read ({error.strerror}); a model is a folder with {JSON_NAME} and {TENSORS_NAME}"
-        ) from error
-    if len(content) > limit_bytes:
-        raise FileFormatError(f"{path}: larger than the {limit_bytes} bytes that such a file can have")
-    return content
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with opened(path) as file:
+        return file.read_all(limit_bytes)

@@ -13,9 +13,6 @@ checks type, version and digest, and `check` runs on what was read.
 from __future__ import annotations
 
 import json
-import math
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +24,18 @@ from heclstm.circuit.check import check
 from heclstm.circuit.circuit import Circuit, NeededKeys
 from heclstm.circuit.layout import ImageLayout, ResultLayout, layout_from_json
 from heclstm.circuit.parameters import LEVEL_MIN, Parameters
-from heclstm.errors import DigestError, FileFormatError, HeclstmError
+from heclstm.errors import DigestError, FileFormatError
 from heclstm.program.encoding import FORMAT, VERSION, circuit_of, decode_value, digest_of, public_of
 from heclstm.program.program import Program
-from heclstm.storage.atomic import new_folder
+from heclstm.storage.arrays import ArrayLimits, read_npz, write_npz
+from heclstm.storage.atomic import new_folder, save_file
 from heclstm.storage.json import read_json
 
 NAMES = ("program.json", "circuit.json", "circuit.npz")
 # What a hospital makes for a program at most, whatever it asks for.
 ROTATIONS_MAX = 4096
 CIPHERTEXTS_MAX = 256
-ARRAYS_BYTES_MAX = 8 << 30
+ARRAYS = ArrayLimits(file=8 << 30, unpacked=8 << 30)
 
 
 def save_program(program: Program, folder: Path) -> str:
@@ -45,9 +43,9 @@ def save_program(program: Program, folder: Path) -> str:
     circuit, arrays = circuit_of(program.circuit)
     with new_folder(folder, FORMAT, NAMES) as partial:
         public = {**public_of(program.card), "digest": program.card.digest}
-        (partial / "program.json").write_text(json.dumps(public, indent=1) + "\n")
-        (partial / "circuit.json").write_text(json.dumps(circuit) + "\n")
-        np.savez_compressed(partial / "circuit.npz", **{f"a{i}": array for i, array in enumerate(arrays)})  # type: ignore[arg-type]
+        save_file(partial / "program.json", json.dumps(public, indent=1) + "\n")
+        save_file(partial / "circuit.json", json.dumps(circuit) + "\n")
+        write_npz(partial / "circuit.npz", {f"a{i}": array for i, array in enumerate(arrays)})
     return program.card.digest
 
 
@@ -130,35 +128,7 @@ def _check_format(path: Path, data: dict[str, Any]) -> None:
 
 
 def _read_arrays(path: Path) -> list[np.ndarray[Any, Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(member.file_size for member in archive.infolist())
-            if total > ARRAYS_BYTES_MAX:
-                raise FileFormatError(f"{path}: unpacks to {total} bytes, expected at most {ARRAYS_BYTES_MAX}")
-            for member in archive.infolist():
-                _check_header(archive, member)
-        with np.load(path, allow_pickle=False) as archive:
-            return [archive[f"a{i}"] for i in range(len(archive.files))]
-    except HeclstmError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise FileFormatError(f"{path}: cannot be read as arrays ({error})") from error
-
-
-def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """An array is allocated as its header says before its bytes are read, so both must agree."""
-    with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"{member.filename} is of an unknown version")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-            raise ValueError(f"{member.filename} has another size than its header says")
+    arrays = read_npz(path, ARRAYS)
+    if arrays.keys() != {f"a{i}" for i in range(len(arrays))}:
+        raise FileFormatError(f"{path}: holds arrays of other names, expected a0, a1, …")
+    return [arrays[f"a{i}"] for i in range(len(arrays))]

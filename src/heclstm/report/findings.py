@@ -9,9 +9,9 @@ from typing import Any
 
 from heclstm.card.purpose import Purpose
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.deploy.wire import new_file
 from heclstm.errors import FileFormatError
-from heclstm.storage.json import read_json
+from heclstm.storage.atomic import save_file
+from heclstm.storage.json import SMALL, read_json
 
 FORMAT, VERSION = "heclstm-diagnosis", 1
 
@@ -75,13 +75,12 @@ class Findings:
 
     def save(self, path: Path) -> None:
         """Written for its owner only: it is about a patient."""
-        with new_file(path, 0o600) as stream:
-            stream.write((json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n").encode())
+        save_file(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", 0o600)
 
     @classmethod
     def load(cls, path: Path) -> Findings:
         """Raises FileFormatError."""
-        data = read_json(path)
+        data = read_json(path, SMALL)
         if data.get("format") != FORMAT or data.get("version") != VERSION:
             raise FileFormatError(
                 f"{path}: is a {data.get('format')!r} of version {data.get('version')!r}, "

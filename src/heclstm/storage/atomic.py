@@ -1,15 +1,73 @@
-"""The one way to write a folder: whole or not at all."""
+"""The one way to write files and folders: whole or not at all, and never over a secret."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from heclstm.errors import FileFormatError
+from heclstm.errors import FileFormatError, OutputError
+
+MAGIC = b"HECLSTM\x00"  # of every container; its version follows in two bytes, its kind in two more
+SECRET_KIND = b"\x01\x00"
+
+_START_BYTES = 64  # tell what a file holds
+
+
+@contextmanager
+def new_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+    """A file to write into that takes its name only when the block ends well.
+
+    mode: 0o600 for its owner only; the user's umask applies. Raises OutputError if it cannot be written, or if a secret
+    key, a folder or a device stands in its place.
+    """
+    _require_free(path)
+    partial = _partial(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The mode from the beginning, and no chmod: some file systems refuse it.
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):  # it is not there any more, or never was
+            partial.unlink()
+
+
+def save_file(path: Path, content: bytes | str, mode: int = 0o666) -> None:
+    """Write one file in one step. Text is UTF-8. Raises as `new_file`."""
+    with new_file(path, mode) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def new_files(folder: Path, *, replace: bool = True) -> Iterator[Path]:
+    """A folder to write files into that all move to `folder` when the block ends well, and vanish otherwise.
+
+    replace: whether they may take the place of files of the same name, secret ones too; otherwise OutputError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = _partial(folder / "files")
+    partial.mkdir(mode=0o700)
+    try:
+        yield partial
+        names = sorted(path.name for path in partial.iterdir())
+        for name in names if not replace else ():
+            if (folder / name).exists():
+                raise OutputError(f"{folder / name}: exists, and is not replaced; choose another folder")
+        for name in names:
+            os.replace(partial / name, folder / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -22,11 +80,10 @@ def new_folder(folder: Path, kind: str, names: Collection[str]) -> Iterator[Path
     if folder.is_symlink() or folder.exists() and not (folder.is_dir() and _holds_only(folder, names)):
         raise FileFormatError(f"{folder}: exists and is no {kind}; choose another folder, or remove it yourself")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    partial, old = _partial(folder), _partial(folder)
+    partial.mkdir()
     try:
         yield partial
-        partial.chmod(0o755)
-        old = partial.with_name(f"{partial.name}-old")
         if folder.exists():
             os.replace(folder, old)
         try:
@@ -40,6 +97,33 @@ def new_folder(folder: Path, kind: str, names: Collection[str]) -> Iterator[Path
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _partial(path: Path) -> Path:
+    """A name beside `path` that nothing has, short enough for any file system; it starts with a dot."""
+    return path.parent / f".heclstm-{secrets.token_hex(6)}"
+
+
 def _holds_only(folder: Path, names: Collection[str]) -> bool:
     """Nothing but these: all that may be deleted without asking."""
     return {path.name for path in folder.iterdir()} <= set(names)
+
+
+def _require_free(path: Path) -> None:
+    if not path.name or path.is_dir():
+        raise OutputError(f"{path or '.'}: is a folder, expected the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path}: is no regular file, and is not replaced")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_START_BYTES)
+    except OSError:
+        return  # absent or unreadable: no key of ours that could be lost unseen
+    if is_secret(start):
+        raise OutputError(
+            f"{path}: holds a secret key, which is not replaced; move it away first, or choose another name"
+        )
+
+
+def is_secret(start: bytes) -> bool:
+    """Whether a file that starts so may not be lost unseen: a secret key of any version, or a private key in PEM."""
+    pem = start.startswith(b"-----BEGIN ") and b"PRIVATE KEY" in start
+    return pem or start.startswith(MAGIC) and start[len(MAGIC) + 2 : len(MAGIC) + 4] == SECRET_KIND

@@ -1,0 +1,113 @@
+"""Files and folders are written whole or not at all, and no secret is lost unseen."""
+
+import os
+
+import pytest
+
+from heclstm.errors import OutputError
+from heclstm.storage.atomic import new_file, new_files, save_file
+
+PEM = b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n"
+LOCKED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+KEY = b"HECLSTM\x00\x01\x00\x01\x00rest"
+NEWER_KEY = b"HECLSTM\x00\x09\x00\x01\x00rest"
+
+
+@pytest.mark.parametrize("secret", [PEM, LOCKED, KEY, NEWER_KEY], ids=["pem", "locked", "key", "newer"])
+def test_a_secret_is_never_replaced(tmp_path, secret):
+    path = tmp_path / "secret"
+    path.write_bytes(secret)
+    with pytest.raises(OutputError, match="holds a secret key, which is not replaced"):
+        save_file(path, b"other")
+    assert path.read_bytes() == secret
+    assert os.listdir(tmp_path) == ["secret"]
+
+
+@pytest.mark.parametrize("other", [b"HECLSTM\x00\x01\x00\x02\x00", b"-----BEGIN PUBLIC KEY-----", b""])
+def test_what_is_no_secret_is_replaced(tmp_path, other):
+    (tmp_path / "a").write_bytes(other)
+    save_file(tmp_path / "a", "ä")
+    assert (tmp_path / "a").read_bytes() == "ä".encode()
+
+
+def test_folders_devices_and_impossible_places_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("x")
+    for path, match in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "pipe", "is no regular file"),
+        (tmp_path / "file" / "below", "cannot be written"),
+    ):
+        with pytest.raises(OutputError, match=match), new_file(path):
+            pass
+    assert sorted(os.listdir(tmp_path)) == ["file", "pipe"]
+
+
+def test_a_failing_write_leaves_nothing(tmp_path):
+    with pytest.raises(OutputError, match=r"out: cannot be written \(No space left"), new_file(tmp_path / "out"):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "out"):
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("umask", "public"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_applies_and_private_files_are_private(tmp_path, umask, public):
+    before = os.umask(umask)
+    try:
+        save_file(tmp_path / "public", "")
+        save_file(tmp_path / "private", "", 0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "public").stat().st_mode & 0o777 == public
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
+
+
+def test_file_systems_without_chmod_are_written_to(tmp_path, monkeypatch):
+    """USB sticks and shares refuse it."""
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    save_file(tmp_path / "a", "")
+    with new_files(tmp_path / "folder") as partial:
+        save_file(partial / "b", "")
+    assert (tmp_path / "folder" / "b").exists()
+
+
+def test_names_as_long_as_the_file_system_takes(tmp_path):
+    save_file(tmp_path / ("x" * 255), "content")
+    assert (tmp_path / ("x" * 255)).read_text() == "content"
+
+
+def write_both(folder, then, **options):
+    """Two new files, and `then` before they appear."""
+    with new_files(folder, **options) as partial:
+        save_file(partial / "a", "new")
+        save_file(partial / "b", "new")
+        then()
+
+
+def test_files_appear_together_or_not_at_all(tmp_path):
+    (tmp_path / "other").write_text("stays")
+
+    def stop():
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        write_both(tmp_path, stop)
+    assert os.listdir(tmp_path) == ["other"]
+    write_both(tmp_path, lambda: None)
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "other"]
+
+
+def test_files_that_came_meanwhile_are_kept(tmp_path):
+    """Two keygens at once into one folder: the second may not replace what the first has made."""
+    with pytest.raises(OutputError, match="b: exists, and is not replaced"):
+        write_both(tmp_path, lambda: (tmp_path / "b").write_text("old"), replace=False)
+    assert os.listdir(tmp_path) == ["b"]
+    assert (tmp_path / "b").read_text() == "old"
+    write_both(tmp_path, lambda: None)
+    assert (tmp_path / "b").read_text() == "new"
