@@ -19,7 +19,8 @@ import numpy as np
 from experiments.record import ROOT, provenance, write
 from heclstm.backend.precision import run_clear
 from heclstm.backend.simulate import SimulatedBackend
-from heclstm.data.prepare import Preparation, prepare_all
+from heclstm.card.preparation import Preparation
+from heclstm.data.prepare import prepare_all
 from heclstm.data.reading import read_labels, read_volumes
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client

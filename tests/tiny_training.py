@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import Part
-from heclstm.data.prepare import Preparation
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.recipe import Augmentation, Optimization, TrainConfig
 

@@ -12,6 +12,7 @@
     │   └── SecurityError             parameters are weaker than asked for
     ├── FileFormatError               truncated, oversized, foreign or newer files and messages
     │   └── DigestError               made for another program, or altered on the way
+    │       └── SignatureError        not signed by the model owner whom the hospital trusts
     ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
     ├── HandleError                   a native object was used after it was closed
@@ -67,6 +68,10 @@ class FileFormatError(HeclstmError):
 
 class DigestError(FileFormatError):
     """A file belongs to another program, or was altered."""
+
+
+class SignatureError(DigestError):
+    """A program is not signed by the model owner whom the hospital trusts."""
 
 
 class OutputError(HeclstmError):

@@ -8,7 +8,8 @@ import pytest
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
 from heclstm.backend.simulate import SimulatedBackend
-from heclstm.data.prepare import Preparation, prepare
+from heclstm.card.preparation import Preparation
+from heclstm.data.prepare import prepare
 from heclstm.data.reading import read_volumes
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from heclstm.card.preparation import Preparation
 from heclstm.cli.main import app
-from heclstm.data.prepare import Preparation
 from heclstm.model.weights import save_model
 from random_models import random_frames, random_model, small_config
 

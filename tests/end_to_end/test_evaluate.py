@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from heclstm.card.preparation import Preparation
 from heclstm.cli.scoring import clear_scores, encrypted_scores, simulated_scores, spread
 from heclstm.cli.subject import read_subject
-from heclstm.data.prepare import Preparation
 from heclstm.model.reference import forward
 from heclstm.model.weights import load_model, save_model
 from random_models import random_frames, random_model, small_config

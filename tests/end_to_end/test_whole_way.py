@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from heclstm.backend.precision import predict_errors, run_clear
-from heclstm.data.prepare import Preparation
+from heclstm.card.preparation import Preparation
 from heclstm.deploy.wire import Kind, read_header
 from heclstm.model.calibrate import calibrate
 from heclstm.model.config import BlockConfig

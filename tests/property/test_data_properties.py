@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heclstm.data.prepare import Preparation, prepare
+from heclstm.card.preparation import Preparation
+from heclstm.data.prepare import prepare
 
 
 @st.composite

@@ -87,11 +87,11 @@ def test_files_that_are_none_are_refused(path):
     with pytest.raises(FileFormatError, match="cannot be read"):
         load_dataset("medmnist3d", path)
     path.write_bytes(b"hello")
-    with pytest.raises(FileFormatError, match="not a NumPy file of plain numbers"):
+    with pytest.raises(FileFormatError, match="is no NumPy file of plain numbers"):
         load_dataset("medmnist3d", path)
     np.savez(path, train_images=arrays()["train_images"])
     with pytest.raises(FileFormatError, match="train_labels"):
         load_dataset("medmnist3d", path)
     np.savez(path, **arrays(train_labels=np.array([[None]] * 5)))
-    with pytest.raises(FileFormatError, match="not a NumPy file of plain numbers"):
+    with pytest.raises(FileFormatError, match="is no NumPy file of plain numbers"):
         load_dataset("medmnist3d", path)

@@ -1,12 +1,14 @@
 """Frames of other numbers, sizes and colours; and preparations that cannot be."""
 
-from dataclasses import replace
+import dataclasses
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import Part, fit_part, prepare_part
-from heclstm.data.prepare import Preparation, prepare
+from heclstm.data.prepare import prepare
 from heclstm.data.sequence import ImageSequence
 from heclstm.errors import FileFormatError, ModelError, SequenceError
 
@@ -102,7 +104,7 @@ def test_the_mask_of_a_part():
     array, mask = prepare_part(part, FREE)
     assert array.shape == (3, 3, 2, 8, 8)
     assert mask.tolist() == [[True, False, False], [True, True, True], [True, True, False]]
-    one = replace(part, images=part.images[1:2], labels=part.labels[1:2])
+    one = dataclasses.replace(part, images=part.images[1:2], labels=part.labels[1:2])
     assert prepare_part(one, replace(FREE, length="exact", source=(5, 1, 8, 8), frames=5))[1] is None
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import dataset_trees
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import DATASETS, fit_part, load_dataset, prepare_part
-from heclstm.data.prepare import Preparation
 from heclstm.errors import FileFormatError, ModelError
 
 FRAMES = Preparation("frames", (4, 3, 16, 16), 4, 4, 16, 16, resize="crop", colour="rgb", length="sample")

@@ -1,18 +1,16 @@
 """Padding has no vote and touches no state: in the reference, in PyTorch, and in what a hospital reads."""
 
-from dataclasses import replace
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from heclstm.card.purpose import Purpose
-from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.data.prepare import Preparation
+from heclstm.card.preparation import Preparation
+from heclstm.compiler.compile import Options, compile_model
 from heclstm.deploy.diagnosis import read_result
 from heclstm.errors import SequenceError
 from heclstm.model.calibrate import calibrate
 from heclstm.model.reference import forward
+from heclstm.program.program import Program
 from random_models import random_frames, random_model, small_config
 
 CONFIG = small_config()
@@ -84,8 +82,8 @@ def test_torch_agrees(frames):
 
 def test_a_hospital_reads_the_score_of_the_real_frames(model, frames, run_clear):
     """The program knows no mask and costs no level for it; each contribution stands in its result by itself."""
-    circuit = compile_circuit(model, Options(ring_degree=1 << 11, security="INSECURE_TEST"))
-    card = SimpleNamespace(result_layout=circuit.result_layout, purpose=Purpose.of(model))
+    program = compile_model(model, Options(ring_degree=1 << 11, security="INSECURE_TEST"))
+    circuit, card = program.circuit, program.card
     slots = run_clear(circuit, frames)
     for length in range(1, STEPS + 1):
         expected = forward(model, frames, masks(*[length] * STEPS))
@@ -99,8 +97,7 @@ def test_a_hospital_reads_the_score_of_the_real_frames(model, frames, run_clear)
         read_result(slots[0], card)
     with pytest.raises(SequenceError, match=f"got {STEPS + 1} frames, expected 1 to {STEPS}"):
         read_result(slots[0], card, frames=STEPS + 1)
-    exact = replace(Purpose.of(model), preparation=replace(FREE, length="exact").to_json())
-    card = SimpleNamespace(result_layout=circuit.result_layout, purpose=exact)
+    card = Program.of(circuit, replace(card.purpose, preparation=replace(FREE, length="exact"))).card
     assert read_result(slots[0], card) == read_result(slots[0], card, frames=STEPS)
     with pytest.raises(SequenceError, match=f"got 1 frames, expected {STEPS}"):
         read_result(slots[0], card, frames=1)

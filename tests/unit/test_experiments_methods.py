@@ -10,8 +10,9 @@ from experiments.fit import evaluate, fit, restored  # noqa: E402
 from experiments.methods import METHODS  # noqa: E402
 from experiments.robustness import noise  # noqa: E402
 
+from heclstm.card.preparation import Preparation  # noqa: E402
 from heclstm.data.datasets import Part, Splits  # noqa: E402
-from heclstm.data.prepare import Preparation, prepare_all  # noqa: E402
+from heclstm.data.prepare import prepare_all  # noqa: E402
 from heclstm.errors import ModelError  # noqa: E402
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig  # noqa: E402
 from heclstm.model.network import export  # noqa: E402

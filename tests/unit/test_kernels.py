@@ -5,6 +5,10 @@ import pytest
 
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
+from heclstm.card.model_facts import ModelFacts
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.preparation import Preparation
+from heclstm.card.purpose import Purpose
 from heclstm.circuit.ir import SumOfProducts
 from heclstm.compiler.compile import Options, compile_circuit, compile_model
 from heclstm.compiler.kernels.activation import SQUARE_EXCESS_MAX, strands
@@ -178,12 +182,11 @@ def test_a_state_or_result_that_no_ciphertext_holds_is_refused(config, message):
 
 
 def test_a_program_knows_what_its_model_is_for():
-    metadata = {"name": "adrenal", "operating_point": {"threshold": 0.3}, "preparation": {"size": 8}}
+    preparation = Preparation("frames", (3, 2, 8, 8), 3, 2, 8, 8)
+    metadata = {"name": "adrenal", "operating_point": {"threshold": 0.3}, "preparation": preparation.to_json()}
     model = random_model(small_config(), seed=0).with_metadata(**metadata)
-    purpose = compile_model(model, TEST).card.purpose
-    assert (purpose.name, purpose.operating_point, purpose.preparation) == (
-        "adrenal",
-        {"threshold": 0.3},
-        {"size": 8},
-    )
-    assert purpose.model_digest == model.digest
+    card = compile_model(model, TEST).card
+    assert card.model == ModelFacts(name="adrenal", digest=model.digest)
+    assert card.operating_points == (OperatingPoint(0.3),)
+    assert card.preparation == preparation
+    assert card.purpose == Purpose.of(model)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import Part
-from heclstm.data.prepare import Preparation, prepare_all
+from heclstm.data.prepare import prepare_all
 from heclstm.data.reading import read_labels, read_volumes
 from heclstm.model.calibrate import check_ranges, margins
 from heclstm.model.evaluate import evaluate_model

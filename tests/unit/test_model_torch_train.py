@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import Splits
-from heclstm.data.prepare import Preparation, prepare_all
+from heclstm.data.prepare import prepare_all
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.evaluate import evaluate_model
 from heclstm.model.losses import class_weight, range_penalty

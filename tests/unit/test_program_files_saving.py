@@ -1,25 +1,19 @@
 """Programs are written whole or not at all, and nothing else is ever deleted."""
 
 import os
-from functools import cache
 
 import pytest
 
-from heclstm.card.purpose import Purpose
-from heclstm.compiler.compile import Options, compile_model
+from heclstm.card.model_facts import ModelFacts
 from heclstm.errors import HeclstmError
 from heclstm.program import files
 from heclstm.program.files import load_card, load_program, save_program
-from heclstm.program.program import Program
 from heclstm.storage import atomic
-from random_models import random_model, small_config
+from tiny_program import tiny_program
 
 
-@cache
 def program(name="example"):
-    options = Options(ring_degree=128, special_count=2, security="INSECURE_TEST")
-    compiled = compile_model(random_model(small_config(frames=2, channels=1), seed=0), options)
-    return Program.of(compiled.circuit, Purpose(name))
+    return tiny_program(model=ModelFacts(name=name))
 
 
 def fail(*_, **__):
@@ -46,7 +40,7 @@ def test_saving_whose_last_step_fails_keeps_the_old_program(tmp_path, monkeypatc
     rename = os.replace
 
     def fail_on_the_new_one(source, target):
-        if (source / "program.json").exists() and load_card(source).purpose.name == "other":
+        if (source / "program.json").exists() and load_card(source).model.name == "other":
             fail()
         rename(source, target)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heclstm.data.prepare import Preparation, prepare_all
+from heclstm.card.preparation import Preparation
+from heclstm.data.prepare import prepare_all
 from heclstm.data.reading import read_labels, read_volumes
 from heclstm.model.evaluate import Fold, agreement
 from heclstm.model.reference import forward

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from heclstm.card.temperature import Temperature
 from heclstm.model.evaluate import Fold
 from heclstm.report import charts, charts_inside
 from heclstm.report.evaluation import Evaluation, Inside
@@ -34,7 +35,7 @@ def evaluation():
         (Fold("model", labels, scores, 0.25, patients),),
         "test",
         dataset="Glands & <others>",
-        temperatures=((0.8, -0.1),),
+        temperatures=(Temperature(0.8, -0.1),),
         inside=inside,
         model="ab" * 32,
     )
@@ -45,7 +46,7 @@ def pictures(page):
 
 
 def test_the_page_needs_nothing_else(evaluation):
-    page = evaluation_page(evaluation, FRAMES, {})
+    page = evaluation_page(evaluation, FRAMES, None)
     assert not any(link in page for link in ("http:", "https:", "<script", "url(", "Jane"))
     assert "Glands &amp; &lt;others&gt;" in page
     assert page.count("<figure>") == page.count("</figure>") == len(pictures(page))
@@ -59,7 +60,7 @@ def test_the_page_needs_nothing_else(evaluation):
 def test_what_is_not_known_is_not_shown(evaluation):
     bare = replace(evaluation, inside=None, temperatures=())
     bare = replace(bare, folds=(replace(bare.folds[0], scores={"clear": bare.folds[0].scores["clear"]}),))
-    page = evaluation_page(bare, FRAMES, {})
+    page = evaluation_page(bare, FRAMES, None)
     assert len(pictures(page)) == 4
     assert "carries no temperature" in page
     assert bare.to_json()["probability"] is None
@@ -68,14 +69,16 @@ def test_what_is_not_known_is_not_shown(evaluation):
 
 def test_one_outcome_gives_a_page_without_rates(evaluation):
     fold = evaluation.folds[0]
-    page = evaluation_page(replace(evaluation, folds=(replace(fold, labels=np.ones(40, int)),)), FRAMES, {})
+    page = evaluation_page(replace(evaluation, folds=(replace(fold, labels=np.ones(40, int)),)), FRAMES, None)
     assert "All sequences have the same label" in page
 
 
 def test_folds_stand_beside_the_pooled_figures(evaluation):
     fold = evaluation.folds[0]
-    two = replace(evaluation, folds=(fold, replace(fold, name="second")), temperatures=((0.8, -0.1), (0.9, 0.0)))
-    page = evaluation_page(two, FRAMES, {})
+    two = replace(
+        evaluation, folds=(fold, replace(fold, name="second")), temperatures=(Temperature(0.8, -0.1), Temperature(0.9))
+    )
+    page = evaluation_page(two, FRAMES, None)
     assert all(f"<td>{name}</td>" in page for name in ("model", "second", "pooled"))
     data = two.to_json()
     assert [row["name"] for row in data["folds"]] == ["model", "second"]

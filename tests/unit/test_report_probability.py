@@ -1,17 +1,17 @@
 """A score becomes a probability only where the model was calibrated for it."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 
+from heclstm.card.preparation import Preparation
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part
-from heclstm.data.prepare import Preparation
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.errors import FileFormatError, ModelError
+from heclstm.errors import ModelError
 from heclstm.model.evaluate import calibrate_score
 from heclstm.model.reference import forward
 from heclstm.report.figure import WIDTH, Page, bars_row
@@ -23,30 +23,21 @@ DIAGNOSIS = Diagnosis((1.5,), ((0.5,), (1.0,)), 0.2)
 def test_without_a_temperature_there_is_no_probability():
     assert DIAGNOSIS.probability is None
     assert "probability" not in DIAGNOSIS.to_json()
-    assert Diagnosis.from_json(DIAGNOSIS.to_json()) == DIAGNOSIS
 
 
 def test_temperature_and_offset_make_the_probability():
     scaled = replace(DIAGNOSIS, temperature=0.5, offset=-1.0)
     assert scaled.probability == pytest.approx(1 / (1 + math.exp(-(1.5 / 0.5 - 1.0))))
     assert scaled.decision == DIAGNOSIS.decision
-    assert Diagnosis.from_json(scaled.to_json()) == scaled
     assert replace(scaled, scores=(-1e6,)).probability == pytest.approx(0.0)
 
 
 def test_padding_is_called_so_instead_of_getting_a_number():
     padded = replace(DIAGNOSIS, contributions=((0.5,), (1.0,), (0.0,)), frames=2)
-    assert Diagnosis.from_json(padded.to_json()) == padded
     for diagnosis, expected in ((padded, ["+0.500", "+1.000", "padding"]), (DIAGNOSIS, ["+0.500", "+1.000"])):
         page = Page(Figure(figsize=(WIDTH, 4)), 4)
         bars_row(page, np.array(diagnosis.contributions)[:, 0], 2.0, 1.0, 2.0, real=diagnosis.frames)
         assert sorted(text.get_text() for text in page.figure.axes[0].texts) == sorted(expected)
-
-
-@pytest.mark.parametrize("wrong", [{"temperature": 0}, {"temperature": "nan"}, {"temperature": 1, "offset": "inf"}])
-def test_an_impossible_temperature_is_refused(wrong):
-    with pytest.raises(FileFormatError, match="expected a number above 0"):
-        Diagnosis.from_json(DIAGNOSIS.to_json() | wrong)
 
 
 def test_the_purpose_of_a_program_carries_it():
@@ -57,9 +48,10 @@ def test_the_purpose_of_a_program_carries_it():
     scores = forward(model, frames)["score"][:, 0]
     part = Part(frames, (scores > np.median(scores)).astype(np.int64))
     calibrated = calibrate_score(model, part, "calibration")
-    assert Purpose.of(calibrated).temperature == calibrated.metadata["temperature"]
-    assert calibrated.metadata["temperature"]["fitted_on"] == "calibration"
-    assert Purpose.of(model).temperature == {}
+    scale = Purpose.of(calibrated).temperature
+    assert scale.to_json() == calibrated.metadata["temperature"]
+    assert scale.fitted_on == "calibration"
+    assert Purpose.of(model).temperature is None
     several = random_model(small_config(classes=2), 1).with_metadata(preparation=preparation.to_json())
     with pytest.raises(ModelError, match="got 2 classes"):
         calibrate_score(several, part)

@@ -1,0 +1,1 @@
+"""WHAT TRAVELS TO THE HOSPITAL: typed, frozen, checked on creation, digested field by field, signed."""

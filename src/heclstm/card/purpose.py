@@ -1,55 +1,97 @@
-"""What a program is for: the model's metadata that the hospital needs."""
+"""What a program is for: what the hospital needs to know of the model."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Self
 
-from heclstm.errors import FileFormatError
+from msgspec import Meta, Struct
+
+from heclstm.card.model_facts import ModelFacts
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.preparation import Preparation
+from heclstm.card.ranges import Bounds, Range, ranges_of
+from heclstm.card.temperature import Temperature
+from heclstm.errors import FileFormatError, SequenceError
+from heclstm.storage.typed import Name, typed
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """preparation: None for images that are prepared already. operating_points: at most one for each number of frames.
 
+    ranges: of every layer that was calibrated, and of the score. temperature: None without calibrated probabilities.
+    """
 
-@dataclass(frozen=True)
-class Purpose:
-    """What a program is for: the model's metadata that the hospital needs."""
-
-    name: str = ""
-    preparation: dict[str, Any] = field(default_factory=dict)
-    operating_point: dict[str, Any] = field(default_factory=dict)
-    ranges: dict[str, Any] = field(default_factory=dict)
-    attribution: str = ""
-    model_digest: str = ""
-    temperature: dict[str, Any] = field(default_factory=dict)
+    preparation: Preparation | None = None
+    operating_points: Annotated[tuple[OperatingPoint, ...], Meta(max_length=256)] = ()
+    ranges: Annotated[tuple[Range, ...], Meta(max_length=1024)] = ()
+    temperature: Temperature | None = None
+    model: ModelFacts = ModelFacts()
 
     def __post_init__(self) -> None:
-        for name in ("name", "attribution", "model_digest"):
-            if not isinstance(getattr(self, name), str):
-                raise FileFormatError(f"purpose: {name} is no text")
-        for name in ("preparation", "operating_point", "ranges", "temperature"):
-            if not isinstance(getattr(self, name), dict):
-                raise FileFormatError(f"purpose: {name} is no table")
-        if not _finite(self.operating_point.get("threshold", 0.0)):
-            raise FileFormatError("purpose: the operating point's threshold is no finite number")
-        for name, known in self.ranges.items():
-            if not isinstance(known, dict) or not _finite(known.get("limit", 0.0)):
-                raise FileFormatError(f"purpose: the range of {name} has no finite limit")
-        if not all(_finite(self.temperature.get(name, 0.0)) for name in ("temperature", "offset")):
-            raise FileFormatError("purpose: the temperature is no finite number")
+        """Raises FileFormatError."""
+        for what, found in (
+            ("operating points", [point.frames for point in self.operating_points]),
+            ("ranges", [each.name for each in self.ranges]),
+        ):
+            if len(set(found)) != len(found):
+                raise FileFormatError(f"card: two of its {what} are for the same")
+
+    def operating_point(self, frames: int | None = None) -> OperatingPoint | None:
+        """That for sequences of so many frames, else that for all; None if there are none at all.
+
+        Raises SequenceError if there are some, but none for these.
+        """
+        known = {point.frames: point for point in self.operating_points}
+        if known and not {frames, None} & known.keys():
+            expected = sorted(filter(None, known))
+            raise SequenceError(f"operating point: got {frames or 'any number of'} frames, expected one of {expected}")
+        return known.get(frames, known.get(None))
+
+    def limit(self, name: str) -> float | None:
+        """Of the range with this name; None if it was never calibrated."""
+        return next((each.limit for each in self.ranges if each.name == name), None)
+
+    @property
+    def padded(self) -> bool:
+        """Whether sequences of fewer frames are taken."""
+        return self.preparation is not None and self.preparation.padded
+
+    @property
+    def purpose(self) -> Purpose:
+        """This alone, of whatever holds more."""
+        return Purpose(**{name: getattr(self, name) for name in Purpose.__struct_fields__})
 
     @classmethod
-    def of(cls, model: Any) -> Purpose:
-        """From a `heclstm.model.weights.Model`."""
-        metadata = model.metadata
+    def of(cls, model: Any) -> Self:
+        """From a `heclstm.model.weights.Model`. Raises FileFormatError if its metadata cannot go on a card."""
+        place = "model.json: metadata"
+        found = typed(dict(model.metadata), _Metadata, place)
+        facts = {name: _line(getattr(found, name)) for name in ("name", "dataset", "attribution", "licence")}
+        warnings = [_line(text) for text in found.warnings]
         return cls(
-            name=str(metadata.get("name", "")),
-            preparation=dict(metadata.get("preparation", {})),
-            operating_point=dict(metadata.get("operating_point", {})),
-            ranges=dict(metadata.get("ranges", {})),
-            attribution=". Licence: ".join(filter(None, (metadata.get("attribution"), metadata.get("licence")))),
-            model_digest=model.digest,
-            temperature=dict(metadata.get("temperature", {})),
+            preparation=found.preparation,
+            operating_points=(*([found.operating_point] if found.operating_point else []), *found.operating_points),
+            ranges=ranges_of(found.ranges),
+            temperature=found.temperature,
+            model=typed({**facts, "digest": model.digest, "warnings": warnings}, ModelFacts, place),
         )
+
+
+class _Metadata(Struct, frozen=True):
+    """What a card takes of a model's metadata, which hold more."""
+
+    name: str = ""
+    dataset: str = ""
+    attribution: str = ""
+    licence: str = ""
+    warnings: tuple[str, ...] = ()
+    preparation: Preparation | None = None
+    operating_point: OperatingPoint | None = None
+    operating_points: tuple[OperatingPoint, ...] = ()
+    ranges: dict[Name, Bounds] = {}
+    temperature: Temperature | None = None
+
+
+def _line(text: str) -> str:
+    """On one line, as cards want it."""
+    return " ".join(text.split())

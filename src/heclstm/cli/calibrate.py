@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,6 +43,7 @@ def calibrate(
 
         heclstm calibrate model/ --data adrenalmnist3d.npz
     """
+    from heclstm.card.purpose import Purpose
     from heclstm.model.calibrate import calibrate as measure
     from heclstm.model.weights import load_model, save_model
 
@@ -50,28 +51,30 @@ def calibrate(
     with progress("calibration"):
         calibrated = _with_temperature(measure(loaded, *_sequences(loaded, data)), data)
     save_model(calibrated, output or model)
-    ranges: dict[str, dict[str, float]] = calibrated.metadata["ranges"]
+    purpose = Purpose.of(calibrated)
+    scale = purpose.temperature
     if as_json:
-        temperature = calibrated.metadata.get("temperature")
-        emit({"model": str(output or model), "digest": calibrated.digest, "ranges": ranges, "temperature": temperature})
+        ranges = {each.name: {"max_abs": each.max_abs, "limit": each.limit} for each in purpose.ranges}
+        found = {"model": str(output or model), "digest": calibrated.digest, "ranges": ranges}
+        emit({**found, "temperature": scale.to_json() if scale else None})
         return
     rows = table("value", "largest seen", "limit")
-    for name, bounds in ranges.items():
-        rows.add_row(name, f"{bounds['max_abs']:.3f}", f"{bounds['limit']:.3f}")
+    for each in purpose.ranges:
+        rows.add_row(each.name, f"{each.max_abs:.3f}", f"{each.limit:.3f}")
     out().print(rows)
-    if scale := calibrated.metadata.get("temperature"):
-        text = "probability = logistic(score / {temperature:.3f} {offset:+.3f}), fitted on {fitted_on} data"
-        out().print(text.format(**scale))
+    if scale:
+        text = f"score / {scale.temperature:.3f} {scale.offset:+.3f}"
+        out().print(f"probability = logistic({text}), fitted on {scale.fitted_on} data")
 
 
 def _with_temperature(model: Model, path: Path | None) -> Model:
     """Needs labels of sequences that the model was not trained on: those of the validation part."""
-    from heclstm.cli.subject import is_labelled, read_part
+    from heclstm.cli.subject import TrainedOn, is_labelled, read_part
     from heclstm.errors import FileFormatError, ModelError
     from heclstm.model.evaluate import calibrate_score
 
     try:
-        part = read_part(path, model.metadata.get("training", {}), "validation", model.metadata.get("data_digest", ""))
+        part = read_part(path, TrainedOn.of(model), "validation")
         return calibrate_score(model, part, "calibration" if path and is_labelled(path) else "validation")
     except (FileFormatError, ModelError) as error:
         note(f"no temperature was fitted: {error}")
@@ -82,19 +85,22 @@ def _sequences(model: Model, path: Path | None) -> tuple[NDArray[np.float32], ND
     """Training and validation sequences with their mask; never the test part."""
     import numpy as np
 
+    from heclstm.card.purpose import Purpose
+    from heclstm.cli.subject import TrainedOn
     from heclstm.data.datasets import DATASETS, load_dataset, prepare_part
-    from heclstm.data.prepare import Preparation, prepare_all
+    from heclstm.data.prepare import prepare_all
     from heclstm.data.reading import read_volumes
     from heclstm.errors import FileFormatError, ModelError
 
-    preparation = Preparation.from_json(model.metadata.get("preparation", {}))
-    training: dict[str, Any] = model.metadata.get("training", {})
-    if path is None and training.get("dataset") not in DATASETS:
+    preparation, trained_on = Purpose.of(model).preparation, TrainedOn.of(model)
+    if preparation is None:
+        raise ModelError("calibrate: the model does not say how images are prepared; train it with heclstm")
+    if path is None and trained_on.dataset not in DATASETS:
         raise ModelError("calibrate: the model names no data set, expected sequences to calibrate on (--data)")
     arrays = path is not None and path.suffix.lower() in (".npy", ".npz")
     try:
-        if training.get("dataset") in DATASETS:
-            splits = load_dataset(training["dataset"], path, training.get("data", {}))
+        if trained_on.dataset in DATASETS:
+            splits = load_dataset(trained_on.dataset, path, trained_on.options)
             prepared = [prepare_part(part, preparation) for part in (splits.train, splits.validation)]
             masks = [mask for _, mask in prepared if mask is not None]
             frames = np.concatenate([frames for frames, _ in prepared])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from heclstm.cli.decrypt import warn_if_uncalibrated
+from heclstm.cli.card import tell_warnings
 from heclstm.cli.options import AsJson, ModelFolder
 from heclstm.cli.terminal import bold, emit, out, progress
 
@@ -59,7 +59,7 @@ def compile(
     with progress("compiling"):
         program = compile_model(loaded, options)
         digest = save_program(program, output)
-    warn_if_uncalibrated(program.card.purpose)
+    tell_warnings(program.card)
     costs = estimate(program.circuit)
     if as_json:
         emit(

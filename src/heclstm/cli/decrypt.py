@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heclstm.cli.card import read_card, tell_warnings
 from heclstm.cli.keygen import warn_if_others_read
-from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads
-from heclstm.cli.terminal import bold, emit, facts, note, out, table
+from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads, Trust
+from heclstm.cli.terminal import bold, emit, facts, out, table
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from heclstm.card.purpose import Purpose
     from heclstm.report.findings import Findings
 
 
@@ -37,6 +37,7 @@ def decrypt(
         Path | None,
         typer.Option("--query", metavar="QUERY.HE", help="The query that was sent; a result of another is refused."),
     ] = None,
+    trust: Trust = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -54,16 +55,15 @@ def decrypt(
     from contextlib import closing
 
     from heclstm.deploy.client import Client
-    from heclstm.program.files import load_card
     from heclstm.report.findings import Findings
 
-    card = load_card(program)
+    card = read_card(program, key=key, trust=trust)
     with closing(Client(card, threads=threads, allow_insecure=insecure_test)) as client:
         warn_if_others_read(key)
         client.load_secret_key(key)
         diagnosis = client.decrypt(result, name, frames, query=query)
         findings = Findings(diagnosis, card.purpose, card.digest)
-    warn_if_uncalibrated(card.purpose)
+    tell_warnings(card)
     if output:
         findings.save(output)
     if as_json:
@@ -88,9 +88,3 @@ def print_diagnosis(findings: Findings) -> None:
     for number, row in enumerate(diagnosis.contributions, start=1):
         frames.add_row(str(number), f"{row[0]:+.4f}" if number <= real else "padding")
     out().print(frames)
-
-
-def warn_if_uncalibrated(purpose: Purpose) -> None:
-    """Say so on stderr if no score of this model can be told from a meaningless one."""
-    if "score" not in purpose.ranges:
-        note("warning: the model was never calibrated, so scores of unusual images are not refused; run `calibrate`")

@@ -98,17 +98,18 @@ class _Case:
 
     @classmethod
     def read(cls, example: Path, volume: int) -> _Case:
+        from heclstm.card.purpose import Purpose
         from heclstm.cli.images import read_sequence
         from heclstm.data.reading import read_labels
         from heclstm.model.weights import load_model
         from heclstm.program.files import load_card
 
         card, model = load_card(example / "program"), load_model(example)
-        _require_model(model, card.purpose.model_digest, example)
-        sequence = read_sequence(example / "volumes.npz", card.purpose, volume)
+        _require_model(model, card.model.digest, example)
+        sequence = read_sequence(example / "volumes.npz", card, volume)
         labels = read_labels(example / "volumes.npz")
         truth = bool(labels[volume]) if labels is not None and volume < len(labels) else None
-        name = f"{model.metadata.get('dataset', 'Example')}, test volume {volume}"
+        name = f"{Purpose.of(model).model.dataset or 'Example'}, test volume {volume}"
         return cls(card, model, sequence, truth, name)
 
 
@@ -144,13 +145,13 @@ def _way(case: _Case, hospital: Path, server: Path, threads: int | None) -> Find
 
     card = case.card
     clock = Clock()
-    sizes = make_keys(hospital, hospital, threads=threads, allow_insecure=False)
+    sizes = make_keys(card, hospital, threads=threads, allow_insecure=False)
     stages = [Stage("make keys", "hospital", clock.lap(), sizes[EVALUATION_KEYS_FILE])]
     shutil.move(hospital / EVALUATION_KEYS_FILE, server)
     with closing(Client(card, threads=threads)) as client:
         client.load_secret_key(hospital / SECRET_KEY_FILE)
         clock.lap()
-        written = client.encrypt(case.sequence, hospital / "query.he")
+        written = client.encrypt(case.sequence).save(hospital / "query.he")
         stages.append(Stage("encrypt", "hospital", clock.lap(), written))
         shutil.copy(hospital / "query.he", server)
         answer = serve(server, threads)
@@ -210,12 +211,12 @@ def _in_clear(model: Model, frames: Any, findings: Findings) -> tuple[Any, dict[
     return clear, margins(model, values)
 
 
-def _require_model(model: Model, digest: str, folder: Path) -> None:
+def _require_model(model: Model, digest: str | None, folder: Path) -> None:
     from heclstm.errors import DigestError
 
     if model.digest != digest:
         raise DigestError(
-            f"{folder}: its program was compiled from model {digest[:12]}, but it holds model "
+            f"{folder}: its program was compiled from model {(digest or '')[:12]}, but it holds model "
             f"{model.digest[:12]}; heclstm compile {folder} -o {folder}/program"
         )
 
@@ -240,4 +241,4 @@ def _print(findings: Findings, output: Path) -> None:
         "report": f"{output}/report.html, {output}/report.png",
     }
     out().print(facts(rows))
-    out().print(dim(findings.purpose.attribution))
+    out().print(dim(findings.purpose.model.credit))

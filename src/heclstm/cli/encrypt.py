@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from heclstm.cli.card import read_card
 from heclstm.cli.keygen import warn_if_others_read
-from heclstm.cli.options import AsJson, Description, Images, Index, InsecureTest, SecretKeyFile, Threads
+from heclstm.cli.options import AsJson, Description, Images, Index, InsecureTest, SecretKeyFile, Threads, Trust
 from heclstm.cli.terminal import emit, facts, out, size
 
 
@@ -18,6 +19,7 @@ def encrypt(
     key: SecretKeyFile,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="QUERY.HE", help="Where the query goes.")],
     index: Index = None,
+    trust: Trust = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -35,20 +37,18 @@ def encrypt(
 
     from heclstm.cli.images import read_sequence
     from heclstm.deploy.client import Client
-    from heclstm.program.files import load_card
 
-    card = load_card(program)
-    sequence = read_sequence(images, card.purpose, index)
+    card = read_card(program, key=key, trust=trust)
+    sequence = read_sequence(images, card, index)
     with closing(Client(card, threads=threads, allow_insecure=insecure_test)) as client:
         warn_if_others_read(key)
         client.load_secret_key(key)
-        written = client.encrypt(sequence, output)
-    padded = card.purpose.preparation.get("length", "exact") != "exact"
+        written = client.encrypt(sequence).save(output)
     if as_json:
         result = {"query": str(output), "bytes": written, "program": card.digest}
-        emit(result | ({"frames": sequence.real_frames} if padded else {}))
+        emit(result | ({"frames": sequence.real_frames} if card.padded else {}))
         return
     rows = {"query": f"{output}, {size(written)}, goes to the server", "for program": card.digest[:12]}
-    if padded:
+    if card.padded:
         rows["frames"] = f"{sequence.real_frames} of {len(sequence)}; decrypt with --frames {sequence.real_frames}"
     out().print(facts(rows))

@@ -51,8 +51,10 @@ def estimate(
     with progress("simulating the noise") as update:
         errors = predict_errors(program.circuit, _frames(program, images, index), on_progress=update)
     error = float(errors[: program.circuit.result_layout.classes].max())
-    limit = program.card.purpose.ranges.get("score", {}).get("limit", 1e6)
-    known = error < limit  # else the frames drive the network out of its ranges, and their error says nothing
+    limit = program.card.limit("score")
+    known = error < (
+        1e6 if limit is None else limit
+    )  # else the frames drive the network out of its ranges, and their error says nothing
     if as_json:
         found = {"error": error, "precision_bits": -log2(error)} if known else {"error": None, "precision_bits": None}
         emit({**costs.to_json(), "threads": cores, **found})
@@ -98,4 +100,4 @@ def _frames(program: Program, images: Path | None, index: int | None):  # type: 
     layout = program.circuit.input_layout
     if images is None:
         return np.zeros((1, layout.frames, layout.channels, layout.height, layout.width))
-    return read_sequence(images, program.card.purpose, index).frames[None]
+    return read_sequence(images, program.card, index).frames[None]

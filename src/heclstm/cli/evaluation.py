@@ -33,17 +33,18 @@ class Run:
     def __init__(
         self, path: Path, program: Path | None, folder: Path, data: Path | None, dataset: str | None, split: str
     ) -> None:
-        from heclstm.cli.subject import is_labelled, read_part, read_subject
+        from heclstm.cli.subject import TrainedOn, is_labelled, read_part, read_subject
         from heclstm.data.datasets import prepare_part
-        from heclstm.data.prepare import Preparation
+        from heclstm.errors import ModelError
 
         self.folder, self.split = folder, split
         self.subject: Subject = read_subject(path, program)
-        training = {"dataset": dataset} if dataset else self.subject.training
-        self.part: Part = read_part(data, training, split, "" if dataset else self.subject.data_digest)
-        known = training.get("dataset") == self.subject.training.get("dataset")
+        trained_on = TrainedOn(dataset) if dataset else self.subject.trained_on
+        self.part: Part = read_part(data, trained_on, split)
+        known = trained_on.dataset == self.subject.trained_on.dataset
         self.of_data_set = known and not (data and is_labelled(data))
-        preparation = Preparation.from_json(self.subject.purpose.preparation)
+        if (preparation := self.subject.purpose.preparation) is None:
+            raise ModelError(f"{path}: does not say how images are prepared; train it with heclstm")
         self.frames, self.mask = prepare_part(self.part, preparation)
 
     def evaluate(self, ways: Ways) -> Evaluation:
@@ -82,18 +83,19 @@ class Run:
                 )
             seconds["encrypted"] = time.perf_counter() - start
         purpose, card = subject.purpose, load_card(subject.program) if subject.program else None
-        scale = purpose.temperature
+        point, scale, facts = purpose.operating_point(), purpose.temperature, purpose.model
+        assert point is not None  # `read_subject` saw to it
         return Evaluation(
-            folds=(Fold(subject.name, self.part.labels, scores, float(purpose.operating_point["threshold"]),
+            folds=(Fold(subject.name, self.part.labels, scores, point.threshold,
                         np.array(self.part.patients) if self.part.patients else None),),
             split=self.split,
-            dataset=str(subject.model.metadata.get("dataset", "")) if subject.model else purpose.name,
-            attribution=purpose.attribution,
+            dataset=facts.dataset or facts.name,
+            attribution=facts.credit,
             of_data_set=self.of_data_set,
-            operating_point=purpose.operating_point,
-            temperatures=((float(scale["temperature"]), float(scale["offset"])),) if scale else (),
+            operating_point=point,
+            temperatures=(scale,) if scale else (),
             inside=inside_of(subject, values),
-            model=purpose.model_digest,
+            model=facts.digest or "",
             program=card.digest if card else "",
             security=card.parameters.security if card else "",
             refused=refused,
@@ -107,7 +109,7 @@ def inside_of(subject: Subject, values: dict[str, Array] | None) -> Inside | Non
     from heclstm.report.evaluation import Inside
 
     model = subject.model
-    if model is None or values is None or "ranges" not in model.metadata:
+    if model is None or values is None or subject.purpose.limit("score") is None:
         return None
     arrays = model.arrays
     return Inside(

@@ -15,13 +15,14 @@ def read_sequence(path: Path, purpose: Purpose, index: int | None = None) -> Ima
 
     index: which patient, if the file holds many. Raises SequenceError or FileFormatError.
     """
-    from heclstm.data.prepare import Preparation, prepare
+    from heclstm.data.prepare import prepare
     from heclstm.data.reading import read_frames, read_volume
     from heclstm.errors import FileFormatError
 
     if not path.exists():
         raise FileFormatError(f"{path}: does not exist; give a .npy or .npz file, or a folder of pictures")
-    preparation = Preparation.from_json(purpose.preparation)
+    if (preparation := purpose.preparation) is None:
+        raise FileFormatError(f"{path}: the program does not say how images are prepared; compile a trained model")
     if preparation.kind == "frames":
         return prepare(read_frames(path, row=index), preparation, str(path))
     return prepare(read_volume(path, row=index, slice_axis=preparation.axis), preparation, str(path))

@@ -61,11 +61,12 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _model(path: Path) -> dict[str, Any]:
+    from heclstm.card.purpose import Purpose
     from heclstm.model.weights import load_model
 
     folder = path if path.is_dir() else path.parent
     model = load_model(folder)
-    config = model.config
+    config, purpose = model.config, Purpose.of(model)
     return {
         "kind": "model",
         "digest": model.digest,
@@ -74,8 +75,8 @@ def _model(path: Path) -> dict[str, Any]:
         "hidden_size": config.lstm.hidden_size,
         "gate_degree": config.lstm.gate_degree,
         "weights": sum(array.size for array in model.arrays.values()),
-        "calibrated": "ranges" in model.metadata,
-        "attribution": model.metadata.get("attribution", ""),
+        "calibrated": purpose.limit("score") is not None,
+        "attribution": purpose.model.credit,
     }
 
 
@@ -89,7 +90,9 @@ def _program(path: Path) -> dict[str, Any]:
     return {
         "kind": "program",
         "digest": card.digest,
-        "model_digest": card.purpose.model_digest,
+        "model_digest": card.model.digest or "",
+        "signed_by": card.signature.key if card.signature else "nobody",
+        "verified": "yes" if card.circuit else "no: version 1, whose digest only the whole program tells",
         "input": f"{layout.frames} frames of {layout.channels}×{layout.height}×{layout.width}",
         "security": parameters.security,
         "ring": parameters.ring,
@@ -98,7 +101,8 @@ def _program(path: Path) -> dict[str, Any]:
         "levels": f"{card.input_level} → {card.result_level}",
         "rotation_keys": len(card.keys.rotations),
         **{f"{name}_bytes": sum(count for _, count in read(card)) for name, read in blobs.items()},
-        "attribution": card.purpose.attribution,
+        "attribution": card.model.credit,
+        **({"warnings": list(card.model.warnings)} if card.model.warnings else {}),
     }
 
 

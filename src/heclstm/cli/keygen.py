@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heclstm.cli.options import AsJson, Description, InsecureTest, Threads
+from heclstm.cli.card import read_card
+from heclstm.cli.options import AsJson, Description, InsecureTest, Threads, Trust
 from heclstm.cli.terminal import emit, facts, note, out, progress, size
+
+if TYPE_CHECKING:
+    from heclstm.card.program_card import ProgramCard
 
 
 def keygen(
@@ -18,6 +22,7 @@ def keygen(
         bool,
         typer.Option("--force", help="Replace existing key files. Results under the old secret key stay sealed."),
     ] = False,
+    trust: Trust = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -33,9 +38,8 @@ def keygen(
     """
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.errors import ParameterError
-    from heclstm.program.files import load_card
 
-    card = load_card(program)
+    card = read_card(program, trust=trust)
     if (output / SECRET_KEY_FILE).exists() and not force:
         raise ParameterError(
             f"{output / SECRET_KEY_FILE}: exists, and without it nothing encrypted under it can be read; "
@@ -46,7 +50,7 @@ def keygen(
             f"{output / EVALUATION_KEYS_FILE}: exists, and queries under its secret key cannot be evaluated without "
             "it; choose another folder, or add --force"
         )
-    sizes = make_keys(program, output, threads=threads, allow_insecure=insecure_test, force=force)
+    sizes = make_keys(card, output, threads=threads, allow_insecure=insecure_test, force=force)
     if as_json:
         emit({"keys": str(output), "program": card.digest, "bytes": sizes})
         return
@@ -56,7 +60,7 @@ def keygen(
 
 
 def make_keys(
-    program: Path, folder: Path, *, threads: int | None, allow_insecure: bool, force: bool = False
+    card: ProgramCard, folder: Path, *, threads: int | None, allow_insecure: bool, force: bool = False
 ) -> dict[str, int]:
     """Write both key files into `folder`, both or none; returns their sizes. force: in place of existing ones."""
     from contextlib import closing
@@ -64,10 +68,9 @@ def make_keys(
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.errors import OutputError
-    from heclstm.program.files import load_card
     from heclstm.storage.atomic import new_files
 
-    client = Client(load_card(program), threads=threads, allow_insecure=allow_insecure)
+    client = Client(card, threads=threads, allow_insecure=allow_insecure)
     with closing(client), new_files(folder, replace=force) as partial:
         with progress("making keys") as update:
             try:

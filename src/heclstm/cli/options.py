@@ -38,6 +38,12 @@ Images = Annotated[
     Path,
     typer.Argument(metavar="INPUT", help="The images: a .npy or .npz file, a DICOM file, or a folder of pictures."),
 ]
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        "--trust", metavar="OWNER.PUB", help="The model owner's public key: refuse a program that it has not signed."
+    ),
+]
 InsecureTest = Annotated[
     bool,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heclstm.cli.card import read_card
 from heclstm.cli.clock import Clock
 from heclstm.cli.options import AsJson, Backend, Index, ProgramFolder, Threads
 from heclstm.cli.terminal import bold, emit, facts, out, progress, seconds, size
@@ -54,12 +55,12 @@ def run(
     from heclstm.deploy.server import Server
     from heclstm.deploy.wire import Kind, read_header, require_program
     from heclstm.errors import InputError
-    from heclstm.program.files import load_card, load_program
+    from heclstm.program.files import load_program
 
     if (shadow is None) != (images is None):
         raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
     keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
-    clock, card = Clock(), load_card(program)
+    clock, card = Clock(), read_card(program, key=keys)
     require_program(read_header(query, Kind.QUERY), card.digest, query)  # before anything that takes long
     with progress("preparing program") as update:
         loaded = load_program(program)
@@ -147,14 +148,14 @@ def _shadow(server: Server, program: Program, key: Path, images: Path, index: in
     from heclstm.circuit.sizes import secret_key_bytes
     from heclstm.cli.images import read_sequence
     from heclstm.cli.keygen import warn_if_others_read
-    from heclstm.deploy.wire import Kind, read_file, read_header, require_program, require_sizes
+    from heclstm.deploy.wire import Kind, received, require_card, require_sizes
 
     warn_if_others_read(key)
-    header = read_header(key, Kind.SECRET_KEY)
-    require_program(header, server.card.digest, key)
-    require_sizes(header, [("secret", secret_key_bytes(program.circuit.parameters))], key)
-    ((_, secret),) = read_file(key, Kind.SECRET_KEY)
-    frames = read_sequence(images, program.card.purpose, index).frames
+    with received(key, Kind.SECRET_KEY) as message:
+        require_card(message.header, program.card, key)
+        require_sizes(message.header, [("secret", secret_key_bytes(program.circuit.parameters))], key)
+        secret = message.blob()
+    frames = read_sequence(images, program.card, index).frames
     layout = program.circuit.input_layout
     packed = layout.pack(frames.astype("float64").reshape(layout.frames, layout.features))
     with progress("clear and simulated run"):

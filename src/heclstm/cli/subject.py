@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """What the training file of a model said of its data; empty where nobody knows.
+
+    dataset: a name in `data.datasets`, options: its [data] table. digest: of the parts as they were.
+    """
+
+    dataset: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    @classmethod
+    def of(cls, model: Model | None) -> TrainedOn:
+        """The one place that reads it from a model's metadata."""
+        metadata: Mapping[str, Any] = model.metadata if model else {}
+        training = metadata.get("training", {})
+        return cls(str(training.get("dataset", "")), training.get("data", {}), str(metadata.get("data_digest", "")))
+
+
+@dataclass(frozen=True)
 class Subject:
     """What is evaluated. program: its folder; without a model, the program on clear slots is the reference."""
 
@@ -24,14 +44,8 @@ class Subject:
     program: Path | None
 
     @property
-    def training(self) -> dict[str, Any]:
-        """What the training file said; empty where nobody knows."""
-        return dict(self.model.metadata.get("training", {})) if self.model else {}
-
-    @property
-    def data_digest(self) -> str:
-        """Of what the model was trained on; empty where nobody knows."""
-        return str(self.model.metadata.get("data_digest", "")) if self.model else ""
+    def trained_on(self) -> TrainedOn:
+        return TrainedOn.of(self.model)
 
 
 def read_subject(path: Path, program: Path | None) -> Subject:
@@ -44,23 +58,23 @@ def read_subject(path: Path, program: Path | None) -> Subject:
     if (path / "model.json").exists():
         model = load_model(path)
         subject = Subject(path.name, Purpose.of(model), model, program)
-        if program and load_card(program).purpose.model_digest != model.digest:
+        if program and load_card(program).model.digest != model.digest:
             raise DigestError(f"{program}: was compiled from another model than {path}; compile it again")
     elif (path / "program.json").exists():
         subject = Subject(path.name, load_card(path).purpose, None, path)
     else:
         raise FileFormatError(f"{path}: holds neither model.json nor program.json; give a model or program folder")
-    if "threshold" not in subject.purpose.operating_point:
+    if subject.purpose.operating_point() is None:
         raise ModelError(f"{path}: has no operating point; train the model with heclstm, or store one")
     if subject.model and subject.model.config.classes != 1:
         raise ModelError(f"{path}: got {subject.model.config.classes} classes, expected one score with two outcomes")
     return subject
 
 
-def read_part(path: Path | None, training: dict[str, Any], split: str, known: str = "") -> Part:
+def read_part(path: Path | None, trained_on: TrainedOn, split: str) -> Part:
     """One part of the data set that a training file names, or all of a .npz file of volumes with labels.
 
-    known: the digest of what was trained on. Says so on stderr if the parts are others now.
+    Says so on stderr if the parts are others than in training.
     """
     from heclstm.data.datasets import DATASETS, Part, load_dataset
     from heclstm.data.reading import read_labels, read_volumes
@@ -70,15 +84,15 @@ def read_part(path: Path | None, training: dict[str, Any], split: str, known: st
         labels = read_labels(path)
         assert labels is not None  # it is labelled
         return Part(read_volumes(path), labels)
-    name = str(training.get("dataset", ""))
+    name = trained_on.dataset
     if name not in DATASETS:
         what = f"{path}: holds no labels" if path else "no --data was given"
         raise FileFormatError(
             f"{what}, and the data set is not known; give a .npz of volumes with labels, or --dataset, "
             f"one of {', '.join(sorted(DATASETS))}"
         )
-    splits = load_dataset(name, path, training.get("data"))
-    if known and splits.digest != known:
+    splits = load_dataset(name, path, trained_on.options)
+    if trained_on.digest and splits.digest != trained_on.digest:
         note("warning: this is not the data set as it was in training: patients of this part may have been trained on")
     part: Part = getattr(splits, split)
     if not len(part):

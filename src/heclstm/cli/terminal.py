@@ -73,7 +73,7 @@ def progress(title: str) -> Iterator[OnProgress]:
         note(f"{title}: {time.monotonic() - start:.1f} s")
         return
     columns = (
-        TextColumn("{task.card:<22}"),
+        TextColumn("{task.description:<22}"),
         BarColumn(bar_width=36),
         TaskProgressColumn(),
         TimeElapsedColumn(),

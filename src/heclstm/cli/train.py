@@ -152,11 +152,14 @@ def _cross_validated(folders: Sequence[Path], data: Path | None, output: Path, a
 
 
 def _tell(model: Model, output: Path, data: Path | None, as_json: bool) -> None:
-    validation = model.metadata["metrics"]["validation"]
-    point = model.metadata["operating_point"]
-    result: dict[str, Any] = {
-        "model": str(output), "digest": model.digest, "validation": validation, "operating_point": point
-    }  # fmt: skip
+    from heclstm.card.purpose import Purpose
+
+    validation, point = model.metadata["metrics"]["validation"], Purpose.of(model).operating_point()
+    assert point is not None  # training chose it
+    assert point.rates is not None  # and measured it
+    sensitivity, specificity = point.rates
+    result: dict[str, Any] = {"model": str(output), "digest": model.digest, "validation": validation}
+    result["operating_point"] = point.to_json()
     if as_json:
         emit(result)
         return
@@ -164,8 +167,7 @@ def _tell(model: Model, output: Path, data: Path | None, as_json: bool) -> None:
         "model": str(output),
         "digest": model.digest[:12],
         "validation AUC": f"{validation['auc']:.3f} on {validation['sequences']} sequences",
-        "operating point": f"{point['threshold']:.3f}: sensitivity {point['sensitivity']:.2f}, "
-        f"specificity {point['specificity']:.2f}",
+        "operating point": f"{point.threshold:.3f}: sensitivity {sensitivity:.2f}, specificity {specificity:.2f}",
         "learning curve": str(output / CURVE),
         "next": f"heclstm calibrate {output}" + (f" --data {data}" if data else ""),
     }

@@ -12,17 +12,15 @@ since the server computes them all, and values must stay in the calibrated range
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.pictures import resized
 from heclstm.data.sequence import require_finite
 from heclstm.errors import SequenceError
-
-if TYPE_CHECKING:
-    from heclstm.data.prepare import Preparation
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow and most cameras use it
 

@@ -5,16 +5,16 @@ Pillow and not MONAI's transforms: the hospital's client runs this too, and must
 
 import struct
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from heclstm.card.preparation import Resize
 from heclstm.errors import FileFormatError
 
 PICTURES = (".png", ".jpg", ".jpeg")
-Resize = Literal["none", "stretch", "letterbox", "crop"]
 
 # What Pillow raises on files that are damaged, foreign, or far too large.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)

@@ -16,7 +16,7 @@ from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, S
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames
+from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name, threshold_of
 from heclstm.deploy.keys import (
     EVALUATION_KEYS_FILE,
     SECRET_KEY_FILE,
@@ -27,15 +27,17 @@ from heclstm.deploy.keys import (
 from heclstm.deploy.wire import (
     Header,
     Kind,
-    read_file,
+    Message,
     read_header,
+    received,
+    require_card,
     require_key,
     require_program,
     require_query,
     require_sizes,
-    write_file,
 )
 from heclstm.errors import SecurityError, SequenceError
+from heclstm.storage.source import Source
 
 OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all)
 
@@ -43,6 +45,7 @@ OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all)
 class Client:
     """One hospital with one secret key for one program.
 
+    What it takes in may be a path, bytes or a stream; what it makes is a `Message` to save or to write to a stream.
     Refuses a program whose parameters are below 128 bits, unless `allow_insecure` says that this is a test.
     """
 
@@ -59,35 +62,38 @@ class Client:
 
     def generate_keys(self, folder: Path, on_progress: OnProgress | None = None) -> None:
         """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`."""
-        generator = KeyGenerator(self.engine)
-        self._secret, self._label = generator.secret_key(), secrets.token_hex(16)
-        header = self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.card))
-        done = 0
+        self.new_secret_key().save(folder / SECRET_KEY_FILE)
+        keys, done = self.evaluation_keys(), 0
+        total = keys.header.total_bytes
 
         def count(size: int) -> None:
             nonlocal done
             done += size
             if on_progress:
-                on_progress(done, header.total_bytes)
+                on_progress(done, total)
 
-        secret_blobs = [("secret", secret_key_bytes(self.card.parameters))]
-        write_file(
-            folder / SECRET_KEY_FILE,
-            self._header(Kind.SECRET_KEY, secret_blobs),
-            [self._secret.serialize()],
-        )
-        write_file(folder / EVALUATION_KEYS_FILE, header, self._evaluation_keys(generator), on_bytes=count)
+        keys.save(folder / EVALUATION_KEYS_FILE, count)
 
-    def load_secret_key(self, path: Path) -> None:
-        """Take the secret key of a `secret.key` file that belongs to this program."""
-        header = read_header(path, Kind.SECRET_KEY)
-        require_program(header, self.card.digest, path)
-        require_sizes(header, [("secret", secret_key_bytes(self.card.parameters))], path)
-        ((_, blob),) = read_file(path, Kind.SECRET_KEY)
-        self._secret, self._label = SecretKey.load(self.engine, blob), header.key
+    def new_secret_key(self) -> Message:
+        """Make a secret key and use it from now on. Who has this message can read every query and result."""
+        secret = KeyGenerator(self.engine).secret_key()
+        self._take(secret, secrets.token_hex(16))
+        blobs = [("secret", secret_key_bytes(self.card.parameters))]
+        return Message(self._header(Kind.SECRET_KEY, blobs), [secret.serialize()])
 
-    def encrypt(self, sequence: ImageSequence, path: Path) -> int:
-        """Pack and encrypt `sequence` into a query file; returns its size in bytes."""
+    def evaluation_keys(self) -> Message:
+        """What lets a server compute under the secret key, not decrypt. Keys are made while they are written, once."""
+        return Message(self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.card)), self._evaluation_keys())
+
+    def load_secret_key(self, source: Source) -> None:
+        """Take the secret key of a `secret.key` file. Raises DigestError if it was made for another program or card."""
+        with received(source, Kind.SECRET_KEY) as message:
+            require_card(message.header, self.card, message.name)
+            require_sizes(message.header, [("secret", secret_key_bytes(self.card.parameters))], message.name)
+            self._take(SecretKey.load(self.engine, message.blob()), message.header.key)
+
+    def encrypt(self, sequence: ImageSequence, path: Path | None = None) -> Message:
+        """Pack and encrypt `sequence` into a query, and save it if there is a path."""
         layout = self.card.input_layout
         expected = (layout.frames, layout.channels, layout.height, layout.width)
         if sequence.frames.shape != expected:
@@ -98,32 +104,41 @@ class Client:
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
         encryptor = Encryptor(self.engine, self._key())
         blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
-        header = self._header(Kind.QUERY, query_blobs(self.card), secrets.token_hex(16))
-        return write_file(path, header, blobs)
+        query = Message(self._header(Kind.QUERY, query_blobs(self.card), secrets.token_hex(16)), blobs)
+        if path is not None:
+            query.save(path)
+        return query
 
-    def decrypt(self, path: Path, name: str = "", frames: int | None = None, *, query: Path | None = None) -> Diagnosis:
+    def decrypt(
+        self, source: Source, name: str = "", frames: int | None = None, *, query: Source | Message | None = None
+    ) -> Diagnosis:
         """Read an encrypted result. frames: `real_frames` of the sequence, where a program takes shorter ones.
 
         query: the query that the result should answer; a result of another one is refused (DigestError).
         """
-        header = read_header(path, Kind.RESULT)
-        require_program(header, self.card.digest, path)
-        require_key(header, self._label, path)
-        require_sizes(header, result_blobs(self.card), path)
-        if query is not None:
-            require_query(header, read_header(query, Kind.QUERY), path)
-        real_frames(self.card, frames)  # says what is missing before anything is decrypted
-        ((_, blob),) = read_file(path, Kind.RESULT)
+        require_name(name)
+        threshold_of(self.card, real_frames(self.card, frames))  # says what is missing before anything is decrypted
+        with received(source, Kind.RESULT) as message:
+            require_program(message.header, self.card.digest, message.name)
+            require_key(message.header, self._label, message.name)
+            require_sizes(message.header, result_blobs(self.card), message.name)
+            if query is not None:
+                asked = query.header if isinstance(query, Message) else read_header(query, Kind.QUERY)
+                require_query(message.header, asked, message.name)
+            blob = message.blob()
         with closing(self.engine.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.engine, self._key()).decrypt(ciphertext)
         return read_result(slots, self.card, name, frames)
 
     def close(self) -> None:
         """Forget the secret key and free the engine."""
+        self._take(None, "")
+        self.engine.close()
+
+    def _take(self, secret: SecretKey | None, label: str) -> None:
         if self._secret is not None:
             self._secret.close()
-            self._secret = None
-        self.engine.close()
+        self._secret, self._label = secret, label
 
     def _key(self) -> SecretKey:
         if self._secret is None:
@@ -131,11 +146,14 @@ class Client:
         return self._secret
 
     def _header(self, kind: Kind, blobs: list[tuple[str, int]], query: str = "") -> Header:
-        return Header(kind, self.card.digest, self._label, tuple(blobs), query)
+        """Key files carry the digest of each field of the card, so that a changed one is noticed, and named."""
+        self._key()
+        pins = self.card.field_digests() if kind in (Kind.SECRET_KEY, Kind.EVALUATION_KEYS) else {}
+        return Header(kind, self.card.digest, self._label, tuple(blobs), query, pins)
 
-    def _evaluation_keys(self, generator: KeyGenerator) -> Iterator[bytes]:
+    def _evaluation_keys(self) -> Iterator[bytes]:
         """Keys in the order of `evaluation_key_blobs`, made on all cores a few ahead of the writer."""
-        keys, secret = self.card.keys, self._key()
+        generator, keys, secret = KeyGenerator(self.engine), self.card.keys, self._key()
         jobs: list[Callable[[], bytes]] = []
         if (level := keys.relinearization_level) is not None:
             jobs.append(partial(generator.relinearization_key, secret, level))

@@ -17,6 +17,7 @@ from heclstm.deploy.wire import (
     Kind,
     read_file,
     read_header,
+    require_card,
     require_key,
     require_program,
     require_sizes,
@@ -53,7 +54,7 @@ class Server:
     def load_keys(self, path: Path, on_progress: OnProgress | None = None) -> None:
         """Take a client's evaluation keys. Raises DigestError if they were made for another program."""
         header = read_header(path, Kind.EVALUATION_KEYS)
-        require_program(header, self.card.digest, path)
+        require_card(header, self.card, path)
         require_sizes(header, evaluation_key_blobs(self.card), path)
         self._label = ""
         # Expanding seeds is most of the work and runs outside of the GIL, a few keys at a time.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from heclstm.card.program_card import ProgramCard, different
 from heclstm.errors import DigestError, FileFormatError
 from heclstm.storage.container import Header, Kind, Message, read_header, received
 from heclstm.storage.source import Source
@@ -25,13 +26,38 @@ def read_file(source: Source, kind: Kind) -> Iterator[tuple[str, bytes]]:
         yield from message.blobs()
 
 
+def pins_of(source: Source) -> dict[str, str]:
+    """The digest of each field of the card that a key file was made for; none if it does not say, or is no key."""
+    try:
+        return read_header(source, Kind.SECRET_KEY, Kind.EVALUATION_KEYS).card
+    except FileFormatError:
+        return {}  # who reads the keys says why
+
+
+def require_card(header: Header, card: ProgramCard, name: Path | str) -> None:
+    """Raise DigestError unless the container was made for this program, and, where it says so, for this very card."""
+    changed = different(header.card, card.field_digests()) if header.card else []
+    if changed and header.program == card.digest:
+        raise DigestError(
+            f"{name}: since this {header.kind.title} was made, the card of program {card.digest[:12]} has changed: "
+            f"{', '.join(changed)}; use the program.json that the keys were made with"
+        )
+    if header.program != card.digest:
+        what = f" ({', '.join(changed)} changed)" if changed else ""
+        raise _other_program(header, card.digest, name, what)
+
+
 def require_program(header: Header, digest: str, name: Path | str) -> None:
     """Raise DigestError unless the container was made for the program with this digest."""
     if header.program != digest:
-        raise DigestError(
-            f"{name}: this {header.kind.title} was made for program {header.program[:12]}, expected {digest[:12]}; "
-            "make it again with the program.json of the server"
-        )
+        raise _other_program(header, digest, name)
+
+
+def _other_program(header: Header, digest: str, name: Path | str, what: str = "") -> DigestError:
+    return DigestError(
+        f"{name}: this {header.kind.title} was made for program {header.program[:12]}, expected {digest[:12]}{what}; "
+        "make it again with the program.json of the server"
+    )
 
 
 def require_key(header: Header, label: str, name: Path | str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import Part, prepare_part
-from heclstm.data.prepare import Preparation
 from heclstm.errors import ModelError
 from heclstm.model.metrics import Array, Measures, area_under_curve, by_patient, measure, rates
 from heclstm.model.reference import forward

@@ -1,11 +1,12 @@
 """How good scores are, and the operating point that turns a score into a decision. NumPy only."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.operating_point import OperatingPoint
 from heclstm.errors import ModelError
 from heclstm.model.intervals import Interval, delong, wilson
 
@@ -27,26 +28,6 @@ def roc_curve(scores: Array, labels: NDArray[np.int64]) -> tuple[Array, Array]:
     found = 1 - np.searchsorted(np.sort(positives), thresholds, "left") / len(positives)
     alarms = 1 - np.searchsorted(np.sort(negatives), thresholds, "left") / len(negatives)
     return np.concatenate([[0.0], alarms]), np.concatenate([[0.0], found])
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A score of `threshold` or more counts as positive.
-
-    Both rates were measured where the threshold was chosen.
-    """
-
-    threshold: float
-    wanted_sensitivity: float
-    sensitivity: float
-    specificity: float
-    positives: int
-    negatives: int
-    chosen_on: str = "validation"
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain JSON types, as it stands in a model's metadata."""
-        return asdict(self)
 
 
 def rates(scores: Array, labels: NDArray[np.int64], threshold: float) -> tuple[float, float]:

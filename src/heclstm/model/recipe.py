@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import read_options
-from heclstm.data.prepare import Preparation
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.config import ModelConfig, plain
 

@@ -8,36 +8,17 @@ J. Platt, "Probabilistic outputs for support vector machines and comparisons to 
 1999, whose smoothed targets keep the fit finite where scores separate the classes. C. Guo et al., ICML 2017.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from heclstm.card.temperature import Temperature
 from heclstm.errors import ModelError
 from heclstm.model.intervals import Interval, wilson
 from heclstm.model.metrics import split_by_label
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Temperature:
-    """loss, loss_before: mean negative log-likelihood where it was fitted, after and before."""
-
-    temperature: float
-    offset: float
-    loss_before: float
-    loss: float
-    positives: int
-    negatives: int
-    fitted_on: str = "validation"
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain JSON types, as it stands in a model's metadata."""
-        return asdict(self)
 
 
 def probabilities(scores: Array, temperature: float = 1.0, offset: float = 0.0) -> Array:

@@ -1,16 +1,15 @@
-"""A program as JSON and arrays, and the digest over both."""
+"""A circuit as JSON and arrays, and the digest over both."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from heclstm.card.program_card import ProgramCard
-from heclstm.card.purpose import Purpose
 from heclstm.circuit import ir
 from heclstm.circuit.circuit import Circuit
 from heclstm.errors import FileFormatError
@@ -32,48 +31,27 @@ OPERATIONS: dict[str, type[ir.Operation]] = {
 }
 
 
-def public_of(card: ProgramCard) -> dict[str, Any]:
-    """program.json without its digest."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "parameters": card.parameters.to_json(),
-        "input_layout": card.input_layout.to_json(),
-        "result_layout": card.result_layout.to_json(),
-        "input_level": card.input_level,
-        "result_level": card.result_level,
-        "keys": {
-            "relinearization_level": card.keys.relinearization_level,
-            "rotations": {str(step): level for step, level in card.keys.rotations.items()},
-        },
-        "purpose": _purpose(card.purpose),
-    }
-
-
-def _purpose(purpose: Purpose) -> dict[str, Any]:
-    """Programs from before scores had a temperature do not name it, and keep their digest."""
-    known = asdict(purpose)
-    return known if purpose.temperature else {name: known[name] for name in known if name != "temperature"}
-
-
-def circuit_of(circuit: Circuit) -> tuple[dict[str, Any], list[np.ndarray[Any, Any]]]:
+def circuit_of(circuit: Circuit) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """circuit.json, and the arrays that it numbers."""
-    arrays: list[np.ndarray[Any, Any]] = []
+    arrays: list[NDArray[Any]] = []
     operations = [encode_value(operation, arrays) for operation in circuit.operations]
     return {"format": FORMAT, "version": VERSION, "result": circuit.result, "operations": operations}, arrays
 
 
-def digest_of(public: dict[str, Any], circuit: dict[str, Any], arrays: list[np.ndarray[Any, Any]]) -> str:
-    digest = hashlib.sha256()
-    for part in (public, circuit):
-        digest.update(json.dumps(part, sort_keys=True, allow_nan=False).encode() + b"\n")
-    for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).data)
+def circuit_digest(circuit: dict[str, Any], arrays: list[NDArray[Any]]) -> str:
+    """H(circuit): SHA-256 over circuit.json and the arrays, each with its type and shape."""
+    digest = hashlib.sha256(json.dumps(circuit, sort_keys=True, allow_nan=False).encode() + b"\n")
+    add_arrays(digest, arrays)
     return digest.hexdigest()
 
 
-def encode_value(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+def add_arrays(digest: hashlib._Hash, arrays: list[NDArray[Any]]) -> None:
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+
+
+def encode_value(value: Any, arrays: list[NDArray[Any]]) -> Any:
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}
@@ -85,7 +63,7 @@ def encode_value(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     return value
 
 
-def decode_value(data: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+def decode_value(data: Any, arrays: list[NDArray[Any]]) -> Any:
     if isinstance(data, list):
         return tuple(decode_value(item, arrays) for item in data)
     if not isinstance(data, dict):

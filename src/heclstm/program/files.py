@@ -1,7 +1,7 @@
 """Programs on disk.
 
 A program folder holds
-    program.json    the card, what everybody may see: parameters, layouts, needed keys, preparation, operating point
+    program.json    the card, what everybody may see: parameters, layouts, needed keys, preparation, operating points
     circuit.json    the operations (server)
     circuit.npz     their vectors (server): the model's weights, folded
 
@@ -16,118 +16,76 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from msgspec import structs
+from numpy.typing import NDArray
 
 from heclstm.card.program_card import ProgramCard
-from heclstm.card.purpose import Purpose
 from heclstm.circuit.check import check
-from heclstm.circuit.circuit import Circuit, NeededKeys
-from heclstm.circuit.layout import ImageLayout, ResultLayout, layout_from_json
-from heclstm.circuit.parameters import LEVEL_MIN, Parameters
+from heclstm.circuit.circuit import Circuit
 from heclstm.errors import DigestError, FileFormatError
-from heclstm.program.encoding import FORMAT, VERSION, circuit_of, decode_value, digest_of, public_of
+from heclstm.program.encoding import VERSION, circuit_digest, circuit_of, decode_value
 from heclstm.program.program import Program
+from heclstm.program.public import FORMAT, NAME, card_of, load_card, require_format, save_card
+from heclstm.program.version1 import digest_of_version_1
 from heclstm.storage.arrays import ArrayLimits, read_npz, write_npz
 from heclstm.storage.atomic import new_folder, save_file
-from heclstm.storage.json import read_json
+from heclstm.storage.json import SMALL, read_json
 
-NAMES = ("program.json", "circuit.json", "circuit.npz")
-# What a hospital makes for a program at most, whatever it asks for.
-ROTATIONS_MAX = 4096
-CIPHERTEXTS_MAX = 256
+__all__ = ["load_card", "load_program", "save_program"]
+
+NAMES = (NAME, "circuit.json", "circuit.npz")
 ARRAYS = ArrayLimits(file=8 << 30, unpacked=8 << 30)
 
 
 def save_program(program: Program, folder: Path) -> str:
-    """Write the three files into `folder`, which appears whole or not at all. Returns the digest."""
+    """Write the three files into `folder`, which appears whole or not at all. Returns the digest.
+
+    A program that was read from a folder of version 1 becomes one of version 2, with another digest.
+    """
+    card = program.card if program.card.circuit else Program.of(program.circuit, program.card.purpose).card
     circuit, arrays = circuit_of(program.circuit)
     with new_folder(folder, FORMAT, NAMES) as partial:
-        public = {**public_of(program.card), "digest": program.card.digest}
-        save_file(partial / "program.json", json.dumps(public, indent=1) + "\n")
+        save_card(card, partial / NAME)
         save_file(partial / "circuit.json", json.dumps(circuit) + "\n")
         write_npz(partial / "circuit.npz", {f"a{i}": array for i, array in enumerate(arrays)})
-    return program.card.digest
-
-
-def load_card(path: Path) -> ProgramCard:
-    """The public part: `path` is a program folder or its program.json."""
-    file = path / "program.json" if path.is_dir() else path
-    public = read_json(file)
-    _check_format(file, public)
-    try:
-        keys = public["keys"]
-        source, target = layout_from_json(public["input_layout"]), layout_from_json(public["result_layout"])
-        if not isinstance(source, ImageLayout) or not isinstance(target, ResultLayout):
-            raise FileFormatError(f"{file}: expected an image layout and a result layout")
-        steps, relinearization = keys["rotations"], keys["relinearization_level"]
-        levels = [public["input_level"], public["result_level"], *steps.values()]
-        levels += [] if relinearization is None else [relinearization]
-        parameters = Parameters.from_json(public["parameters"])
-        if not all(type(level) is int and LEVEL_MIN <= level <= parameters.max_level for level in levels):
-            raise FileFormatError(f"{file}: a level is not among {LEVEL_MIN} … {parameters.max_level}")
-        if {source.slots, target.slots} != {parameters.slots}:
-            raise FileFormatError(f"{file}: its layouts do not have the {parameters.slots} slots of its parameters")
-        if not all(str(int(step)) == step and 0 < int(step) < parameters.slots for step in steps):
-            raise FileFormatError(f"{file}: a rotation step is not among 1 … {parameters.slots - 1}")
-        if len(steps) > ROTATIONS_MAX or source.ciphertexts > CIPHERTEXTS_MAX:
-            raise FileFormatError(
-                f"{file}: asks for {len(steps)} rotation keys and {source.ciphertexts} ciphertexts, "
-                f"expected at most {ROTATIONS_MAX} and {CIPHERTEXTS_MAX}"
-            )
-        return ProgramCard(
-            parameters=parameters,
-            input_layout=source,
-            result_layout=target,
-            input_level=int(public["input_level"]),
-            result_level=int(public["result_level"]),
-            keys=NeededKeys(
-                keys["relinearization_level"],
-                {int(step): int(level) for step, level in keys["rotations"].items()},
-            ),
-            purpose=Purpose(**public["purpose"]),
-            digest=str(public["digest"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise FileFormatError(f"{file}: a field is missing or of the wrong type ({error!r})") from error
+    return card.digest
 
 
 def load_program(folder: Path) -> Program:
     """The whole program, checked. Raises FileFormatError or DigestError, naming the file."""
-    card = load_card(folder)
+    public = read_json(folder / NAME, SMALL)
+    card = card_of(public, str(folder / NAME))
     circuit = read_json(folder / "circuit.json")
-    _check_format(folder / "circuit.json", circuit)
+    require_format(circuit, str(folder / "circuit.json"), versions=(VERSION,))
     arrays = _read_arrays(folder / "circuit.npz")
-    public = read_json(folder / "program.json")
-    digest = public.pop("digest")
-    try:
-        found = digest_of(public, circuit, arrays)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise FileFormatError(f"{folder}: holds what has no digest ({error})") from error
-    if found != digest:
+    if card.circuit:
+        found, said = circuit_digest(circuit, arrays), card.circuit
+    else:
+        found, said = digest_of_version_1(public, circuit, arrays), card.digest
+    if found != said:
         raise DigestError(
-            f"{folder}: its content has the digest {found[:12]}, its name is {digest[:12]}; compile it again"
+            f"{folder}: its content has the digest {found[:12]}, its name is {said[:12]}; compile it again"
         )
+    return Program(card, _circuit(folder, card, circuit, arrays))
+
+
+def _circuit(folder: Path, card: ProgramCard, data: dict[str, Any], arrays: list[NDArray[Any]]) -> Circuit:
+    """The operations, checked, and as the card describes them."""
     try:
-        operations = tuple(decode_value(operation, arrays) for operation in circuit["operations"])
-        result = int(circuit["result"])
-        program = Program.of(
-            check(Circuit(card.parameters, card.input_layout, card.result_layout, operations, result)), card.purpose
+        operations = tuple(decode_value(operation, arrays) for operation in data["operations"])
+        circuit = check(
+            Circuit(card.parameters, card.input_layout, card.result_layout, operations, int(data["result"]))
         )
-        if json.loads(json.dumps(public_of(program.card))) != public:
-            raise FileFormatError(f"{folder}: program.json does not describe circuit.json; compile it again")
-        return program
+        described = Program.of(circuit, card.purpose).card
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        raise FileFormatError(f"{folder}/circuit.json: an operation cannot be read ({error!r})") from error
+        raise FileFormatError(f"{folder}/circuit.json: an operation cannot be read ({type(error).__name__})") from error
+    stated = {"circuit": card.circuit, "digest": card.digest, "signature": card.signature}
+    if structs.replace(described, **stated) != card:
+        raise FileFormatError(f"{folder}: program.json does not describe circuit.json; compile it again")
+    return circuit
 
 
-def _check_format(path: Path, data: dict[str, Any]) -> None:
-    if data.get("format") != FORMAT:
-        raise FileFormatError(f"{path}: is no {FORMAT} (format: {data.get('format')!r})")
-    if data.get("version") != VERSION:
-        raise FileFormatError(f"{path}: version {data.get('version')!r}, this release reads version {VERSION}")
-
-
-def _read_arrays(path: Path) -> list[np.ndarray[Any, Any]]:
+def _read_arrays(path: Path) -> list[NDArray[Any]]:
     arrays = read_npz(path, ARRAYS)
     if arrays.keys() != {f"a{i}" for i in range(len(arrays))}:
         raise FileFormatError(f"{path}: holds arrays of other names, expected a0, a1, …")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from heclstm.card.program_card import ProgramCard
+from heclstm.card.program_card import Card, ProgramCard, program_digest
 from heclstm.card.purpose import Purpose
 from heclstm.circuit.circuit import Circuit
-from heclstm.program.encoding import circuit_of, digest_of, public_of
+from heclstm.program.encoding import circuit_digest, circuit_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,17 +19,23 @@ class Program:
 
     @classmethod
     def of(cls, circuit: Circuit, purpose: Purpose) -> Program:
-        card = ProgramCard(
+        """Raises FileFormatError where no hospital would make its keys or queries."""
+        card = Card(
             parameters=circuit.parameters,
             input_layout=circuit.input_layout,
             result_layout=circuit.result_layout,
             input_level=circuit.input_level,
             result_level=circuit.result_level,
             keys=circuit.needed_keys,
-            purpose=purpose,
-            digest="",
+            preparation=purpose.preparation,
+            operating_points=purpose.operating_points,
+            ranges=purpose.ranges,
+            temperature=purpose.temperature,
+            model=purpose.model,
         )
-        return cls(replace(card, digest=digest_of(public_of(card), *circuit_of(circuit))), circuit)
+        card = Card.read(card.to_json(), "card")  # as a hospital will read it: every field within its limits
+        found = circuit_digest(*circuit_of(circuit))
+        return cls(card.with_program(found, program_digest(card, found)), circuit)
 
     @property
     def digest(self) -> str:

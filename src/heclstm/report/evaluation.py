@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.temperature import Temperature
 from heclstm.model.evaluate import Agreement, Fold, agreement, pool
 from heclstm.model.metrics import Array
 from heclstm.model.temperature import calibration_error, log_loss, probabilities
@@ -35,7 +37,7 @@ class Inside:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """folds: one for each model. temperatures: (temperature, offset) of each fold that was calibrated.
+    """folds: one for each model. temperatures: of each fold that was calibrated.
 
     of_data_set: the sequences are of the model's data set, which `attribution` is about.
     refused: sequences whose encrypted result a client did not accept.
@@ -46,8 +48,8 @@ class Evaluation:
     dataset: str = ""
     attribution: str = ""
     of_data_set: bool = False
-    operating_point: Mapping[str, Any] = field(default_factory=dict)
-    temperatures: tuple[tuple[float, float], ...] = ()
+    operating_point: OperatingPoint | None = None
+    temperatures: tuple[Temperature, ...] = ()
     inside: Inside | None = None
     model: str = ""
     program: str = ""
@@ -88,7 +90,10 @@ class Evaluation:
         if len(self.temperatures) != len(self.folds):
             return None
         parts = [fold.outcomes("clear") for fold in self.folds]
-        values = [probabilities(scores, *scale) for (scores, _), scale in zip(parts, self.temperatures, strict=True)]
+        values = [
+            probabilities(scores, scale.temperature, scale.offset)
+            for (scores, _), scale in zip(parts, self.temperatures, strict=True)
+        ]
         return np.concatenate(values), np.concatenate([labels for _, labels in parts])
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +106,7 @@ class Evaluation:
             "model": self.model,
             "program": self.program,
             "security": self.security,
-            "operating_point": dict(self.operating_point),
+            "operating_point": self.operating_point.to_json() if self.operating_point else {},
             "sequences": len(pooled.labels),
             "patients": len(pooled.outcomes("clear")[0]),
             "folds": [{"name": fold.name, "measures": _measures(fold, self.ways)} for fold in self.folds],

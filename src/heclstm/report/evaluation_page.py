@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
 from html import escape
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.preparation import Preparation
 from heclstm.model.intervals import Interval
 from heclstm.model.metrics import Measures
 from heclstm.report import charts, charts_inside
@@ -32,7 +31,7 @@ SHARES = (("Sensitivity", "sensitivity"), ("Missed diagnoses", "missed_rate"), (
           ("Accuracy", "accuracy"))  # fmt: skip
 
 
-def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Mapping[str, Any]) -> str:
+def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Preparation | None) -> str:
     """frames: (B, T, C, H, W), the prepared sequences of the first fold, of which a few are shown."""
     pooled = evaluation.pooled
     measures = pooled.measures("clear")
@@ -151,7 +150,7 @@ def _folds(evaluation: Evaluation) -> str:
     return rows_table(["Fold", "Patients", "AUC", *(name for name, _ in SHARES)], rows, left=1) + note
 
 
-def _examples(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Mapping[str, Any]) -> str:
+def _examples(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Preparation | None) -> str:
     fold, inside = evaluation.folds[0], evaluation.inside
     assert inside is not None  # the caller looked
     examples = choose(fold)

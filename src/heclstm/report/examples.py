@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from heclstm.card.preparation import Preparation
 from heclstm.model.evaluate import Fold
 from heclstm.report.charts import png
 from heclstm.report.figure import GAP, INK, LOWERS, MARGIN, RAISES, WIDTH, Page, bars_row, frames_row
@@ -51,10 +50,10 @@ def draw_examples(
     fold: Fold,
     frames: NDArray[np.float32],
     contributions: NDArray[np.float64],
-    preparation: Mapping[str, Any],
+    preparation: Preparation | None,
 ) -> bytes:
     """All of them in one picture, as PNG; bars of all sequences are on one scale."""
-    tiles = {example.row: montages(frames[example.row], dict(preparation)) for example in examples}
+    tiles = {example.row: montages(frames[example.row], preparation) for example in examples}
     count = len(frames[0])
     column = (WIDTH - 2 * MARGIN - GAP * (count - 1)) / count
     heights = [min(TALLEST, column * tiles[e.row][0].shape[0] / tiles[e.row][0].shape[1]) for e in examples]

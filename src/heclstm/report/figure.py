@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from heclstm.card.preparation import Preparation
 from heclstm.report.findings import Findings
 from heclstm.report.montage import montages
 from heclstm.report.units import error, signed
@@ -73,7 +73,7 @@ def _header(page: Page, findings: Findings) -> None:
     parts = [f"Diagnosed under encryption by program {findings.program[:12]}"]
     if findings.truth is not None:
         parts.append(f"true label: {'positive' if findings.truth else 'negative'}")
-    if findings.purpose.preparation.get("kind") == "volume":
+    if (preparation := findings.purpose.preparation) is not None and preparation.kind == "volume":
         parts.append("images without their empty border")
     page.text(MARGIN, 0.82, "   ·   ".join(parts), fontsize=10.5, color=MUTED)
     colour = RAISES if diagnosis.positive else LOWERS
@@ -96,10 +96,10 @@ def _header(page: Page, findings: Findings) -> None:
 
 
 def frames_row(
-    page: Page, preparation: Mapping[str, Any], tiles: list[Any], column: float, top: float, tall: float
+    page: Page, preparation: Preparation | None, tiles: list[Any], column: float, top: float, tall: float
 ) -> None:
     """The frames side by side, `tall` inches high, their names above them."""
-    slices = preparation.get("slices_per_frame", 1)
+    slices = 1 if preparation is None else preparation.slices_per_frame
     for index, tile in enumerate(tiles):
         wide = tall * tile.shape[1] / tile.shape[0]
         left = MARGIN + index * (column + GAP) + (column - wide) / 2
@@ -150,7 +150,7 @@ def _line(page: Page, findings: Findings, top: float) -> None:
     diagnosis = findings.diagnosis
     score, threshold = diagnosis.scores[0], diagnosis.threshold
     limit = _limit(findings)
-    known = "calibrated to " if "score" in findings.purpose.ranges else ""
+    known = "" if findings.purpose.limit("score") is None else "calibrated to "
     page.text(MARGIN, top + 0.02, "The score against the operating point", fontsize=11.5, fontweight="bold")
     if findings.clear is not None:
         clear, difference = signed(findings.clear.scores[0], 5), error(findings.error)
@@ -179,17 +179,17 @@ def _line(page: Page, findings: Findings, top: float) -> None:
 
 def _limit(findings: Findings) -> float:
     """Half the width of the line: the calibrated range, or what the numbers need."""
-    limit = float(findings.purpose.ranges.get("score", {}).get("limit", math.inf))
-    score, threshold = abs(findings.diagnosis.scores[0]), abs(findings.diagnosis.threshold)
-    return limit if math.isfinite(limit) else 1.3 * max(score, threshold, 1.0)
+    if (limit := findings.purpose.limit("score")) is not None:
+        return limit
+    return 1.3 * max(abs(findings.diagnosis.scores[0]), abs(findings.diagnosis.threshold), 1.0)
 
 
 def _operating_point(findings: Findings) -> str:
-    point = findings.purpose.operating_point
-    text = f"operating point {signed(findings.diagnosis.threshold)}"
-    if "sensitivity" in point and "specificity" in point:
-        rates = f"sensitivity {100 * point['sensitivity']:.0f} %, specificity {100 * point['specificity']:.0f} %"
-        text += f"\n{rates} on {point.get('chosen_on', 'validation')} data"
+    text, point = f"operating point {signed(findings.diagnosis.threshold)}", findings.operating_point
+    if point is not None and point.rates is not None:
+        sensitivity, specificity = point.rates
+        rates = f"sensitivity {100 * sensitivity:.0f} %, specificity {100 * specificity:.0f} %"
+        text += f"\n{rates} on {point.chosen_on} data"
     return text
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta, Struct
+
+from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
+from heclstm.card.version1 import purpose_of_version_1
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import save_file
 from heclstm.storage.json import SMALL, read_json
+from heclstm.storage.source import Source, name_of
+from heclstm.storage.typed import Count, Digest, Finite, Name, plain, typed
 
-FORMAT, VERSION = "heclstm-diagnosis", 1
+FORMAT, VERSION = "heclstm-diagnosis", 2
+_DIAGNOSIS = (*Diagnosis.__struct_fields__, "decision", "probability")
+Nonnegative = Annotated[float, Meta(ge=0, le=1e300)]
 
 
 def credit(attribution: str, of_data_set: bool) -> str:
@@ -21,14 +30,28 @@ def credit(attribution: str, of_data_set: bool) -> str:
     return f"{'Images' if of_data_set else 'Model trained on'}: {attribution}" if attribution else ""
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Struct, frozen=True, forbid_unknown_fields=True):
     """One step of the way, for the table: who did it, how long it took, how many bytes it left."""
 
-    name: str
-    who: str
-    seconds: float | None = None
-    bytes: int | None = None
+    name: Name
+    who: Name
+    seconds: Nonnegative | None = None
+    bytes: Count | None = None
+
+
+class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a diagnosis file holds beside the diagnosis. Version 1 has another purpose."""
+
+    format: Literal["heclstm-diagnosis"]
+    version: Literal[1, 2]
+    program: Digest
+    purpose: dict[str, Any]
+    truth: bool | None = None
+    clear: dict[str, Any] | None = None
+    error: Finite | None = None
+    margins: dict[Name, Nonnegative] = {}
+    stages: Annotated[tuple[Stage, ...], Meta(max_length=100)] = ()
+    server_memory: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -44,13 +67,19 @@ class Findings:
     program: str
     truth: bool | None = None
     clear: Diagnosis | None = None
-    margins: dict[str, float] = field(default_factory=dict)
+    margins: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     server_memory: int | None = None
 
     def credit(self, of_data_set: bool) -> str:
         """Whose images the model, or also this sequence, comes from; empty where nobody said."""
-        return credit(self.purpose.attribution, of_data_set)
+        return credit(self.purpose.model.credit, of_data_set)
+
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """What the decision was made at, with what is known of it."""
+        diagnosis = self.diagnosis
+        return self.purpose.operating_point(diagnosis.frames or len(diagnosis.contributions))
 
     @property
     def error(self) -> float | None:
@@ -60,15 +89,15 @@ class Findings:
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {"format": FORMAT, "version": VERSION, "program": self.program}
         data |= self.diagnosis.to_json()
-        data["purpose"] = asdict(self.purpose)
+        data["purpose"] = plain(self.purpose)
         if self.truth is not None:
             data["truth"] = self.truth
         if self.clear is not None:
             data |= {"clear": self.clear.to_json(), "error": self.error}
         if self.margins:
-            data["margins"] = self.margins
+            data["margins"] = dict(self.margins)
         if self.stages:
-            data["stages"] = [asdict(stage) for stage in self.stages]
+            data["stages"] = plain(self.stages)
         if self.server_memory is not None:
             data["server_memory"] = self.server_memory
         return data
@@ -78,25 +107,34 @@ class Findings:
         save_file(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", 0o600)
 
     @classmethod
-    def load(cls, path: Path) -> Findings:
+    def load(cls, source: Source) -> Findings:
         """Raises FileFormatError."""
-        data = read_json(path, SMALL)
-        if data.get("format") != FORMAT or data.get("version") != VERSION:
+        data, name = read_json(source, SMALL), name_of(source)
+        if (found := data.get("format")) != FORMAT or data.get("version") not in (1, VERSION):
             raise FileFormatError(
-                f"{path}: is a {data.get('format')!r} of version {data.get('version')!r}, "
-                f"expected {FORMAT!r} of version {VERSION}"
+                f"{name}: is a {str(found)[:40]!r} of version {str(data.get('version'))[:40]}, "
+                f"expected {FORMAT!r} of version 1 or {VERSION}"
             )
-        try:
-            memory = data.get("server_memory")
-            return cls(
-                Diagnosis.from_json(data),
-                Purpose(**data["purpose"]),
-                str(data["program"]),
-                None if data.get("truth") is None else bool(data["truth"]),
-                Diagnosis.from_json(data["clear"]) if "clear" in data else None,
-                {str(name): float(value) for name, value in data.get("margins", {}).items()},
-                tuple(Stage(**stage) for stage in data.get("stages", ())),
-                None if memory is None else int(memory),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FileFormatError(f"{path}: a field is missing or of the wrong type ({error})") from error
+        own = {each: data.pop(each) for each in _DIAGNOSIS if each in data}
+        file = typed(data, _File, name)
+        old = file.version == 1
+        return cls(
+            _diagnosis(own, name),
+            purpose_of_version_1(file.purpose, name) if old else typed(file.purpose, Purpose, f"{name}: purpose"),
+            file.program,
+            file.truth,
+            _diagnosis(file.clear, f"{name}: clear") if file.clear else None,
+            file.margins,
+            file.stages,
+            file.server_memory,
+        )
+
+
+def _diagnosis(data: dict[str, Any], name: str) -> Diagnosis:
+    """From plain JSON types, with what follows from it. Raises FileFormatError if that is another decision."""
+    data = dict(data)
+    decision, _ = data.pop("decision", None), data.pop("probability", None)
+    found = typed(data, Diagnosis, name)
+    if decision not in (None, found.decision):
+        raise FileFormatError(f"{name}: its decision is not that of its score and operating point; it was altered")
+    return found

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from heclstm.card.preparation import Preparation
 
 Picture = NDArray[np.float32]
 PAPER = 1.0  # between slices, and where none is left, in a grey picture
 BORDER = 2  # pixels left around the content
 
 
-def montages(frames: Picture, preparation: dict[str, Any]) -> list[Picture]:
+def montages(frames: Picture, preparation: Preparation | None) -> list[Picture]:
     """frames: (T, C, H, W) prepared. Each becomes (h, w) grey or (h, w, 3) colour, values in [0, 1].
 
     All frames of a volume are cut to one square around all that is not zero, so that they stay comparable.
     """
     kept = frames[:, : _channels(frames, preparation)]
-    if preparation.get("kind") == "volume":
+    if preparation is not None and preparation.kind == "volume":
         return [_sheet(images) for images in _cropped(kept)]
     if kept.shape[1] == 3:
         return list(kept.transpose(0, 2, 3, 1))
@@ -42,13 +43,9 @@ def _sheet(images: Picture) -> Picture:
     return sheet
 
 
-def _channels(frames: Picture, preparation: dict[str, Any]) -> int:
+def _channels(frames: Picture, preparation: Preparation | None) -> int:
     """How many channels hold images: `prepare` adds empty ones behind."""
-    if not preparation:
-        return int(frames.shape[1])
-    from heclstm.data.prepare import Preparation
-
-    return Preparation.from_json(preparation).cut[1]
+    return int(frames.shape[1]) if preparation is None else preparation.cut[1]
 
 
 def _cropped(frames: Picture) -> Picture:

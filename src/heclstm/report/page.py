@@ -70,7 +70,7 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def _result(findings: Findings) -> str:
-    diagnosis, point = findings.diagnosis, findings.purpose.operating_point
+    diagnosis, point = findings.diagnosis, findings.operating_point
     rows: list[tuple[str, ...]] = [
         ("Decision", diagnosis.decision),
         ("Decrypted score", signed(diagnosis.scores[0], 5)),
@@ -80,13 +80,9 @@ def _result(findings: Findings) -> str:
     if findings.clear is not None:
         rows += [("Score in clear", signed(findings.clear.scores[0], 5)), ("Error", error(findings.error))]
     rows.append(("Operating point", signed(diagnosis.threshold, 5)))
-    if "sensitivity" in point and "specificity" in point:
-        rows.append(
-            (
-                f"There, on {point.get('chosen_on', 'validation')}",
-                f"sensitivity {100 * point['sensitivity']:.0f} %, specificity {100 * point['specificity']:.0f} %",
-            )
-        )
+    if point is not None and point.rates is not None:
+        sensitivity, specificity = (f"{100 * rate:.0f} %" for rate in point.rates)
+        rows.append((f"There, on {point.chosen_on}", f"sensitivity {sensitivity}, specificity {specificity}"))
     if findings.truth is not None:
         rows.append(("True label", "positive" if findings.truth else "negative"))
     return rows_table([], rows, left=1)
@@ -132,6 +128,7 @@ def _reading(findings: Findings, of_data_set: bool) -> str:
         "the score nor the decision.",
         "Research software, not a medical device; not for diagnosis.",
     ]
+    lines += [f"The model's owner says: {warning}" for warning in findings.purpose.model.warnings]
     if credit := findings.credit(of_data_set):
         lines.append(credit)
     return "".join(f"<p>{escape(line)}</p>" for line in lines)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.preparation import Preparation
 from heclstm.data.datasets.files import refuse
 from heclstm.data.datasets.splits import Part, Splits
 from heclstm.data.fit import fit
-from heclstm.data.prepare import Preparation, prepare_all
+from heclstm.data.prepare import prepare_all
 from heclstm.errors import ModelError, SequenceError
 
 

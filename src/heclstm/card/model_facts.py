@@ -1,0 +1,28 @@
+"""Which model a program was compiled from, and what a report says of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from heclstm.storage.typed import Digest, Line, Name
+
+
+class ModelFacts(Struct, frozen=True, forbid_unknown_fields=True):
+    """digest: of the model; None where nobody knows. dataset, attribution, licence: of the images it was trained on.
+
+    warnings: what its owner wants every reader of a diagnosis to know.
+    """
+
+    name: Name = ""
+    digest: Digest | None = None
+    dataset: Name = ""
+    attribution: Line = ""
+    licence: Name = ""
+    warnings: Annotated[tuple[Line, ...], Meta(max_length=16)] = ()
+
+    @property
+    def credit(self) -> str:
+        """Whose images they are, on one line; empty where nobody said."""
+        return ". Licence: ".join(filter(None, (self.attribution, self.licence)))

@@ -1,0 +1,39 @@
+"""Plain JSON values → typed ones: every field known, of its kind and within its limits, or a typed error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta, ValidationError, convert, to_builtins
+
+from heclstm.errors import FileFormatError
+
+T = TypeVar("T")
+
+# Patterns end with a look ahead, since `$` alone also stands before a line break at the end.
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 in hexadecimal digits")]
+Label = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}(?!\n)$", description="128 random bits in hexadecimal digits")]
+
+# Control characters, line breaks, marks that turn the direction of writing, and halves of surrogate pairs.
+_UNPRINTABLE = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_PRINTABLE = rf"^(?![\s\S]*{_UNPRINTABLE})"
+Name = Annotated[str, Meta(max_length=200, pattern=_PRINTABLE)]
+Line = Annotated[str, Meta(max_length=4000, pattern=_PRINTABLE)]
+
+Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]  # no NaN, no infinity
+Positive = Annotated[float, Meta(gt=0, le=1e300)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=1 << 40)]
+
+
+def typed(data: Any, kind: type[T], name: str) -> T:
+    """A value of this kind. name: for messages. Raises FileFormatError, or what the kind itself refuses with."""
+    try:
+        return convert(data, kind, str_keys=True)
+    except ValidationError as error:
+        raise FileFormatError(f"{name}: {error}") from error
+
+
+def plain(value: Any) -> Any:
+    """What `typed` makes the same value of."""
+    return to_builtins(value, str_keys=True)
