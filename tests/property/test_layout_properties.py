@@ -1,10 +1,12 @@
 """What holds for every layout: packing loses nothing, adds nothing, and repeats."""
 
+import json
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heclstm.circuit.layout import layout_from_json
+from heclstm.storage.typed import plain, typed
 from random_layouts import frame_counts, layouts, result_layouts, slot_counts
 
 
@@ -53,4 +55,5 @@ def test_frames_are_innermost(layout):
 
 @given(any_layout())
 def test_json_describes_a_layout_wholly(layout):
-    assert layout_from_json(layout.to_json()) == layout
+    assert layout.slot_of.size  # computed and kept, which is no part of it
+    assert typed(json.loads(json.dumps(plain(layout))), type(layout), "layout") == layout

@@ -8,10 +8,10 @@ from heclstm.circuit.layout import (
     Layout,
     ResultLayout,
     VectorLayout,
-    layout_from_json,
     power_of_two,
 )
 from heclstm.errors import FileFormatError, LayoutError
+from heclstm.storage.typed import typed
 
 
 def numbered(layout):
@@ -109,23 +109,26 @@ def test_the_base_of_all_layouts_is_no_layout():
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("change", "message"),
     [
-        ({}, r"unknown kind None, expected one of \['image', 'result', 'vector'\]"),
-        ({"kind": "cube"}, "unknown kind 'cube'"),
-        ({"kind": "vector", "slots": 16, "frames": 1}, "layout vector: expected the whole numbers"),
-        ({"kind": "vector", "slots": 16, "frames": 1, "length": 2.0}, "expected the whole numbers"),
-        ({"kind": "vector", "slots": 16, "frames": True, "length": 2}, "expected the whole numbers"),
-        ({"kind": "vector", "slots": 16, "frames": 1, "length": 2, "gap": 1}, "expected the whole numbers"),
+        ({"length": 2.0}, "Expected `int`, got `float`"),
+        ({"frames": True}, "Expected `int`, got `bool`"),
+        ({"slots": "16"}, "Expected `int`, got `str`"),
+        ({"slots": None}, "Expected `int`, got `null`"),
     ],
 )
-def test_json_that_describes_no_layout_is_refused(data, message):
+def test_json_that_describes_no_layout_is_refused(change, message):
+    data = {"slots": 16, "frames": 1, "length": 2}
+    assert typed(data, VectorLayout, "layout") == VectorLayout(16, 1, 2)
     with pytest.raises(FileFormatError, match=message):
-        layout_from_json(data)
+        typed({**data, **change}, VectorLayout, "layout")
+    for name in data:
+        with pytest.raises(FileFormatError, match=f"missing required field `{name}`"):
+            typed({other: value for other, value in data.items() if other != name}, VectorLayout, "layout")
 
 
 def test_a_layout_of_absurd_size_is_refused_before_memory_is_asked_for():
     """A server describes the layout that a client packs into: 2^41 cells must not become an allocation."""
-    data = {"kind": "image", **IMAGE, "rows": 1 << 40, "columns": 1 << 20, "gap_y": 1, "gap_x": 1}
-    with pytest.raises((LayoutError, FileFormatError)):
-        layout_from_json(data).pack(np.zeros((2, 48)))
+    data = {**IMAGE, "rows": 1 << 40, "columns": 1 << 20, "gap_y": 1, "gap_x": 1}
+    with pytest.raises(LayoutError, match="slots, expected at most"):
+        typed(data, ImageLayout, "layout")

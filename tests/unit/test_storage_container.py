@@ -97,7 +97,7 @@ def test_the_blob_limit():
     content = encoded(blobs=[["result", BLOB_BYTES_MAX]])
     assert read_header(io.BytesIO(content), Kind.QUERY).blobs == (("result", 1 << 30),)
     for size in (BLOB_BYTES_MAX + 1, -1):
-        with pytest.raises(FileFormatError, match=r"fields of the wrong type or size \(Expected `int` [<>]="):
+        with pytest.raises(FileFormatError, match=r"its header: Expected `int` [<>]= .*blobs"):
             read_header(io.BytesIO(encoded(blobs=[["result", size]])), Kind.QUERY)
 
 

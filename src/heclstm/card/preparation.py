@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from msgspec import Meta, Struct, ValidationError, convert
 
 from heclstm.errors import ModelError
-from heclstm.storage.typed import plain
+from heclstm.storage.typed import plain, reason
 
 Resize = Literal["none", "stretch", "letterbox", "crop"]
 Colour = Literal["as_is", "grey", "rgb"]
@@ -139,4 +139,4 @@ class Preparation(Struct, frozen=True, forbid_unknown_fields=True):
         try:
             return convert(values, cls)
         except ValidationError as error:
-            raise ModelError(f"preparation: {error}") from error
+            raise ModelError(f"preparation: {reason(error)}") from error

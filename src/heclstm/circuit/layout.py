@@ -12,14 +12,14 @@ Copies cost nothing, let diagonals wrap around, and let them share work (see `co
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heclstm.errors import FileFormatError, LayoutError
+from heclstm.errors import LayoutError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -97,9 +97,6 @@ class Layout:
         mask = np.zeros(self.period, dtype=bool)
         mask[self.slot_of] = True
         return mask
-
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, **asdict(self)}
 
     def _check_fits(self) -> None:
         if self.slots != power_of_two(self.slots) or self.frames < 1:
@@ -218,17 +215,3 @@ class ResultLayout(Layout):
     @cached_property
     def positions(self) -> Ints:
         return np.arange(self.features, dtype=np.int64)
-
-
-KINDS: dict[str, type[Layout]] = {kind.kind: kind for kind in (ImageLayout, VectorLayout, ResultLayout)}
-
-
-def layout_from_json(data: dict[str, Any]) -> Layout:
-    """The layout that `to_json` described. Raises FileFormatError with the known kinds."""
-    kind = KINDS.get(data.get("kind", ""))
-    if kind is None:
-        raise FileFormatError(f"layout: unknown kind {data.get('kind')!r}, expected one of {sorted(KINDS)}")
-    names = {field.name for field in fields(kind)}
-    if set(data) - {"kind"} != names or not all(type(data[name]) is int for name in names):
-        raise FileFormatError(f"layout {kind.kind}: expected the whole numbers {sorted(names)}")
-    return kind(**{name: data[name] for name in names})

@@ -25,6 +25,7 @@ Security = Literal["128", "INSECURE_TEST"]
 MAX_LOG_QP_128 = {10: 26, 11: 53, 12: 106, 13: 214, 14: 430, 15: 868, 16: 1747, 17: 3523}
 
 PRIME_BITS_MAX = 30  # every prime is below 2^30: half the bytes on the wire, 16 products fit into 64 bits
+PRIMES_MAX = 256  # 2^17 has room for 125 of 28 bits
 LEVEL_MIN = 1  # the base is two primes: one alone could not hold a value at a scale of 28–30 bits
 SCALE_BITS_DEFAULT = 29.0
 SCALE_DRIFT_MAX = 0.5  # bits between a level's scale and the wanted one
@@ -55,6 +56,8 @@ class Parameters:
             raise ParameterError(
                 f"moduli: got {len(self.moduli)} and {len(self.special_moduli)} special, expected at least 2 and 1"
             )
+        if len(self.moduli) + len(self.special_moduli) > PRIMES_MAX:
+            raise ParameterError(f"moduli: got {len(self.moduli)}, expected at most {PRIMES_MAX} primes in all")
         if len(self.scales) != len(self.moduli):
             raise ParameterError(f"scales: got {len(self.scales)}, expected one per level: {len(self.moduli)}")
         if not all(0 < scale < math.inf for scale in self.scales):
@@ -117,26 +120,6 @@ class Parameters:
             "scales": list(self.scales),
             "security": self.security,
         }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Parameters:
-        try:
-            return cls(
-                ring=data["ring"],
-                ring_degree=_whole(data["ring_degree"]),
-                moduli=tuple(_whole(q) for q in data["moduli"]),
-                special_moduli=tuple(_whole(p) for p in data["special_moduli"]),
-                scales=tuple(float(s) for s in data["scales"]),
-                security=data["security"],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ParameterError(f"parameters: field missing or of the wrong type ({error})") from error
-
-
-def _whole(number: Any) -> int:
-    if type(number) is not int:
-        raise ValueError(f"{number!r} is no whole number")
-    return number
 
 
 def check_security(parameters: Parameters) -> None:

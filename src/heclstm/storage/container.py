@@ -18,12 +18,13 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO, Annotated, Any
 
-from msgspec import Meta, Struct, ValidationError, convert, field
+from msgspec import Meta, Struct, field
 
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import MAGIC, new_file
 from heclstm.storage.json import JsonLimits, parse_object
 from heclstm.storage.source import Opened, Source, opened
+from heclstm.storage.typed import Digest, Label, typed
 
 VERSION = 1
 PREFIX = struct.Struct("<8sHHI")
@@ -31,8 +32,6 @@ TRAILER_BYTES = 32
 HEADER_BYTES_MAX = 1 << 20
 BLOB_BYTES_MAX = 1 << 30
 
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}(?!\\n)$")]
-Label = Annotated[str, Meta(pattern="^[0-9a-f]{32}(?!\\n)$")]
 BlobName = Annotated[str, Meta(pattern="^[a-z][a-z0-9 ]{0,63}(?!\\n)$")]
 BlobBytes = Annotated[int, Meta(ge=0, le=BLOB_BYTES_MAX)]
 FieldName = Annotated[str, Meta(pattern="^[a-z][a-z_]{0,63}(?!\\n)$")]
@@ -198,10 +197,7 @@ def _parsed(body: bytes, kind: Kind, name: str) -> Header:
     fields = parse_object(body, f"{name}: its header", limits)
     if "kind" in fields:
         raise FileFormatError(f"{name}: its header names a kind, which stands before it")
-    try:
-        return convert({**fields, "kind": int(kind)}, Header)
-    except ValidationError as error:
-        raise FileFormatError(f"{name}: its header holds fields of the wrong type or size ({error})") from error
+    return typed({**fields, "kind": int(kind)}, Header, f"{name}: its header")
 
 
 def _write(stream: IO[bytes], content: bytes) -> None:

@@ -10,15 +10,22 @@ from heclstm.errors import FileFormatError
 
 T = TypeVar("T")
 
-# Patterns end with a look ahead, since `$` alone also stands before a line break at the end.
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 in hexadecimal digits")]
-Label = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}(?!\n)$", description="128 random bits in hexadecimal digits")]
+# They end with a look ahead, since `$` alone also stands before a line break at the end.
+_DIGEST, _LABEL = r"^[0-9a-f]{64}(?!\n)$", r"^[0-9a-f]{32}(?!\n)$"
+Digest = Annotated[str, Meta(pattern=_DIGEST, description="SHA-256 in hexadecimal digits")]
+Label = Annotated[str, Meta(pattern=_LABEL, description="128 random bits in hexadecimal digits")]
 
 # Control characters, line breaks, marks that turn the direction of writing, and halves of surrogate pairs.
 _UNPRINTABLE = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _PRINTABLE = rf"^(?![\s\S]*{_UNPRINTABLE})"
 Name = Annotated[str, Meta(max_length=200, pattern=_PRINTABLE)]
 Line = Annotated[str, Meta(max_length=4000, pattern=_PRINTABLE)]
+
+_WORDS = {
+    _DIGEST: "of 64 hex digits",
+    _LABEL: "of 32 hex digits",
+    _PRINTABLE: "on one line, without control characters",
+}
 
 Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]  # no NaN, no infinity
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
@@ -31,7 +38,15 @@ def typed(data: Any, kind: type[T], name: str) -> T:
     try:
         return convert(data, kind, str_keys=True)
     except ValidationError as error:
-        raise FileFormatError(f"{name}: {error}") from error
+        raise FileFormatError(f"{name}: {reason(error)}") from error
+
+
+def reason(error: ValidationError) -> str:
+    """What is wrong and where, without the patterns."""
+    text = str(error)
+    for pattern, words in _WORDS.items():
+        text = text.replace(f"matching regex {pattern!r}", words)
+    return text
 
 
 def plain(value: Any) -> Any:
