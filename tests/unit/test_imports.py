@@ -117,6 +117,35 @@ def test_nothing_is_unpickled():
                 assert node.value.value is False, name
 
 
+@pytest.mark.parametrize(
+    ("library", "users"),
+    [
+        ("cryptography", {"heclstm.card.signature"}),
+        ("zipfile", {"heclstm.storage.arrays"}),
+        ("PIL", {"heclstm.data.pictures"}),
+        ("pydicom", {"heclstm.data.dicom"}),
+    ],
+)
+def test_an_outside_library_lives_in_one_file(library, users):
+    assert {name for name in MODULES if library in outside([name])} == users
+
+
+def test_files_are_written_and_arrays_read_at_one_place():
+    """Whole or not at all, never over a secret, and within limits: by heclstm.storage alone."""
+    methods = {"write_text", "write_bytes", "savez", "savez_compressed", "mkstemp"}
+    functions = {"os.replace", "os.rename", "np.load", "np.save", "shutil.move"}
+    allowed = {"heclstm.storage.atomic", "heclstm.storage.arrays"}
+    wrong = set()
+    for name in MODULES.keys() - allowed:
+        for node in ast.walk(ast.parse(MODULES[name].read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                called = ast.unparse(node.func)
+                if node.func.attr in methods or called in functions:
+                    wrong.add(f"{name}, line {node.lineno}: {called}")
+    # the demo hands files from one party to the other, as people do
+    assert {each for each in wrong if not each.startswith("heclstm.cli.demo")} == set()
+
+
 def source_files():
     folders = ("src", "tests", "native", "examples", "benchmarks", "experiments")
     return [path for folder in folders for kind in ("*.py", "*.go") for path in (ROOT / folder).rglob(kind)]

@@ -32,10 +32,11 @@ class Signature(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class PemPair:
-    """A new pair of keys as PEM files. private: PKCS 8, not encrypted."""
+    """A new pair of keys as PEM files. private: PKCS 8, not encrypted. fingerprint: the public key in hex."""
 
     private: bytes
     public: bytes
+    fingerprint: str
 
 
 def new_pair() -> PemPair:
@@ -46,7 +47,7 @@ def new_pair() -> PemPair:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return PemPair(private, public)
+    return PemPair(private, public, _raw(key.public_key()))
 
 
 def sign(digest: str, private: Source) -> Signature:

@@ -12,19 +12,23 @@ if TYPE_CHECKING:
     from heclstm.card.purpose import Purpose
 
 
-def read_card(program: Path, *, key: Path | None = None, trust: Path | None = None) -> ProgramCard:
+def read_card(program: Path, *, key: Path | None = None, trust: Path | None = None, alone: bool = True) -> ProgramCard:
     """key: a key file made for it, which tells fields that changed since. trust: the public key of the model owner.
+    alone: whether nobody will read the whole program, which could be verified.
 
     Raises DigestError if it was altered, SignatureError if somebody else signed it.
     """
     from heclstm.card.signature import require_signature
-    from heclstm.deploy.wire import pins_of
+    from heclstm.deploy.wire import key_header, require_card
     from heclstm.program.public import load_card
 
-    card = load_card(program, pinned=pins_of(key) if key else None)
+    header = key_header(key) if key else None
+    card = load_card(program, pinned=header.card if header else None)
+    if header and key:
+        require_card(header, card, key)
     if trust is not None:
         require_signature(card.signature, card.digest, trust, str(program))
-    if card.circuit is None:
+    if alone and card.circuit is None:
         note(f"note: {program}: is of version 1, which cannot be verified alone; ask its owner to compile it again")
     return card
 

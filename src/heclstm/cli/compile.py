@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from heclstm.cli.card import tell_warnings
+from heclstm.cli.keygen import warn_if_others_read
 from heclstm.cli.options import AsJson, ModelFolder
 from heclstm.cli.terminal import bold, emit, out, progress
 
@@ -28,6 +29,9 @@ def compile(
         bool,
         typer.Option("--insecure-test", help="Small rings without any security. For tests, never for patients."),
     ] = False,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="OWNER.PEM", help="Sign it with the model owner's private key.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Model owner: compile a model into a program.
@@ -40,12 +44,16 @@ def compile(
 
         heclstm compile examples/adrenal/ -o program/
     """
+    from msgspec import structs
+
+    from heclstm.card import signature
     from heclstm.circuit.cost import estimate
     from heclstm.cli.layers import print_layers, print_sizes
     from heclstm.compiler.compile import Options, compile_model
     from heclstm.errors import ParameterError
     from heclstm.model.weights import load_model
     from heclstm.program.files import save_program
+    from heclstm.program.program import Program
 
     if ring not in ("conjugate_invariant", "standard"):
         raise ParameterError(f"ring: got {ring!r}, expected 'conjugate_invariant' or 'standard'")
@@ -58,7 +66,11 @@ def compile(
     loaded = load_model(model)
     with progress("compiling"):
         program = compile_model(loaded, options)
-        digest = save_program(program, output)
+    if sign:
+        warn_if_others_read(sign)
+        card = structs.replace(program.card, signature=signature.sign(program.digest, sign))
+        program = Program(card, program.circuit)
+    digest = save_program(program, output)
     tell_warnings(program.card)
     costs = estimate(program.circuit)
     if as_json:

@@ -25,6 +25,8 @@ from heclstm.cli import (
     keygen,
     report,
     run,
+    sign,
+    signing_key,
     train,
 )
 from heclstm.cli.verb import Verb
@@ -76,6 +78,8 @@ for verb in (
     calibrate.calibrate,
     evaluate.evaluate,
     compile.compile,
+    signing_key.signing_key,
+    sign.sign,
     estimate.estimate,
     keygen.keygen,
     encrypt.encrypt,

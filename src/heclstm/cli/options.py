@@ -44,6 +44,9 @@ Trust = Annotated[
         "--trust", metavar="OWNER.PUB", help="The model owner's public key: refuse a program that it has not signed."
     ),
 ]
+SigningKey = Annotated[
+    Path, typer.Option("--key", metavar="OWNER.PEM", help="The model owner's private key, from `signing-key`.")
+]
 InsecureTest = Annotated[
     bool,
     typer.Option(

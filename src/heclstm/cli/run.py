@@ -60,7 +60,7 @@ def run(
     if (shadow is None) != (images is None):
         raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
     keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
-    clock, card = Clock(), read_card(program, key=keys)
+    clock, card = Clock(), read_card(program, key=keys, alone=False)
     require_program(read_header(query, Kind.QUERY), card.digest, query)  # before anything that takes long
     with progress("preparing program") as update:
         loaded = load_program(program)

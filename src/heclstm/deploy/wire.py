@@ -26,12 +26,12 @@ def read_file(source: Source, kind: Kind) -> Iterator[tuple[str, bytes]]:
         yield from message.blobs()
 
 
-def pins_of(source: Source) -> dict[str, str]:
-    """The digest of each field of the card that a key file was made for; none if it does not say, or is no key."""
+def key_header(source: Source) -> Header | None:
+    """The header of a key file, which tells the card that it was made for; None if it is none that can be read."""
     try:
-        return read_header(source, Kind.SECRET_KEY, Kind.EVALUATION_KEYS).card
+        return read_header(source, Kind.SECRET_KEY, Kind.EVALUATION_KEYS)
     except FileFormatError:
-        return {}  # who reads the keys says why
+        return None  # who reads the keys says why
 
 
 def require_card(header: Header, card: ProgramCard, name: Path | str) -> None:
