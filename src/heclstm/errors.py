@@ -13,6 +13,7 @@
     ├── FileFormatError               truncated, oversized, foreign or newer files and messages
     │   └── DigestError               made for another program, or altered on the way
     │       └── SignatureError        not signed by the model owner whom the hospital trusts
+    ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
     ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
     ├── HandleError                   a native object was used after it was closed
@@ -72,6 +73,10 @@ class DigestError(FileFormatError):
 
 class SignatureError(DigestError):
     """A program is not signed by the model owner whom the hospital trusts."""
+
+
+class ConfigError(HeclstmError):
+    """The configuration of a service has mistakes."""
 
 
 class OutputError(HeclstmError):
