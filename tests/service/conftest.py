@@ -61,7 +61,8 @@ def launch(program, certificates, tmp_path_factory):
     def started(programs=None, start=True, **changes):
         folder = tmp_path_factory.mktemp("service")
         tls, authority = certificates
-        config = write_config(folder, programs or [{"folder": str(program)}], tls, **changes)
+        changes = {"tls": tls, **changes}
+        config = write_config(folder, programs or [{"folder": str(program)}], **changes)
         server = Running(config, authority)
         try:
             if start:

@@ -66,7 +66,7 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def write_config(folder: Path, programs: list[dict], tls: dict | None, **changes) -> Path:
+def write_config(folder: Path, programs: list[dict], **changes) -> Path:
     """A configuration for tests. changes: tables or values instead of the usual ones."""
     values = {
         "state": str(folder / "state"),
@@ -75,9 +75,11 @@ def write_config(folder: Path, programs: list[dict], tls: dict | None, **changes
         "workers": 1,
         **changes,
     }
-    tables = {"evaluation": {"threads": 1, "memory_bytes": 4 << 30}, **({"tls": tls} if tls else {})}
+    tables = {"evaluation": {"threads": 1, "memory_bytes": 4 << 30}}
     for name, table in list(values.items()):
-        if isinstance(table, dict):
+        if table is None:
+            del values[name]
+        elif isinstance(table, dict):
             tables[name] = {**tables.get(name, {}), **values.pop(name)}
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     for program in programs:

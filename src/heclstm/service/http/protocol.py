@@ -16,6 +16,8 @@ from heclstm.service.config import Limits
 from heclstm.service.identity import CERTIFICATE
 from heclstm.service.problems import CODES, MEDIA_TYPE, details
 
+CLOSING_SECONDS = 0.5  # for a client to close its side of TLS
+
 
 def protocol(limits: Limits) -> type[HttpToolsProtocol]:
     """The class for a server with these limits."""
@@ -74,6 +76,11 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
             if self.cycle is not None:
                 super().on_message_complete()
             self._in_head = True
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            if self.transport.is_closing():  # an idle client may never say that it has heard
+                self.loop.call_later(CLOSING_SECONDS, self.transport.abort)
 
         def send_400_response(self, msg: str) -> None:
             if not self.transport.is_closing():
