@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +32,13 @@ __all__ = ["bold", "dim", "emit", "err", "facts", "fail", "note", "out", "progre
 
 PIPE_WIDTH = 110  # columns, where nobody says how many there are
 OnProgress = Callable[[float, float], None]  # (done, in all), in any unit
+
+
+def show_anything() -> None:
+    """Letters that the terminal's encoding has not are escaped: no verb may fail after its work for a name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def out() -> Console:
