@@ -53,7 +53,7 @@ def hospital_encrypts(card_file: Path, images: np.ndarray, folder: Path) -> Clie
     """Makes keys and a query. secret.key never leaves `folder`."""
     client = Client(load_card(card_file))
     client.generate_keys(folder)
-    client.encrypt(ImageSequence(images), folder / "query.he")
+    client.encrypt(ImageSequence(images)).save(folder / "query.he")
     return client
 
 

@@ -19,7 +19,6 @@ import numpy as np
 from experiments.record import ROOT, provenance, write
 from heclstm.backend.precision import run_clear
 from heclstm.backend.simulate import SimulatedBackend
-from heclstm.card.preparation import Preparation
 from heclstm.data.prepare import prepare_all
 from heclstm.data.reading import read_labels, read_volumes
 from heclstm.data.sequence import ImageSequence
@@ -43,9 +42,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     model, card = load_model(EXAMPLE), load_card(EXAMPLE / "program")
-    if card.purpose.model_digest != model.digest:
+    if card.model.digest != model.digest:
         raise DigestError("examples/adrenal: the program was compiled from another model; compile it again")
-    frames = prepare_all(read_volumes(EXAMPLE / "volumes.npz"), Preparation.from_json(model.metadata["preparation"]))
+    frames = prepare_all(read_volumes(EXAMPLE / "volumes.npz"), card.preparation)
     frames = frames[: options.limit]
     lines = evaluate(frames, card, options.threads)
     if options.limit is None:

@@ -20,7 +20,7 @@ OPTIONS = Options(ring_degree=128, special_count=2, security="INSECURE_TEST")
 PURPOSE = Purpose(
     preparation=Preparation("frames", (2, 1, 8, 8), 2, 1, 8, 8),
     operating_points=(OperatingPoint(0.25, 0.95, 0.96, 0.5, 22, 76),),
-    ranges=(Range("score", 0.8, 1.0),),
+    ranges=(Range("score", 3.2, 4.0),),
     temperature=Temperature(0.75, -1.5),
     model=ModelFacts(name="example", attribution="someone, ä", licence="CC BY 4.0", digest="ab" * 32),
 )

@@ -8,7 +8,6 @@ import pytest
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
 from heclstm.backend.simulate import SimulatedBackend
-from heclstm.card.preparation import Preparation
 from heclstm.data.prepare import prepare
 from heclstm.data.reading import read_volumes
 from heclstm.deploy.client import Client
@@ -29,9 +28,8 @@ def program():
 
 @pytest.fixture(scope="module")
 def sequences(program):
-    preparation = Preparation.from_json(program.card.purpose.preparation)
     volumes = read_volumes(ADRENAL / "volumes.npz")
-    return [prepare(volumes[index], preparation, f"volume {index}") for index in VOLUMES]
+    return [prepare(volumes[index], program.card.preparation, f"volume {index}") for index in VOLUMES]
 
 
 def run(program, backend, sequences):
@@ -48,7 +46,7 @@ def run(program, backend, sequences):
 def test_the_program_is_the_models(program, sequences):
     """Clear slots against the arrays: float64 throughout, a few thousand operations of 2^-52 on values below 16."""
     model = load_model(ADRENAL)
-    assert program.card.purpose.model_digest == model.digest
+    assert program.card.model.digest == model.digest
     values = forward(model, np.stack([sequence.frames for sequence in sequences]))
     clear = run(program, ClearBackend(program.circuit.parameters.slots, program.circuit.parameters.moduli), sequences)
     assert np.abs(clear[:, 0] - values["score"][:, 0]).max() < 1e-9

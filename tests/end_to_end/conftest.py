@@ -1,36 +1,23 @@
-"""A tiny program without security, its keys, and a way to call the command line in this process."""
+"""A tiny program without security, and its keys."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from command_line import call, refused
 from heclstm.card.preparation import Preparation
-from heclstm.cli.main import app
 from heclstm.model.weights import save_model
 from random_models import random_frames, random_model, small_config
 
 RING_DEGREE = 1 << 11
+__all__ = ["call", "refused"]
 METADATA = {
     "preparation": Preparation("frames", (3, 2, 8, 8), frames=3, channels=2, height=8, width=8).to_json(),
     "operating_point": {"threshold": 0.25, "sensitivity": 0.95, "specificity": 0.5},
     "attribution": "Random numbers",
 }
-
-
-@pytest.fixture(scope="session")
-def call():
-    """Arguments → (exit code, stdout, stderr). Unexpected errors are raised, as their traceback would show."""
-
-    def run(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.stdout, result.stderr
-
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -70,20 +57,3 @@ def site(call, compiled, tmp_path_factory):
         query=query,
         result=result,
     )
-
-
-@pytest.fixture
-def refused(call, tmp_path):
-    """Asserts that a command is refused: exit code 2, one line on stderr, and no new file in tmp_path."""
-
-    def check(*arguments) -> str:
-        before = sorted(tmp_path.rglob("*"))
-        code, stdout, stderr = call(*arguments)
-        assert code == 2, (stdout, stderr)
-        lines = [line for line in stderr.splitlines() if line.startswith("heclstm: ")]
-        assert len(lines) == 1, stderr
-        assert "Traceback" not in stderr
-        assert sorted(tmp_path.rglob("*")) == before
-        return lines[0]
-
-    return check

@@ -6,10 +6,14 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import heclstm
 from heclstm.cli import verb
 from heclstm.cli.demo import MARKER
 from heclstm.deploy.client import Client
@@ -110,6 +114,16 @@ def test_outputs_that_are_no_file_are_refused_first(refused, site, tmp_path, mon
     ):
         line = refused(*arguments, "-o", output)
         assert "is a folder, expected" in line or "is no regular file" in line
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminals_of_other_alphabets(site, encoding):
+    """A letter that cannot be shown must not end a verb after its work."""
+    environment = os.environ | {"PYTHONPATH": str(Path(heclstm.__file__).parents[1]), "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "heclstm.cli", "inspect", str(site.program)]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding=encoding, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "\\u2192" in done.stdout  # the arrow between two levels
 
 
 def test_outputs_that_are_no_folder_are_refused_first(refused, tmp_path):

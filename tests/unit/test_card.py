@@ -174,8 +174,13 @@ def keys(count, level, relinearization=None):
     return NeededKeys(relinearization, dict.fromkeys(range(1, count + 1), level))
 
 
+def test_the_bounds_are_these():
+    """Whoever moves one means it: programs that a hospital accepts today must be accepted tomorrow."""
+    assert (bounds.ROTATIONS_MAX, bounds.CIPHERTEXTS_MAX) == (4096, 256)
+    assert (bounds.KEYS_BYTES_MAX, bounds.KEY_BYTES_MAX, bounds.QUERY_BYTES_MAX) == (8 << 30, 1 << 30, 1 << 30)
+
+
 def test_so_many_rotation_keys_and_no_more():
-    assert bounds.ROTATIONS_MAX == 4096
     assert bounds.check_keys(SMALL, keys(4096, 1)) is None
     with pytest.raises(FileFormatError, match="asks for 4097 rotation keys, expected at most 4096"):
         bounds.check_keys(SMALL, keys(4097, 1))
@@ -204,7 +209,6 @@ def test_no_key_is_larger_than_a_container_holds():
 
 
 def test_so_many_ciphertexts_and_no_more():
-    assert bounds.CIPHERTEXTS_MAX == 256
     at_limit = ImageLayout(SMALL.slots, 1, 256, 64, 128, 64, 128)
     assert at_limit.ciphertexts == 256
     assert bounds.check_query(SMALL, at_limit, 1) is None

@@ -55,6 +55,33 @@ def test_labels_may_be_absent(tmp_path, volume):
     assert read_labels(tmp_path / "a.npz") is None
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([0.0, np.nan]), "got others than 0 .* and 1"),
+        (np.array([0.0, 0.7]), "got others than 0 .* and 1"),
+        (np.array([-1, 1]), "got others than 0 .* and 1"),
+        (np.array([0, 2]), "got others than 0 .* and 1"),
+        (np.eye(2, dtype=int), r"got an array of shape \(2, 2\), expected one for each patient"),
+        (np.array(1), r"got an array of shape \(\), expected one"),
+        (np.array(["no", "yes"]), "its values are no plain numbers"),
+    ],
+)
+def test_labels_are_negative_or_positive(tmp_path, volume, labels, message):
+    """A cast to whole numbers made NaN and 0.7 a negative patient."""
+    np.savez(tmp_path / "a.npz", volume=volume, labels=labels)
+    with pytest.raises(FileFormatError, match=message):
+        read_labels(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([0, 1]), np.array([[0], [1]]), np.array([False, True]), np.array([0.0, 1])]
+)
+def test_labels_of_any_kind_of_number(tmp_path, volume, labels):
+    np.savez(tmp_path / "a.npz", volume=volume, labels=labels)
+    assert read_labels(tmp_path / "a.npz").tolist() == [0, 1]
+
+
 def test_pictures_in_folders_and_lists(tmp_path, volume):
     image = pytest.importorskip("PIL.Image", reason="Pillow comes with the report extra")
     for index, grey in enumerate(volume):

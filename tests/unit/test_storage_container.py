@@ -68,6 +68,11 @@ def test_the_bytes_of_version_1_stay(name):
         assert [blob for _, blob in found.blobs()] == contents
 
 
+def test_a_header_is_frozen():
+    with pytest.raises(AttributeError, match="immutable"):
+        header(Kind.QUERY).key = "other"
+
+
 def test_every_kind_has_its_golden_file():
     assert {kind for kind, *_ in FILES.values()} == set(Kind)
     assert {path.name for path in GOLDEN.iterdir()} == set(FILES)

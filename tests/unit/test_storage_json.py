@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 
 from heclstm.errors import FileFormatError
-from heclstm.storage.json import JsonLimits, canonical, digest_of, parse_object, read_json
+from heclstm.storage.json import SMALL, JsonLimits, canonical, digest_of, parse_object, read_json
 
 LIMITS = JsonLimits(bytes=1000, depth=3, values=20, text=30)
 
@@ -22,7 +22,7 @@ def test_what_is_json_is_read(tmp_path):
     for content in (json.dumps(data).encode(), json.dumps(data, ensure_ascii=False, indent=1).encode()):
         assert parse_object(content, "a") == data
         (tmp_path / "a").write_bytes(content)
-        for source in (tmp_path / "a", str(tmp_path / "a"), content, BytesIO(content)):
+        for source in (tmp_path / "a", str(tmp_path / "a"), content, bytearray(content), BytesIO(content)):
             assert read_json(source) == data
     assert parsed(b'{"a": "\\\\ud800"}') == {"a": "\\ud800"}  # a backslash, and no half of anything
 
@@ -60,6 +60,12 @@ def test_what_is_no_json_of_ours_is_refused(content, message):
     with pytest.raises(FileFormatError, match=message) as caught:
         parsed(content)
     assert str(caught.value).startswith("a.json: ")
+
+
+def test_limits_of_our_files():
+    """A circuit of the largest experiment has 0.1 MB of JSON, a card 50 kB."""
+    assert JsonLimits() == JsonLimits(bytes=16 << 20, depth=64, values=1_000_000, text=1 << 16)
+    assert JsonLimits(bytes=4 << 20, depth=32, values=100_000, text=1 << 15) == SMALL
 
 
 def test_limits_are_met_exactly():

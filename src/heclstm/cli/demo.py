@@ -65,8 +65,8 @@ def demo(
     findings = _way(case, hospital, server, threads)
     with progress("drawing"):
         picture = draw(findings, case.sequence, of_data_set=True)
-        save_file(output / "report.png", picture, 0o600)
-        save_file(output / "report.html", page(findings, picture, of_data_set=True), 0o600)
+        save_file(output / "report.png", picture)
+        save_file(output / "report.html", page(findings, picture, of_data_set=True))
     findings.save(hospital / "diagnosis.json")
     if as_json:
         emit(findings.to_json())

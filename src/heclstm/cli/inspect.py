@@ -38,17 +38,15 @@ def describe(path: Path) -> dict[str, Any]:
     from heclstm.errors import FileFormatError
     from heclstm.storage.atomic import MAGIC
     from heclstm.storage.json import read_json
+    from heclstm.storage.source import opened
 
     if path.is_dir():
         for name, reader in (("program.json", _program), ("model.json", _model)):
             if (path / name).exists():
                 return reader(path)
         raise FileFormatError(f"{path}: is a folder without program.json or model.json")
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(len(MAGIC))
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from error
+    with opened(path) as file:
+        start = file.read(len(MAGIC))
     if start == MAGIC:
         return _container(path)
     if not start.lstrip().startswith(b"{"):

@@ -83,7 +83,12 @@ def read_part(path: Path | None, trained_on: TrainedOn, split: str) -> Part:
     if path and is_labelled(path):
         labels = read_labels(path)
         assert labels is not None  # it is labelled
-        return Part(read_volumes(path), labels)
+        volumes = read_volumes(path)
+        if len(volumes) != len(labels):
+            raise FileFormatError(
+                f"{path}: got {len(labels)} labels for {len(volumes)} patients, expected one for each"
+            )
+        return Part(volumes, labels)
     name = trained_on.dataset
     if name not in DATASETS:
         what = f"{path}: holds no labels" if path else "no --data was given"

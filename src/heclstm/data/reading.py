@@ -96,9 +96,15 @@ def write_volumes(path: Path | str, volumes: NDArray[np.uint8], labels: NDArray[
 
 
 def read_labels(path: Path | str) -> NDArray[np.int64] | None:
-    """The labels beside the volumes of a .npz file, or None if it has none."""
-    arrays = read_archive(Path(path))
-    return arrays["labels"].astype(np.int64).reshape(-1) if "labels" in arrays else None
+    """The labels beside the volumes of a .npz file, 0 or 1 for each, or None if it has none. Raises FileFormatError."""
+    labels = read_archive(Path(path)).get("labels")
+    if labels is None:
+        return None
+    if labels.ndim == 0 or labels.size != len(labels) or labels.ndim > 2:
+        raise FileFormatError(f"{path}: labels: got an array of shape {labels.shape}, expected one for each patient")
+    if not np.isin(labels, (0, 1)).all():
+        raise FileFormatError(f"{path}: labels: got others than 0 (negative) and 1 (positive); convert them first")
+    return labels.astype(np.int64).reshape(-1)
 
 
 def _array(path: Path) -> NDArray[Any]:

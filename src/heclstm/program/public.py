@@ -36,7 +36,8 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of program.json. Beyond it, a reader compares fields with each other and verifies the digest."""
-    return schema(Document)
+    found: dict[str, Any] = json.loads(json.dumps(schema(Document)))  # lists for tuples, as in JSON
+    return found
 
 
 def save_card(card: ProgramCard, path: Path) -> None:

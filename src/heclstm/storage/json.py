@@ -49,7 +49,7 @@ def parse_object(content: bytes, name: str, limits: JsonLimits = JsonLimits()) -
         data = json.loads(
             content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite
         )
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8
+    except ValueError as error:  # no JSON, no UTF-8
         raise FileFormatError(f"{name}: is no JSON ({_reason(error)})") from error
     if not isinstance(data, dict):
         raise FileFormatError(f"{name}: holds a {type(data).__name__}, expected a JSON object")
@@ -125,6 +125,4 @@ def _reason(error: Exception) -> str:
     """Without a byte of the content, which may be a patient's."""
     if isinstance(error, UnicodeDecodeError):
         return f"no UTF-8 at byte {error.start}"
-    if isinstance(error, RecursionError):
-        return "too deep"
     return str(error)

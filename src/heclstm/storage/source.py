@@ -13,7 +13,7 @@ from typing import IO
 
 from heclstm.errors import FileFormatError
 
-Source = str | os.PathLike[str] | bytes | IO[bytes]  # text is the path of a file
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]  # text is the path of a file
 PIECE_BYTES = 1 << 24  # no more is asked for at once: a stream may set aside what it was asked for
 
 
@@ -50,8 +50,9 @@ def opened(source: Source) -> Iterator[Opened]:
 
     Raises FileFormatError.
     """
-    if isinstance(source, bytes):
-        yield Opened(BytesIO(source), f"message of {len(source)} bytes", len(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        content = bytes(source)
+        yield Opened(BytesIO(content), name_of(content), len(content))
     elif isinstance(source, str | os.PathLike):
         with _file(Path(source)) as stream:
             yield Opened(stream, str(source), os.fstat(stream.fileno()).st_size)
@@ -61,7 +62,7 @@ def opened(source: Source) -> Iterator[Opened]:
 
 def name_of(source: Source) -> str:
     """What messages call it: a path where there is one."""
-    if isinstance(source, bytes):
+    if isinstance(source, bytes | bytearray | memoryview):
         return f"message of {len(source)} bytes"
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)

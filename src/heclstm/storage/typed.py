@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, ValidationError, convert, to_builtins
 
-from heclstm.errors import FileFormatError
+from heclstm.errors import FileFormatError, HeclstmError
 
 T = TypeVar("T")
 
@@ -34,11 +34,13 @@ Count = Annotated[int, Meta(ge=0, le=1 << 40)]
 
 
 def typed(data: Any, kind: type[T], name: str) -> T:
-    """A value of this kind. name: for messages. Raises FileFormatError, or what the kind itself refuses with."""
+    """A value of this kind. name: for messages. Raises FileFormatError, or the error that the kind refuses by."""
     try:
         return convert(data, kind, str_keys=True)
     except ValidationError as error:
         raise FileFormatError(f"{name}: {reason(error)}") from error
+    except HeclstmError as error:  # what the kind itself refuses
+        raise type(error)(f"{name}: {error}") from error
 
 
 def reason(error: ValidationError) -> str:

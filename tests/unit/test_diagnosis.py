@@ -1,0 +1,117 @@
+"""What a hospital reads from decrypted slots, and what it refuses to read."""
+
+import math
+
+import numpy as np
+import pytest
+
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.preparation import Preparation
+from heclstm.card.ranges import Range
+from heclstm.card.temperature import Temperature
+from heclstm.deploy.diagnosis import Diagnosis, read_result, require_name
+from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
+from tiny_program import PURPOSE, tiny_card
+
+LIMIT = 2.0  # of the score
+PADDED = Preparation("frames", (2, 1, 8, 8), 2, 1, 8, 8, length="pad")
+CALIBRATED = tiny_card(ranges=(Range("score", 1.0, LIMIT), Range("other", 9.0, 9.0)))
+UNCALIBRATED = tiny_card(ranges=(Range("other", 0.1, 0.1),))
+
+
+def slots(score, *contributions):
+    """A result as it is decrypted: noise where nothing is, 2^-20 large."""
+    values = np.random.default_rng(0).normal(0, 2.0**-20, 128)
+    values[: 1 + len(contributions)] = [score, *contributions]
+    return values
+
+
+def test_a_result_becomes_a_diagnosis():
+    found = read_result(slots(1.5, 0.5, 1.0), CALIBRATED, "case 7")
+    assert found == Diagnosis((1.5,), ((0.5,), (1.0,)), 0.25, "case 7", 0.75, -1.5)
+    assert found.decision == "positive"
+    assert found.probability == pytest.approx(1 / (1 + math.exp(-(1.5 / 0.75 - 1.5))))
+    assert read_result(slots(0.2, 0.1, 0.1), CALIBRATED).decision == "negative"
+    assert read_result(slots(0.25, 0.25, 0.0), CALIBRATED).positive  # at the operating point, too
+
+
+@pytest.mark.parametrize("score", [LIMIT, -LIMIT])
+def test_a_score_up_to_its_limit_is_read(score):
+    assert read_result(slots(score, score, 0.0), CALIBRATED).scores == (score,)
+
+
+@pytest.mark.parametrize("score", [math.nextafter(LIMIT, 3), -math.nextafter(LIMIT, 3), 1e9, math.inf, math.nan])
+def test_a_score_beyond_its_limit_is_refused(score):
+    """The contributions sum to it, so that nothing else can refuse it. The message holds no score."""
+    with np.errstate(invalid="ignore"), pytest.raises(RangeError, match="leaves the calibrated range ±2;") as caught:
+        read_result(slots(score, score, 0.0), CALIBRATED)
+    assert "1e+09" not in str(caught.value)
+
+
+def test_a_score_of_real_frames_is_what_has_a_limit():
+    """Padding has no vote: the sum of real frames is the score, and only that is compared."""
+    card = tiny_card(ranges=(Range("score", 1.0, LIMIT),), preparation=PADDED)
+    assert read_result(slots(9.0, 1.5, 7.5), card, frames=1).scores == (1.5,)
+    with pytest.raises(RangeError, match="leaves the calibrated range"):
+        read_result(slots(1.5, 9.0, -7.5), card, frames=1)
+
+
+@pytest.mark.parametrize("infinite", [math.inf, math.nan])
+def test_a_contribution_that_is_no_number_is_refused(infinite):
+    for card in (CALIBRATED, UNCALIBRATED):
+        with np.errstate(invalid="ignore"), pytest.raises(RangeError, match="leaves the calibrated range"):
+            read_result(slots(1.0, 1.0, infinite), card)
+
+
+@pytest.mark.parametrize(("drift", "refused"), [(0.0199, False), (-0.0199, False), (0.0201, True), (-0.0201, True)])
+def test_contributions_must_sum_to_their_score(drift, refused):
+    """Within a hundredth of the limit, 0.02: noise is a thousand times smaller, another result is not."""
+    values = slots(1.0, 0.5, 0.5 + drift)
+    if refused:
+        with pytest.raises(RangeError, match=r"do not sum to its score within 0\.02; do not use this result"):
+            read_result(values, CALIBRATED)
+    else:
+        assert read_result(values, CALIBRATED).scores == (1.0,)
+
+
+@pytest.mark.parametrize(("score", "allowed"), [(0.3, 0.01), (50.0, 0.5)])
+def test_without_calibration_the_sum_is_compared_with_the_score_itself(score, allowed):
+    assert read_result(slots(score, score + 0.99 * allowed, 0.0), UNCALIBRATED).scores == (score,)
+    with pytest.raises(RangeError, match=f"within {allowed:g};"):
+        read_result(slots(score, score + 1.01 * allowed, 0.0), UNCALIBRATED)
+
+
+def test_the_sum_is_compared_before_padding_is_taken_off():
+    card = tiny_card(preparation=PADDED)
+    with pytest.raises(RangeError, match="do not sum"):
+        read_result(slots(0.5, 0.5, 0.5), card, frames=1)
+
+
+def test_the_operating_point_is_that_of_the_real_frames():
+    points = (OperatingPoint(0.25), OperatingPoint(0.75, frames=1))
+    card = tiny_card(preparation=PADDED, operating_points=points)
+    assert read_result(slots(1.0, 0.5, 0.5), card, frames=2).decision == "positive"
+    assert read_result(slots(1.0, 0.5, 0.5), card, frames=1).decision == "negative"
+    lonely = tiny_card(preparation=PADDED, operating_points=points[1:])
+    with pytest.raises(SequenceError, match=r"operating point: got 2 frames, expected one of \[1\]"):
+        read_result(slots(1.0, 0.5, 0.5), lonely, frames=2)
+
+
+def test_without_operating_point_and_temperature():
+    found = read_result(slots(0.1, 0.1, 0.0), tiny_card(operating_points=(), temperature=None))
+    assert (found.threshold, found.positive, found.probability) == (0.0, True, None)
+    assert PURPOSE.temperature == Temperature(0.75, -1.5)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "x" * 201, "\ud800"])
+def test_names_that_no_file_may_hold_are_refused(name):
+    with pytest.raises(InputError, match="expected one line of text"):
+        require_name(name)
+    require_name("Ünal [Я] 😀")
+
+
+def test_a_diagnosis_agrees_with_itself():
+    with pytest.raises(FileFormatError, match="its contributions are not those of its scores"):
+        Diagnosis((1.0,), ((0.5, 0.5), (1.0, 0.0)), 0.0)
+    with pytest.raises(FileFormatError, match="more real frames than contributions"):
+        Diagnosis((1.0,), ((1.0,),), 0.0, frames=2)
