@@ -1,6 +1,22 @@
 package main
 
-// #include <stdlib.h>
+/*
+#include <stdint.h>
+#include <stdlib.h>
+
+// Memory that begins with a cache line; the pointer that malloc gave stands in front of it. Every system has this,
+// which is not so for aligned_alloc and posix_memalign.
+static void *allocate_lines(size_t bytes) {
+    if (bytes > SIZE_MAX - 64 - sizeof(void *)) return NULL;
+    unsigned char *raw = malloc(bytes + 64 + sizeof(void *));
+    if (raw == NULL) return NULL;
+    void **lines = (void **)(((uintptr_t)raw + sizeof(void *) + 63) & ~(uintptr_t)63);
+    lines[-1] = raw;
+    return lines;
+}
+
+static void release_lines(void *lines) { free(((void **)lines)[-1]); }
+*/
 import "C"
 
 import (
@@ -19,7 +35,7 @@ func slabBytes(count int) int64 { return (int64(count)*4 + 63) &^ 63 } // whole 
 
 // allocate panics when memory runs out; the caller's `safely` makes an error of it.
 func allocate(count int) []uint32 {
-	pointer := C.aligned_alloc(64, C.size_t(slabBytes(count)))
+	pointer := C.allocate_lines(C.size_t(slabBytes(count)))
 	if pointer == nil {
 		panic("out of memory")
 	}
@@ -30,7 +46,7 @@ func allocate(count int) []uint32 {
 func release(slab []uint32) {
 	if slab != nil {
 		allocated.Add(-slabBytes(cap(slab)))
-		C.free(unsafe.Pointer(unsafe.SliceData(slab)))
+		C.release_lines(unsafe.Pointer(unsafe.SliceData(slab)))
 	}
 }
 
