@@ -28,7 +28,7 @@ import (
 // Limbs and slabs live outside of Go's heap: they are large and few, are freed at a known moment, and may be
 // handed to C in lists of pointers.
 
-// allocated is how many bytes of them there are, of all engines of the process.
+// allocated is how many bytes of them there are, of all contexts of the process.
 var allocated atomic.Int64
 
 func slabBytes(count int) int64 { return (int64(count)*4 + 63) &^ 63 } // whole cache lines
@@ -50,7 +50,7 @@ func release(slab []uint32) {
 	}
 }
 
-// limbPool recycles limbs of one length; beyond keep idle limbs, memory goes back to the system.
+// limbPool recycles limbs of one length between calls; beyond keep idle limbs, memory goes back to the system.
 type limbPool struct {
 	sync.Mutex
 	degree, keep int
@@ -58,29 +58,30 @@ type limbPool struct {
 	idle         residues
 }
 
-func (p *limbPool) get() []uint32 {
-	p.Lock()
-	if last := len(p.idle) - 1; last >= 0 {
-		limb := p.idle[last]
-		p.idle = p.idle[:last]
-		p.Unlock()
-		return limb
-	}
-	p.Unlock()
-	return allocate(p.degree)
-}
-
-func (p *limbPool) put(limb []uint32) {
-	if limb == nil {
-		return
-	}
+// take appends idle limbs to a list, at most count, or one new limb if none is idle.
+func (p *limbPool) take(to residues, count int) residues {
 	p.Lock()
 	defer p.Unlock()
-	if p.closed || len(p.idle) >= p.keep {
-		release(limb)
-		return
+	if len(p.idle) == 0 {
+		return append(to, allocate(p.degree))
 	}
-	p.idle = append(p.idle, limb)
+	rest := max(0, len(p.idle)-count)
+	to = append(to, p.idle[rest:]...)
+	clear(p.idle[rest:])
+	p.idle = p.idle[:rest]
+	return to
+}
+
+func (p *limbPool) give(limbs residues) {
+	p.Lock()
+	defer p.Unlock()
+	for _, limb := range limbs {
+		if p.closed || len(p.idle) >= p.keep {
+			release(limb)
+		} else {
+			p.idle = append(p.idle, limb)
+		}
+	}
 }
 
 func (p *limbPool) close() {
@@ -91,18 +92,4 @@ func (p *limbPool) close() {
 		release(limb)
 	}
 	p.idle = nil
-}
-
-func (p *limbPool) getMany(count int) residues {
-	limbs := make(residues, count)
-	for i := range limbs {
-		limbs[i] = p.get()
-	}
-	return limbs
-}
-
-func (p *limbPool) putMany(limbs residues) {
-	for _, limb := range limbs {
-		p.put(limb)
-	}
 }

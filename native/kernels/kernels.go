@@ -75,6 +75,16 @@ func Select(name string) (*Set, error) {
 	return &Set{c}, nil
 }
 
+// Available lists the sets of this processor, the best one first; plain C is always among them.
+func Available() (names []string) {
+	for _, name := range []string{"avx512", "avx2", "neon", "portable"} {
+		if _, err := Select(name); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Name of the instruction set.
 func (s *Set) Name() string { return C.GoString(s.c.name) }
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from heclstm.backend.lattigo import Engine
-from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, SecretKey
+from heclstm.backend.cpu.context import Context
+from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator, SecretKey, wipe
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
@@ -54,13 +54,13 @@ class Client:
                 "never encrypt a patient's images with them"
             )
         self.card = card
-        self.engine = Engine(card.parameters, threads=threads)
+        self.context = Context(card.parameters, threads=threads)
         self._secret: SecretKey | None = None
         self._label = ""
 
     def generate_keys(self, folder: Path, on_progress: OnProgress | None = None) -> None:
         """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`."""
-        generator = KeyGenerator(self.engine)
+        generator = KeyGenerator(self.context)
         self._secret, self._label = generator.secret_key(), secrets.token_hex(16)
         header = self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.card))
         done = 0
@@ -72,12 +72,11 @@ class Client:
                 on_progress(done, header.total_bytes)
 
         secret_blobs = [("secret", secret_key_bytes(self.card.parameters))]
-        write_file(
-            folder / SECRET_KEY_FILE,
-            self._header(Kind.SECRET_KEY, secret_blobs),
-            [self._secret.serialize()],
-            mode=0o600,
-        )
+        secret_header, secret = self._header(Kind.SECRET_KEY, secret_blobs), self._secret.serialize()
+        try:
+            write_file(folder / SECRET_KEY_FILE, secret_header, [secret], mode=0o600)
+        finally:
+            wipe(secret)
         write_file(folder / EVALUATION_KEYS_FILE, header, self._evaluation_keys(generator), on_bytes=count)
 
     def load_secret_key(self, path: Path) -> None:
@@ -86,7 +85,7 @@ class Client:
         require_program(header, self.card.digest, path)
         require_sizes(header, [("secret", secret_key_bytes(self.card.parameters))], path)
         ((_, blob),) = read_file(path, Kind.SECRET_KEY)
-        self._secret, self._label = SecretKey.load(self.engine, blob), header.key
+        self._secret, self._label = SecretKey.load(self.context, blob), header.key
 
     def encrypt(self, sequence: ImageSequence, path: Path) -> int:
         """Pack and encrypt `sequence` into a query file; returns its size in bytes."""
@@ -98,7 +97,7 @@ class Client:
                 "prepare the images as program.json says"
             )
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
-        encryptor = Encryptor(self.engine, self._key())
+        encryptor = Encryptor(self.context, self._key())
         blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
         header = replace(self._header(Kind.QUERY, query_blobs(self.card)), query=secrets.token_hex(16))
         return write_file(path, header, blobs)
@@ -116,16 +115,16 @@ class Client:
             require_query(header, read_header(query, Kind.QUERY), path)
         real_frames(self.card, frames)  # says what is missing before anything is decrypted
         ((_, blob),) = read_file(path, Kind.RESULT)
-        with closing(self.engine.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
-            slots = Decryptor(self.engine, self._key()).decrypt(ciphertext)
+        with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
+            slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
         return read_result(slots, self.card, name, frames)
 
     def close(self) -> None:
-        """Forget the secret key and free the engine."""
+        """Overwrite the secret key, as far as that can be done (see docs/security.md), and free the engine."""
         if self._secret is not None:
             self._secret.close()
             self._secret = None
-        self.engine.close()
+        self.context.close()
 
     def _key(self) -> SecretKey:
         if self._secret is None:

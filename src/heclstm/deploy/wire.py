@@ -75,7 +75,7 @@ class Header:
 def write_file(
     path: Path,
     header: Header,
-    blobs: Iterable[bytes],
+    blobs: Iterable[bytes | bytearray],
     *,
     mode: int = 0o644,
     on_bytes: Callable[[int], None] | None = None,
@@ -135,7 +135,7 @@ def _require_free(path: Path) -> None:
         )
 
 
-def _parts(header: Header, blobs: Iterable[bytes]) -> Iterator[bytes]:
+def _parts(header: Header, blobs: Iterable[bytes | bytearray]) -> Iterator[bytes | bytearray]:
     yield header.encode()
     rest = iter(header.blobs)
     for blob in blobs:
