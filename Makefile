@@ -46,7 +46,7 @@ golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 
 clean:
-	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/libheclstm.*
+	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*
 	rm -f $(VENV)/.demo $(VENV)/.test
 	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
 

@@ -16,6 +16,7 @@
     ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
     ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
+    ├── Cancelled                     an evaluation was stopped by whoever asked for it
     ├── HandleError                   a native object was used after it was closed
     └── EngineError                   the native engine refused; the text says what and where
 
@@ -85,6 +86,10 @@ class OutputError(HeclstmError):
 
 class MissingKeyError(HeclstmError):
     """An evaluation key that an operation needs is absent."""
+
+
+class Cancelled(HeclstmError):
+    """An evaluation was stopped by whoever asked for it."""
 
 
 class HandleError(HeclstmError):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from heclstm.backend.registry import BACKENDS
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 LINES_MAX = 400
@@ -22,6 +24,7 @@ ALLOWED = {
     "compiler": {"errors", "circuit", "card", "program", "model"},
     "backend": {"errors", "storage", "circuit"},
     "deploy": {"errors", "storage", "circuit", "card", "program", "backend", "data"},
+    "devtools": {"errors", "circuit", "backend"},
     "report": {"errors", "storage", "circuit", "card", "data", "deploy", "model"},
 }
 
@@ -45,8 +48,10 @@ MODULES = modules()
 
 @cache
 def imports(name):
-    """Everything that a module imports, anywhere in its text; `from a import b` also as a.b."""
-    names = set()
+    """Everything that a module imports, anywhere in its text; `from a import b` also as a.b. The registry of backends
+    names what it imports as text.
+    """
+    names = {target.partition(":")[0] for target in BACKENDS.values()} if name == "heclstm.backend.registry" else set()
     for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -99,12 +104,27 @@ def test_no_torch_is_loaded_on_the_way(package):
 
 
 def test_the_server_can_hold_no_secret_key():
-    """Not even indirectly does it import code that makes or uses one, nor datasets, models, the compiler."""
+    """Not even indirectly does it import code that makes or uses one, nor datasets, models, the compiler, or the tools
+    of developers, some of which hold a secret key.
+    """
     loaded = reachable("heclstm.deploy.server")
-    assert "heclstm.backend.lattigo_secret" in MODULES  # the name that this test is about
-    assert "heclstm.backend.lattigo_secret" not in loaded
+    assert {"heclstm.backend.cpu.secret", "heclstm.devtools.shadow", "heclstm.devtools.measure"} <= MODULES.keys()
+    assert "heclstm.backend.cpu.evaluator" in loaded  # through the registry
+    assert not {name for name in loaded if "secret" in name}
     packages = {name.split(".")[1] for name in loaded if "." in name}
     assert packages <= {"errors", "storage", "circuit", "card", "program", "backend", "deploy"}
+
+
+def test_only_the_command_line_reaches_the_tools_of_developers():
+    users = {name for name in MODULES for imported in imports(name) if imported.startswith("heclstm.devtools")}
+    assert {name.split(".")[1] for name in users} <= {"cli", "devtools"}
+
+
+def test_every_backend_of_the_registry_is_there():
+    for target in BACKENDS.values():
+        module, _, kind = target.partition(":")
+        found = [node.name for node in ast.parse(MODULES[module].read_text()).body if isinstance(node, ast.ClassDef)]
+        assert kind in found, target
 
 
 def test_nothing_is_unpickled():

@@ -1,27 +1,113 @@
-"""What a backend can do. A program is evaluated by calling these, and nothing else.
+"""What a backend is.
 
-Values and prepared plaintexts are opaque: each backend has its own. Scales and levels are written in the program;
-a backend that keeps them checks them.
+A `Backend` makes a circuit ready; what it gives back, a `Prepared`, serves any number of tenants, each with keys of
+its own, from several threads at once. Ciphertexts come in and go out as bytes.
+
+`Evaluator` is the smaller contract beneath: one method for each operation of a circuit, for backends that are content
+to be interpreted (`backend.execute`). A backend that compiles or batches whole circuits needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from heclstm.circuit.ir import Floats, TransformPlan
+from heclstm.circuit.circuit import Circuit
+from heclstm.circuit.ir import Floats, Operation, TransformPlan
+from heclstm.errors import FileFormatError
 
 Value = TypeVar("Value")
 Plain = TypeVar("Plain")
-Prepared = TypeVar("Prepared")
+Linear = TypeVar("Linear")
+
+OnProgress = Callable[[int, int], None]  # (done, in all), of one unit throughout
+Cancel = threading.Event | Callable[[], bool]  # set, or returns true: stop
+Observer = Callable[[Operation, list[Any]], None]  # sees the results of every operation
+KeySource = Path | Iterable[tuple[str, bytes]]  # a file that `Keys.save` wrote, or blobs by `key_name`
 
 
-class Backend(Protocol[Value, Plain, Prepared]):
-    """Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step)."""
+class Backend(Protocol):
+    def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> Prepared[Any, Any]:
+        """Encode what the circuit holds in clear, once."""
+        ...
+
+
+V = TypeVar("V")
+K = TypeVar("K")
+
+
+class Prepared(Protocol[V, K]):
+    """A circuit that waits for ciphertexts. Values are freed with their last reference, all else by closing, which
+    ends evaluations that still run (HandleError).
+    """
+
+    @property
+    def circuit(self) -> Circuit: ...
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """Of what was encoded."""
+        ...
+
+    def load_keys(self, source: KeySource | None = None, on_progress: OnProgress | None = None) -> K:
+        """One tenant's `Keys`. Progress counts bytes.
+
+        Raises MissingKeyError if the circuit needs one that is not there, FileFormatError or DigestError if one cannot
+        be read. Backends without encryption take no source.
+        """
+        ...
+
+    def load(self, blobs: Sequence[bytes]) -> list[V]:
+        """The inputs of one sequence. Raises LayoutError, FileFormatError, LevelError, DigestError."""
+        ...
+
+    def evaluate(
+        self,
+        inputs: Sequence[V],
+        keys: K | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+        observe: Observer | None = None,
+    ) -> V:
+        """The result. Progress counts work, and `cancel` is looked at between operations: then Cancelled is raised."""
+        ...
+
+    def store(self, value: V) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class Keys(Protocol):
+    """One tenant's evaluation keys. Closing them during an evaluation lets it finish."""
+
+    @property
+    def bytes_in_memory(self) -> int: ...
+
+    @property
+    def note(self) -> bytes:
+        """Of the file that they were opened from: what `save` was given."""
+        ...
+
+    def save(self, path: Path, note: bytes = b"") -> None:
+        """Write them in the form that this backend opens fastest."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Evaluator(Protocol[Value, Plain, Linear]):
+    """Values, plaintexts and transforms are opaque. Scales and levels are written in the circuit; an evaluator keeps
+    them and refuses operands that do not fit each other (LevelError, ScaleError).
+
+    Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step).
+    """
 
     def plaintext(self, values: Floats, level: int, scale: float) -> Plain: ...
 
-    def transform(self, plan: TransformPlan) -> Prepared: ...
+    def transform(self, plan: TransformPlan) -> Linear: ...
 
     def add(self, a: Value, b: Value) -> Value: ...
 
@@ -37,4 +123,21 @@ class Backend(Protocol[Value, Plain, Prepared]):
 
     def rotate(self, a: Value, step: int) -> Value: ...
 
-    def linear_transform(self, inputs: Sequence[Value], transform: Prepared) -> list[Value]: ...
+    def linear_transform(self, inputs: Sequence[Value], transform: Linear) -> list[Value]: ...
+
+
+def key_name(step: int) -> str:
+    """How an evaluation key is called: by its rotation step, 0 for relinearization."""
+    return f"rotation {step}" if step else "relinearization"
+
+
+def key_step(name: str) -> int:
+    """The step of a `key_name`. Raises FileFormatError."""
+    step = name.removeprefix("rotation ")
+    if name == key_name(0):
+        return 0
+    if not step.isdecimal() or len(step) > 9 or name != key_name(int(step)):
+        raise FileFormatError(
+            "evaluation keys: a key has no name of its own, expected 'relinearization' or 'rotation 5'"
+        )
+    return int(step)

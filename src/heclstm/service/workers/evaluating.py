@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from heclstm.deploy.server import TenantKeys
 from heclstm.errors import (
+    Cancelled,
     DigestError,
     FileFormatError,
     HandleError,
@@ -19,7 +21,7 @@ from heclstm.errors import (
     ScaleError,
 )
 from heclstm.service.blobs import Blobs
-from heclstm.service.evaluation import Cancelled, Evaluator, Keys
+from heclstm.service.evaluation import Evaluator
 from heclstm.service.problems import storage_full
 from heclstm.service.workers.messages import Failed, Loaded, Message, Progress, Ready, Result, Task
 
@@ -32,7 +34,7 @@ class EvaluatingWorker:
     def __init__(self, program: Path, threads: int | None, blobs: Blobs) -> None:
         self._evaluator = Evaluator(program, threads)
         self._blobs = blobs
-        self._keys: dict[str, Keys] = {}
+        self._keys: dict[str, TenantKeys] = {}
         self._cancel, self._running = threading.Event(), 0
         self._lock = threading.Lock()
 
@@ -78,7 +80,7 @@ class EvaluatingWorker:
             if keys := self._keys.pop(name, None):
                 keys.close()
 
-    def _opened(self, name: str) -> Keys:
+    def _opened(self, name: str) -> TenantKeys:
         if name not in self._keys:
             self._keys[name] = self._evaluator.open_keys(self._blobs.local(name))
         return self._keys[name]

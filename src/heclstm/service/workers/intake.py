@@ -22,6 +22,7 @@ from heclstm.service.workers.messages import Begin, Drop, Expanded, Message, Mor
 from heclstm.storage.container import Kind, received
 
 IDLE_SECONDS = 60.0
+THREADS = max(1, os.cpu_count() or 1)
 
 
 class Idle(Exception):
@@ -98,7 +99,7 @@ class Intake:
         try:
             card = load_card(Path(begin.program))
             with received(growing, Kind.EVALUATION_KEYS) as message:  # type: ignore[arg-type]
-                expand(card, begin.label, message, Path(begin.target))
+                expand(card, begin.label, message, Path(begin.target), THREADS)
             return Expanded(begin.upload)
         except Idle:
             return Paused(begin.upload)

@@ -1,7 +1,6 @@
-"""For developers: the encrypted evaluation beside the clear one, operation by operation, to find where they
-part.
+"""The encrypted evaluation beside the clear one, operation by operation, to find where they part.
 
-Needs the secret key, so no server has it. The only module on the way of `run` that knows secrets.
+Needs the secret key, so no server has it.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from heclstm.backend.clear import ClearBackend, ClearValue
+from heclstm.backend.clear import ClearEvaluator, ClearValue
+from heclstm.backend.cpu.context import Context
+from heclstm.backend.cpu.secret import Decryptor, SecretKey
 from heclstm.backend.execute import Executor
-from heclstm.backend.lattigo import Engine
-from heclstm.backend.lattigo_secret import Decryptor, SecretKey
-from heclstm.backend.simulate import SimulatedBackend
+from heclstm.backend.simulate import SimulatedEvaluator
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.ir import Floats, Operation
 
@@ -40,13 +39,14 @@ class LayerError:
 
 
 class Shadow:
-    """An observer for `Executor.run`. packed: (ciphertexts, slots) of the same sequence in clear."""
+    """An observer of an evaluation. packed: (ciphertexts, slots) of the same sequence in clear."""
 
-    def __init__(self, circuit: Circuit, engine: Engine, secret_key: bytes, packed: Floats) -> None:
-        self._decryptor = Decryptor(engine, SecretKey.load(engine, secret_key))
+    def __init__(self, circuit: Circuit, context: Context, secret_key: bytes, packed: Floats) -> None:
+        self._decryptor = Decryptor(context, SecretKey.load(context, secret_key))
         parameters = circuit.parameters
-        self._clear = _outputs(circuit, ClearBackend(parameters.slots, parameters.moduli), packed)
-        self._simulated = _outputs(circuit, SimulatedBackend(parameters), packed)
+        clear = ClearEvaluator(parameters.slots, parameters.moduli, parameters.scales)
+        self._clear = _outputs(circuit, clear, packed)
+        self._simulated = _outputs(circuit, SimulatedEvaluator(parameters), packed)
         self._layers: dict[str, LayerError] = {}
 
     def __call__(self, operation: Operation, outputs: list[Any]) -> None:
@@ -69,7 +69,7 @@ class Shadow:
         return next((row for row in self.layers if row.drifts), None)
 
 
-def _outputs(circuit: Circuit, backend: ClearBackend, packed: Floats) -> dict[int, Floats]:
+def _outputs(circuit: Circuit, evaluator: ClearEvaluator, packed: Floats) -> dict[int, Floats]:
     values: dict[int, Floats] = {}
 
     def keep(operation: Operation, outputs: list[ClearValue]) -> None:
@@ -77,7 +77,7 @@ def _outputs(circuit: Circuit, backend: ClearBackend, packed: Floats) -> dict[in
 
     level = circuit.input_level
     scale = circuit.parameters.scales[level]
-    Executor(circuit, backend).run([backend.value(slots, level, scale) for slots in packed], keep)
+    Executor(circuit, evaluator).run([evaluator.value(slots, level, scale) for slots in packed], keep)
     return values
 
 
