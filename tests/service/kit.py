@@ -25,6 +25,10 @@ from heclstm.service.database.tenants import Tenants
 from heclstm.storage.container import read_header
 
 START_SECONDS = 60
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+}  # the heclstm of these tests
 
 
 @dataclass
@@ -120,7 +124,7 @@ class Running:
                 [sys.executable, "-m", "heclstm.cli", "serve", str(self.path)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env=ENVIRONMENT,
             )
         with self.http() as client:
             wait_until(lambda: self._answers(client, "/readyz" if ready else "/healthz"), START_SECONDS, self.text)

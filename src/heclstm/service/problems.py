@@ -32,7 +32,6 @@ CODES: dict[str, Code] = {
     "no-such-route": Code(404, "There is no such route"),
     "method-not-allowed": Code(405, "This route does not have that method"),
     "request-timeout": Code(408, "The request came too slowly"),
-    "length-required": Code(411, "The size of the body must be known beforehand"),
     "too-large": Code(413, "The body is larger than it can be"),
     "unsupported-media-type": Code(415, "The body is of another type"),
     "headers-too-large": Code(431, "The head of the request is too large"),
@@ -56,7 +55,6 @@ CODES: dict[str, Code] = {
     "unknown-keys": Code(409, "The evaluation keys for this query are not stored"),
     "wrong-offset": Code(409, "The upload goes on at another offset"),
     "upload-in-progress": Code(409, "Another connection is uploading these keys"),
-    "keys-exist": Code(409, "These keys are stored already"),
     "idempotency-mismatch": Code(409, "This idempotency key was used for another body"),
     # jobs
     "job-not-done": Code(409, "The job has no result yet"),
