@@ -34,10 +34,12 @@ def accept(database):
     """accept(tenant, name, queries) → id of the job; the keys are there."""
     jobs, key_sets = Jobs(database), KeySets(database)
 
-    def new(tenant, name, queries=1, quotas=Quotas()):
+    def new(tenant, name, queries=1, quotas=None):
         row = KeySetRow(tenant, LABEL, PROGRAM, READY, os.urandom(16).hex(), 10, 20, clock.now(), clock.now())
         key_sets.begin(row, 1 << 40)
-        return jobs.accept(NewJob(os.urandom(16).hex(), tenant, name, "c" * 64, PROGRAM, LABEL, queries), quotas)[0]
+        return jobs.accept(
+            NewJob(os.urandom(16).hex(), tenant, name, "c" * 64, PROGRAM, LABEL, queries), quotas or Quotas()
+        )[0]
 
     return new
 
