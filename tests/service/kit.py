@@ -169,7 +169,7 @@ class Running:
     def http(self, token: str | None = None, **options) -> httpx.Client:
         import ssl
 
-        verify = ssl.create_default_context(cafile=str(self.authority)) if self.authority else True
+        verify = ssl.create_default_context(cafile=str(self.authority)) if self.authority and self.config.tls else True
         headers = {"authorization": f"Bearer {token}"} if token else {}
         common = {"base_url": self.url, "verify": verify, "headers": headers, "timeout": 60, "trust_env": False}
         self._clients.append(httpx.Client(**common | options))

@@ -104,6 +104,7 @@ def test_every_mistake_of_a_configuration_is_named(tmp_path):
         ({"database": "mysql://x"}, "postgresql://"),
         ({"blobs": "s3-bucket"}, "a URL that fsspec knows"),
         ({"database": "postgresql://x:${NO_SUCH_NAME}@y/z"}, "the environment has no variable NO_SUCH_NAME"),
+        ({"proxy": {"trusted": ["proxy.example"]}}, "is no address or network"),
         ({"evaluation": {"lease_seconds": 0.5}}, "would take work from living workers"),
     ],
 )

@@ -163,6 +163,18 @@ def test_client_certificates(launch, certificates, tmp_path):
         expect(server.http(server.token("by-token")).get("/v1/keys"), 200)
 
 
+def test_a_proxy_hands_on_the_certificate_that_it_checked(launch):
+    """Believed from the proxy's own address alone."""
+    certified, header = {"certificates": ["ab" * 32]}, {"certificate_header": "x-client-sha256"}
+    shown = {"x-client-sha256": ":".join(["AB"] * 32), "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}
+    for trusted, status in (("127.0.0.0/8", 200), ("192.0.2.1", 401)):
+        proxy = {**header, "trusted": [trusted]}
+        with launch(tls=None, proxy=proxy, tenants={"certified": certified}) as server:
+            with httpx.Client(base_url=server.url, headers=shown, trust_env=False) as client:
+                assert client.get("/v1/keys").status_code == status
+            assert "203.0.113.9" not in server.text()
+
+
 def test_the_command_line_makes_lists_and_revokes(server, capsys):
     from typer.testing import CliRunner
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -37,8 +38,8 @@ class Tls(Table, frozen=True):
 
 
 class Proxy(Table, frozen=True):
-    """trusted: addresses whose X-Forwarded-* are believed. certificate_header: in which such a proxy hands on the
-    SHA-256 of a client certificate that it checked.
+    """trusted: addresses or networks whose X-Forwarded-* are believed. certificate_header: in which such a proxy hands
+    on the SHA-256 of a client certificate that it checked.
     """
 
     trusted: tuple[str, ...] = ("127.0.0.1",)
@@ -243,6 +244,11 @@ def _contradictions(config: Config) -> list[str]:
         mistakes.append('blobs: expected "folder" or a URL that fsspec knows, such as s3://bucket/prefix')
     if config.evaluation.lease_seconds < 1:
         mistakes.append("evaluation: lease_seconds below 1 would take work from living workers")
+    for trusted in config.proxy.trusted if config.proxy else ():
+        try:
+            ip_network(trusted, strict=False)
+        except ValueError:
+            mistakes.append(f"proxy: trusted: {trusted!r} is no address or network")
     for entry in config.programs:
         if entry.retired and entry.successor is None:
             mistakes.append(f"programs: {entry.folder} is retired; name its successor, so that hospitals can go on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
 
@@ -11,7 +12,7 @@ from heclstm.service.database.tenants import PREFIX, SCOPES, Tenants
 from heclstm.service.oidc import Provider
 from heclstm.service.problems import Problem
 
-CERTIFICATE = "heclstm.certificate"  # in an ASGI scope: SHA-256 of the client certificate that TLS has checked
+CONNECTION = "heclstm.connection"  # in an ASGI scope: whose it is, and the SHA-256 of the certificate that TLS checked
 _USER_SCOPES = SCOPES[:3]
 
 
@@ -31,15 +32,15 @@ class Identities:
             fingerprint: name for name, tenant in config.tenants.items() for fingerprint in tenant.certificates
         }
         self._header = config.proxy.certificate_header if config.proxy else None
-        self._trusted = set(config.proxy.trusted) if config.proxy else set()
+        self._trusted = [ip_network(each, strict=False) for each in config.proxy.trusted] if config.proxy else []
 
-    def identify(self, headers: Mapping[str, str], certificate: str | None, address: str) -> Identity:
-        """certificate: that of the connection. address: who connected, a proxy perhaps. Raises Problem."""
+    def identify(self, headers: Mapping[str, str], certificate: str | None, peer: str) -> Identity:
+        """certificate: that of the connection. peer: the address that connected, a proxy's perhaps. Raises Problem."""
         scheme, _, text = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             found = self._bearer(text.strip())
         else:
-            if self._header and address in self._trusted:
+            if self._header and self._is_proxy(peer):
                 certificate = headers.get(self._header, "").replace(":", "").lower() or None
             tenant = self._certificates.get(certificate or "")
             found = Identity(tenant, _USER_SCOPES, "certificate") if tenant else None
@@ -51,6 +52,13 @@ class Identities:
                 headers={"www-authenticate": 'Bearer realm="heclstm"'},
             )
         return found
+
+    def _is_proxy(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
 
     def _bearer(self, text: str) -> Identity | None:
         if self._provider and not text.startswith(PREFIX):

@@ -13,7 +13,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from heclstm.service.config import Limits
-from heclstm.service.identity import CERTIFICATE
+from heclstm.service.identity import CONNECTION
 from heclstm.service.problems import CODES, MEDIA_TYPE, details
 
 CLOSING_SECONDS = 0.5  # for a client to close its side of TLS
@@ -54,8 +54,8 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self._in_head = True
-            if self._certificate:
-                self.scope["extensions"] = {CERTIFICATE: {"sha256": self._certificate}}
+            peer = self.client[0] if self.client else ""  # the proxy, if there is one: what it says comes in later
+            self.scope["extensions"] = {CONNECTION: {"certificate": self._certificate, "peer": peer}}
             if self._timer is None:
                 self._await_head()
 

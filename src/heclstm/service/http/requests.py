@@ -10,7 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from heclstm.service.app_state import App
-from heclstm.service.identity import CERTIFICATE, Identity
+from heclstm.service.identity import CONNECTION, Identity
 from heclstm.service.problems import MEDIA_TYPE, Problem
 
 Asked = Request[Any, Any, Any]
@@ -34,10 +34,10 @@ async def require_identity(connection: ASGIConnection[Any, Any, Any, Any], handl
     app = app_of(connection)
     address = connection.client.host if connection.client else ""
     headers = {name.lower(): value for name, value in connection.headers.items()}
-    shown: Any = (connection.scope.get("extensions") or {}).get(CERTIFICATE, {})
-    peer = connection.scope["state"].get("peer", address)
+    below: Any = (connection.scope.get("extensions") or {}).get(CONNECTION, {})
+    certificate, peer = below.get("certificate"), below.get("peer", "")
     try:
-        identity = await asyncio.to_thread(app.identities.identify, headers, shown.get("sha256"), peer)
+        identity = await asyncio.to_thread(app.identities.identify, headers, certificate, peer)
     except Problem:
         app.rates.take(f"address {address}", FAILURES_PER_SECOND)
         raise
