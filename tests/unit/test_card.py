@@ -105,8 +105,9 @@ def test_two_operating_points_or_ranges_for_the_same_are_refused():
         {"operating_points": (OperatingPoint(0.1, frames=2), OperatingPoint(0.2, frames=2))},
         {"ranges": (Range("score", 1.0, 1.0), Range("score", 1.0, 9.0))},
     ):
-        with pytest.raises(FileFormatError, match="are for the same"):
-            Purpose(**changes)
+        for kind in (Purpose, tiny_card):
+            with pytest.raises(FileFormatError, match="are for the same"):
+                kind(**changes)
 
 
 def test_the_operating_point_of_so_many_frames():
