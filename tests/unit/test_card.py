@@ -263,7 +263,7 @@ def test_special_primes_smaller_than_a_digit_are_refused():
     ],
 )
 def test_cards_that_contradict_themselves_are_refused(changes, message):
-    assert large().parameters is LARGE
+    assert large(operating_points=(OperatingPoint(0.0, frames=4),)).parameters is LARGE
     with pytest.raises(FileFormatError, match=f"card: .*{message}"):
         large(**changes)
 
