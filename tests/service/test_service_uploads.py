@@ -66,6 +66,17 @@ def test_pieces_may_be_sent_one_by_one_with_content_ranges(server, hospital):
         expect(response, 400, "bad-request")
 
 
+def test_who_does_not_wait_asks_for_the_status(server, hospital):
+    tenant = server.tenant("does-not-wait")
+    path, prefer = f"/v1/keys/{hospital.label}", {"prefer": "respond-async"}
+    answer = tenant.http.put(path, content=hospital.keys, headers=prefer)
+    assert (answer.status_code, answer.json()["state"]) in ((202, "expanding"), (201, "ready"))
+    wait_until(lambda: tenant.http.get(path).json()["state"] == "ready")
+    tenant.http.delete(path)
+    assert tenant.http.put(path, content=hospital.keys[:-1] + b"x", headers=prefer).status_code in (202, 422)
+    wait_until(lambda: tenant.http.get(path).status_code == 404)
+
+
 def test_one_connection_sends_at_a_time(server, hospital):
     tenant, begun, go_on = server.tenant("two"), threading.Event(), threading.Event()
 

@@ -27,14 +27,15 @@ def serve(
     required()
     from heclstm.cli.terminal import note
     from heclstm.service.config import load_config
+    from heclstm.service.launch import launch
     from heclstm.service.logs import set_up
-    from heclstm.service.programs import Programs
-    from heclstm.service.service import serve as run
 
     settings = load_config(config)
     if check:
+        from heclstm.service.programs import Programs
+
         served = Programs(settings.programs, allow_insecure_test=settings.allow_insecure_test)
         note(f"{config}: is fine; serves {len(served.all())} programs at {settings.listen}")
         return
     set_up()
-    run(settings, str(config))
+    launch(settings, str(config))

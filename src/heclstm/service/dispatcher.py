@@ -35,7 +35,7 @@ from heclstm.service.workers.messages import (
     Result,
     Task,
 )
-from heclstm.service.workers.pool import Event, Events, Pool
+from heclstm.service.workers.pool import Early, Event, Pool
 
 TICK_SECONDS = 0.5
 _LOG = log("dispatcher")
@@ -54,12 +54,13 @@ class Dispatcher:
         settings: Evaluation,
         metrics: Metrics,
         changed: Callable[[str], None],
+        early: Early,
     ) -> None:
         self._pool, self._queue, self._key_sets, self._blobs = pool, queue, key_sets, blobs
         self._programs, self._settings, self._metrics, self._changed = programs, settings, metrics, changed
-        self._events: Events = Events()
+        self._events = early.events
         self._pending: deque[Event] = deque()  # heard, but not yet dealt with: the database may be away
-        self._slots: list[Slot] = []
+        self._slots = [Slot(worker, program) for program, worker in early.workers]
         self._turn, self._turns = 0, dict[str, int]()
         self._later: dict[int, float] = {}  # evaluation → not before this moment
         self._restart_at, self._deaths = 0.0, 0

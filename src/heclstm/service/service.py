@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import ssl
@@ -36,16 +35,15 @@ from heclstm.service.programs import Programs
 from heclstm.service.queries import Receiver
 from heclstm.service.retention import keep_sweeping
 from heclstm.service.uploads import Uploads
-from heclstm.service.workers.pool import open_pool
+from heclstm.service.workers.pool import Early, Pool
 
 THREADS = 32  # that wait for disk and database
 _LOG = log("service")
 
 
-def build(config: Config) -> App:
-    """All parts, opened and migrated; nothing runs yet. Raises ConfigError and what is wrong with a program."""
+def build(config: Config, programs: Programs, pool: Pool, early: Early) -> App:
+    """All parts, opened and migrated; only the early workers run yet. Raises ConfigError."""
     config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    programs = Programs(config.programs, allow_insecure_test=config.allow_insecure_test)
     database = Database(config.database_url)
     database.retried(lambda: upgrade(database), seconds=30)
     blobs, audit, metrics, hub = (
@@ -56,9 +54,7 @@ def build(config: Config) -> App:
     )
     key_sets, queue = KeySets(database), Queue(database, f"{socket.gethostname()}:{config.listen}"[:80])
     metrics.collect_from(queue.counts)
-    dispatcher = Dispatcher(
-        open_pool(config), queue, key_sets, blobs, programs, config.evaluation, metrics, hub.changed
-    )
+    dispatcher = Dispatcher(pool, queue, key_sets, blobs, programs, config.evaluation, metrics, hub.changed, early)
     return App(
         config=config,
         database=database,
@@ -133,10 +129,9 @@ class Server(uvicorn.Server):
             _LOG.info("programs taken over", programs=[digest[:12] for digest in self._app.programs.all()])
 
 
-def serve(config: Config, path: str | None = None) -> None:
+def serve(config: Config, path: str | None, programs: Programs, pool: Pool, early: Early) -> None:
     """Until a signal ends it. path: of the configuration, read anew on SIGHUP."""
-    os.umask(0o077)
-    app = build(config)
+    app = build(config, programs, pool, early)
     if config.allow_insecure_test:
         _LOG.warning("INSECURE TEST: programs WITHOUT SECURITY are served; no patient's images may be sent here")
     host, port = config.address

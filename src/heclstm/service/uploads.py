@@ -79,10 +79,11 @@ class Uploads:
         return (await self._known(row)).size if row.state != READY else row.upload_bytes
 
     async def receive(
-        self, tenant: str, label: str, offset: int, body: AsyncIterator[bytes]
+        self, tenant: str, label: str, offset: int, body: AsyncIterator[bytes], *, wait: bool = True
     ) -> tuple[KeySetRow, int, bool]:
         """Take what comes, from `offset` on. Returns the row, how many bytes are there, and whether it is ready.
 
+        wait: until what arrived whole is expanded, and found to be right or not.
         Raises Problem. When the connection is cut, what came before stays.
         """
         row = await asyncio.to_thread(self._key_sets.get, tenant, label)
@@ -105,7 +106,7 @@ class Uploads:
             await self._append(upload, start, body)
         finally:
             upload.active = False
-        if not upload.whole:
+        if not upload.whole or (not wait and not upload.ended.is_set()):
             return row, upload.size, False
         await upload.ended.wait()
         if upload.problem:

@@ -78,18 +78,25 @@ async def put_keys(
         str | None,
         Parameter(header="content-range", max_length=64, description="The same as `bytes FIRST-LAST/TOTAL`"),
     ] = None,
+    prefer: Annotated[
+        str | None,
+        Parameter(header="prefer", max_length=200, description="`respond-async`: do not wait until they are expanded"),
+    ] = None,
 ) -> Response[KeyStatus]:
     """Upload evaluation.keys, or the rest of it.
 
     Every key is checked and expanded as it arrives. If the connection is cut, ask for the status and send on from
-    `received_bytes`. Answers 201 when the keys are ready, 202 when more must come.
+    `received_bytes`. Answers 201 when the keys are ready; 202 when more must come, or with `prefer: respond-async` when
+    all came: then the status tells when they are ready, or is gone if they were no good.
     """
     app, tenant = app_of(request), identity_of(request).tenant
     offset = _offset(upload_offset, content_range)
     counted = app.metrics.received.labels("keys").inc
     pieces = body(request.receive, app.config.limits, counted)
     try:
-        row, size, ready = await app.uploads.receive(tenant, key, offset, pieces)
+        row, size, ready = await app.uploads.receive(
+            tenant, key, offset, pieces, wait="respond-async" not in (prefer or "")
+        )
     except Problem as problem:
         if problem.code == "secret-key":
             app.audit.write("secret key sent", tenant, key=key, by=identity_of(request).by)

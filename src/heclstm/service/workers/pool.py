@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import queue
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Protocol
 
 from heclstm.service.config import Config
@@ -64,6 +66,25 @@ class LocalPool:
 
     def close(self) -> None:
         """Nothing is left: workers end with their server."""
+
+
+@dataclass
+class Early:
+    """Workers that were started before there was a dispatcher: they load while the server still imports itself.
+
+    workers: with the program of each.
+    """
+
+    events: Events = field(default_factory=Events)
+    workers: list[tuple[str, Worker]] = field(default_factory=list)
+
+
+def start_early(pool: Pool, folders: dict[str, str]) -> Early:
+    """As many as there may be, the programs in turn. folders: of the programs that are offered, by digest."""
+    early = Early()
+    for program in islice(cycle(folders), pool.size if folders else 0):
+        early.workers.append((program, pool.start(folders[program], early.events)))
+    return early
 
 
 def open_pool(config: Config) -> Pool:
