@@ -42,6 +42,17 @@ def test_workers_killed_in_mid_evaluation(launch, hospital):
             hospital.score(tenant.result(job, number=number), query)
 
 
+def test_a_worker_that_hangs_is_ended_and_keeps_nobody_waiting(launch, hospital):
+    with launch(workers=2, evaluation={"hang_seconds": 2, "lease_seconds": 1}) as server:
+        tenant = server.tenant()
+        expect(tenant.put_keys(hospital), 201)
+        wait_until(lambda: len(children(server, "process")) == 2)
+        children(server, "process")[0].suspend()
+        jobs = [expect(tenant.post(hospital.query(seed)), 202).json()["id"] for seed in range(6)]
+        assert {tenant.ended(job)["state"] for job in jobs} == {"done"}
+        assert server.text().count("a worker hangs") <= 1  # none, if it never got one of them
+
+
 def test_an_evaluation_that_kills_every_worker_fails_with_a_code(launch, hospital):
     with launch(workers=1, evaluation={"attempts": 2}) as server:
         tenant = server.tenant()

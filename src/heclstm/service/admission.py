@@ -14,7 +14,8 @@ from heclstm.service.workers.pool import Worker
 class Slot:
     """A worker, as the dispatcher sees it. state: loading, preparing, idle, busy, stopping.
 
-    open: the key sets that it has mapped, oldest use first. row: what it evaluates.
+    open: the key sets that it has mapped, oldest use first. row: what it evaluates. since, heard: when it began, and
+    when there was progress.
     """
 
     worker: Worker
@@ -26,6 +27,7 @@ class Slot:
     row: EvaluationRow | None = None
     keys: str = ""
     since: float = 0.0
+    heard: float = 0.0
     share: float = 0.0
     layer: str = ""
 

@@ -62,7 +62,8 @@ class Evaluation(Table, frozen=True):
 
     memory_bytes: of all workers together, by the estimate; 0.8 of the machine's by default.
     key_sets: open in one worker at most. attempts: before an evaluation whose workers die has failed.
-    lease_seconds: without a sign of life, after which an evaluation is given to another worker.
+    lease_seconds: without a sign of life of a server, after which another one takes over what it ran.
+    hang_seconds: without progress, after which a worker is ended.
     retry_seconds: before an evaluation is tried again that failed for want of disk or memory.
     drain_seconds: for running evaluations to end when the service stops. intakes: uploads that are expanded at once.
     """
@@ -72,6 +73,7 @@ class Evaluation(Table, frozen=True):
     key_sets: Annotated[int, Meta(ge=1, le=10_000)] = 16
     attempts: Annotated[int, Meta(ge=1, le=100)] = 3
     lease_seconds: Seconds = 30.0
+    hang_seconds: Seconds = 300.0
     retry_seconds: Seconds = 15.0
     drain_seconds: Seconds = 60.0
     intakes: Annotated[int, Meta(ge=1, le=64)] = 2

@@ -180,7 +180,7 @@ class Dispatcher:
                 _LOG.info("worker ready", worker=slot.worker.name, program=slot.program[:12], seconds=round(seconds, 2))
             case Progress(evaluation, share, layer):
                 if slot.row and slot.row.id == evaluation:
-                    slot.share, slot.layer = share, layer
+                    slot.share, slot.layer, slot.heard = share, layer, clock.steady()
                     self._changed(slot.row.job)
             case Result() | Failed() if slot.row and slot.row.id == message.evaluation:
                 row = slot.row
@@ -318,7 +318,8 @@ class Dispatcher:
         slot.open[keys.upload] = slot.key_bytes
         slot.open.move_to_end(keys.upload)
         slot.row, slot.keys, slot.state = row, keys.upload, "busy"
-        slot.since, slot.share, slot.layer = clock.steady(), 0.0, ""
+        slot.since = slot.heard = clock.steady()
+        slot.share, slot.layer = 0.0, ""
         self._turn += 1
         self._turns[row.tenant] = self._turn
         slot.worker.send(Task(row.id, f"keys/{keys.upload}", query, tuple(closing.get(id(slot), ()))))
@@ -356,6 +357,10 @@ class Dispatcher:
             running[id].worker.send(Cancel(id))  # deleted by its tenant at another server
         if self._queue.take_over(self._settings.lease_seconds):
             _LOG.warning("took over what another server left")
+        for slot in self._slots:
+            if slot.row and now - slot.heard > self._settings.hang_seconds:
+                _LOG.error("a worker hangs, and is ended", worker=slot.worker.name, job=slot.row.job)
+                slot.worker.kill()
         self._beaten = now
         self._too_large.clear()
 

@@ -27,6 +27,7 @@ from heclstm.service.workers.messages import Any, Begin, Drop, Expanded, More, P
 from heclstm.storage.container import Kind
 
 WRITE_BYTES = 1 << 20
+HELD_BYTES_MAX = 8 << 20  # in memory, while the disk is slower than the network
 DEATHS_MAX = 2  # of the intake under one upload, before it is to blame
 _LOG = log("uploads")
 
@@ -166,22 +167,23 @@ class Uploads:
     async def _append(self, upload: Upload, start: bytes, body: AsyncIterator[bytes]) -> None:
         file = await asyncio.to_thread(_open, upload.path)
         writing: asyncio.Task[None] | None = None
-        buffer = bytearray(start)
+        pieces, held = ([start], len(start)) if start else ([], 0)
         try:
             self._ensure_begun(upload)
             async for piece in body:
-                buffer += piece
+                pieces.append(piece)
+                held += len(piece)
                 if upload.problem:
                     raise upload.problem
-                if upload.size + len(buffer) > upload.row.upload_bytes + WRITE_BYTES:
+                if upload.size + held > upload.row.upload_bytes + WRITE_BYTES:
                     break  # too long: what is behind it need not be read
-                if len(buffer) >= WRITE_BYTES and (writing is None or writing.done()):
-                    writing = await self._written(upload, writing, file, bytes(buffer))
-                    buffer.clear()
+                if held >= WRITE_BYTES and (writing is None or writing.done() or held >= HELD_BYTES_MAX):
+                    writing = await self._written(upload, writing, file, pieces, held)
+                    pieces, held = [], 0
         finally:
             # Also when the connection was cut: all that came is kept, so that it goes on there.
-            if buffer and not upload.problem:
-                writing = await self._written(upload, writing, file, bytes(buffer))
+            if pieces and not upload.problem:
+                writing = await self._written(upload, writing, file, pieces, held)
             if writing:
                 await writing
             await asyncio.to_thread(file.close)
@@ -189,12 +191,12 @@ class Uploads:
             raise upload.problem
 
     async def _written(
-        self, upload: Upload, before: asyncio.Task[None] | None, file: IO[bytes], content: bytes
+        self, upload: Upload, before: asyncio.Task[None] | None, file: IO[bytes], pieces: list[bytes], size: int
     ) -> asyncio.Task[None]:
-        """Write while the next bytes arrive, one piece at a time."""
+        """Write these pieces while the next ones arrive."""
         if before:
             await before
-        if upload.size + len(content) > upload.row.upload_bytes:
+        if upload.size + size > upload.row.upload_bytes:
             await self._refuse(
                 upload,
                 Problem("too-large", f"keys: are longer than the {upload.row.upload_bytes} bytes of their header"),
@@ -202,8 +204,8 @@ class Uploads:
             raise upload.problem or Problem("internal", "keys: refused")
 
         async def write() -> None:
-            await asyncio.to_thread(_write, file, content, upload.size)
-            upload.size += len(content)
+            await asyncio.to_thread(_write, file, pieces, upload.size)
+            upload.size += size
             self._tell(upload)
 
         return asyncio.create_task(write())
@@ -320,12 +322,13 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("ab", buffering=0)
 
 
-def _write(file: IO[bytes], content: bytes, size: int) -> None:
-    """All of it, or nothing: size is what the file had before."""
-    left = memoryview(content)
+def _write(file: IO[bytes], pieces: list[bytes], size: int) -> None:
+    """All of them, or nothing: size is what the file had before."""
     try:
-        while left:
-            left = left[file.write(left) :]
+        for piece in pieces:
+            left = memoryview(piece)
+            while left:
+                left = left[file.write(left) :]
     except OSError:
         file.truncate(size)
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import struct
 import subprocess
 import sys
@@ -66,23 +67,31 @@ class Child:
         assert self.process.stdout
         self.channel = Channel(self.process.stdout, self.process.stdin)
         self._on_message = on_message
+        self._outbox: queue.SimpleQueue[messages.Message | None] = queue.SimpleQueue()
         threading.Thread(target=self._hear, name=f"hears {self.process.pid}", daemon=True).start()
+        threading.Thread(target=self._tell, name=f"tells {self.process.pid}", daemon=True).start()
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
-    def send(self, message: messages.Message) -> bool:
-        return self.channel.send(message)
+    def send(self, message: messages.Message) -> None:
+        """Never waits, even for a child that does not listen. Whether it is gone is heard, not told here."""
+        self._outbox.put(message)
 
     def kill(self) -> None:
         self.process.kill()
+
+    def _tell(self) -> None:
+        while (message := self._outbox.get()) is not None and self.channel.send(message):
+            continue
 
     def _hear(self) -> None:
         while (message := self.channel.receive()) is not None:
             self._on_message(message)
         self.process.kill()  # it closed its output: whatever it still does, nobody hears it
         self.process.wait()
+        self._outbox.put(None)
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 try:

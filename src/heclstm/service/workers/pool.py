@@ -17,8 +17,8 @@ from heclstm.service.workers.channel import Child
 class Worker(Protocol):
     name: str
 
-    def send(self, message: messages.Message) -> bool:
-        """False if it is gone."""
+    def send(self, message: messages.Message) -> None:
+        """Does not wait. That it is gone comes as an event."""
         ...
 
     def kill(self) -> None: ...
@@ -48,7 +48,7 @@ class LocalWorker:
     def __init__(self, arguments: list[str], events: Events) -> None:
         self._child = Child("heclstm.service.workers.process", arguments, lambda message: events.put((self, message)))
         self.name = str(self._child.pid)
-        self.send: Callable[[messages.Message], bool] = self._child.send
+        self.send: Callable[[messages.Message], None] = self._child.send
         self.kill = self._child.kill
 
 

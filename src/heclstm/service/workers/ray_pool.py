@@ -65,7 +65,7 @@ class RayWorker:
         self._ended = False
         self._watch(actor.loaded.remote())
 
-    def send(self, message: messages.Message) -> bool:
+    def send(self, message: messages.Message) -> None:
         match message:
             case Prepare():
                 self._watch(self._actor.prepare.remote())
@@ -75,7 +75,6 @@ class RayWorker:
                 self._actor.cancel.remote(evaluation)
             case CloseKeys(keys):
                 self._actor.close_keys.remote(keys)
-        return not self._ended
 
     def kill(self) -> None:
         self._ray.kill(self._actor)
