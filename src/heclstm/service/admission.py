@@ -58,8 +58,8 @@ def make_room(
     slots = list(slots)
     closing: dict[int, list[str]] = {}
     mine = [name for name in chosen.open if name != keys]
-    if excess := len(mine) + 1 - key_sets:
-        closing[id(chosen)] = mine[: max(0, excess)]
+    if (excess := len(mine) + 1 - key_sets) > 0:
+        closing[id(chosen)] = mine[:excess]
     left = {id(slot): [name for name in slot.open if name not in closing.get(id(slot), ())] for slot in slots}
     sizes = {name: size for slot in slots for name, size in slot.open.items()} | {keys: chosen.key_bytes}
     programs = sum(slot.program_bytes for slot in slots)

@@ -64,7 +64,8 @@ class Dispatcher:
         self._turn, self._turns = 0, dict[str, int]()
         self._later: dict[int, float] = {}  # evaluation → not before this moment
         self._restart_at, self._deaths = 0.0, 0
-        self._too_large: set[str] = set()
+        # Programs that fit into the memory never, and not beside the workers that there are: no worker is started.
+        self._too_large, self._no_room = set[str](), set[str]()
         self._beaten = 0.0
         self.pace: dict[str, float] = {}  # program → seconds of an evaluation, a running mean
         self._draining, self._stop = threading.Event(), threading.Event()
@@ -242,15 +243,16 @@ class Dispatcher:
 
     def _admit(self, slot: Slot, program_bytes: int, key_bytes: int) -> None:
         """May it prepare its program?"""
-        others = sum(each.program_bytes for each in self._slots)
-        if others + program_bytes + key_bytes > self._pool.memory_bytes:
-            _LOG.error(
-                "a program does not fit into the memory",
+        needed, others = program_bytes + key_bytes, sum(each.program_bytes for each in self._slots)
+        if needed + others > self._pool.memory_bytes:
+            alone = needed > self._pool.memory_bytes
+            (self._too_large if alone else self._no_room).add(slot.program)
+            _LOG.warning(
+                "no memory for a worker",
                 program=slot.program[:12],
-                needed_bytes=program_bytes + key_bytes,
+                needed_bytes=needed,
                 free_bytes=self._pool.memory_bytes - others,
             )
-            self._too_large.add(slot.program)  # no further worker for it, until one ends
             self._end(slot)
             return
         slot.program_bytes, slot.key_bytes, slot.state = program_bytes, key_bytes, "preparing"
@@ -264,7 +266,7 @@ class Dispatcher:
         """On start and after deaths: programs in turn, as many workers as there may be."""
         if clock.steady() < self._restart_at:
             return
-        programs = [each for each in self._programs.active() if each not in self._too_large]
+        programs = [each for each in self._programs.active() if each not in self._too_large | self._no_room]
         while programs and len(self._slots) < self._pool.size:
             counts = {each: sum(slot.program == each for slot in self._slots) for each in programs}
             self._start(min(programs, key=lambda each: counts[each]))
@@ -277,8 +279,11 @@ class Dispatcher:
         """Give waiting queries to idle workers, the tenant first who waited for the most turns."""
         now = clock.steady()
         self._later = {id: moment for id, moment in self._later.items() if moment > now}
-        while any(slot.state == "idle" for slot in self._slots):
+        while True:
             heads = fair(self._queue.heads(self._later), self._turns)
+            served = {slot.program for slot in self._slots}
+            if not any(slot.state == "idle" for slot in self._slots) and all(row.program in served for row in heads):
+                return
             if not any(self._give(row, heads) for row in heads):  # stops at the first: turns have changed then
                 return
 
@@ -341,11 +346,13 @@ class Dispatcher:
         wanted = {each.program for each in heads}
         idle = [slot for slot in self._slots if slot.state == "idle" and slot.program != row.program]
         spare = next((slot for slot in idle if slot.program not in wanted), idle[0] if idle and not mine else None)
-        if len(self._slots) >= self._pool.size:
+        if len(self._slots) >= self._pool.size or row.program in self._no_room:
             if spare is None:
                 return
             self._end(spare)
             self._slots.remove(spare)
+            if row.program in self._no_room:
+                self._no_room = {spare.program}
         self._start(row.program)
 
     def _beat(self) -> None:
@@ -362,7 +369,7 @@ class Dispatcher:
                 _LOG.error("a worker hangs, and is ended", worker=slot.worker.name, job=slot.row.job)
                 slot.worker.kill()
         self._beaten = now
-        self._too_large.clear()
+        self._no_room.clear()
 
     def _count(self) -> None:
         states = [slot.state for slot in self._slots]
