@@ -113,6 +113,20 @@ def test_an_earlier_run_of_the_same_server_is_recovered_at_once(database, accept
     assert Queue(database, "another").recover() == 0
 
 
+def test_a_lease_whose_answer_was_lost_goes_back(database, accept):
+    accept("one", "x", queries=3)
+    queue, other = Queue(database, "me"), Queue(database, "other")
+    rows = []
+    for owner in (queue, queue, other):
+        (row,) = owner.heads()
+        assert owner.claim(row.id)
+        rows.append(row)
+    assert queue.requeue_strays([rows[0].id]) == 1
+    (again,) = queue.heads()
+    assert (again.id, again.attempts) == (rows[1].id, 0)
+    assert queue.requeue_strays([rows[0].id]) == 0
+
+
 def test_tenants_take_turns_whoever_came_first(database, accept):
     for number in range(4):
         accept("early", f"{number}")

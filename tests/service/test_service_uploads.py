@@ -144,6 +144,11 @@ def test_a_secret_key_is_refused_and_nowhere_on_the_disk(server, hospital):
     expect(tenant.http.get(f"/v1/keys/{hospital.label}"), 404, "not-found")
     audit = "".join(path.read_text() for path in (server.config.folder / "audit").iterdir())
     assert audit.count('"action":"secret key sent","tenant":"secret"') == 4
+    # Nor as the rest of an upload that has begun.
+    expect(tenant.put_keys(hospital, content=hospital.keys[:5000]), 202)
+    expect(tenant.put_keys(hospital, 5000, secret), 422, "secret-key")
+    expect(tenant.put_keys(hospital, 5000), 201)
+    expect(tenant.put_keys(hospital, content=secret), 422, "secret-key")  # nor where nothing more is wanted
     part = secret[-200:-40]
     for path in server.config.folder.rglob("*"):
         assert not path.is_file() or part not in path.read_bytes(), path

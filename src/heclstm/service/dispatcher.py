@@ -66,7 +66,7 @@ class Dispatcher:
         self._restart_at, self._deaths = 0.0, 0
         # Programs that fit into the memory never, and not beside the workers that there are: no worker is started.
         self._too_large, self._no_room = set[str](), set[str]()
-        self._beaten = 0.0
+        self._beaten = float("-inf")
         self.pace: dict[str, float] = {}  # program → seconds of an evaluation, a running mean
         self._draining, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -149,6 +149,7 @@ class Dispatcher:
                 self._count()
             except Unavailable as error:
                 _LOG.warning("the database does not answer; waiting for it", error=type(error).__name__)
+                self._beaten = float("-inf")  # look at once which leases are ours, when it does
                 self._stop.wait(TICK_SECONDS)
             except Exception:
                 _LOG.exception("a mistake of ours; going on")
@@ -364,6 +365,8 @@ class Dispatcher:
             running[id].worker.send(Cancel(id))  # deleted by its tenant at another server
         if self._queue.take_over(self._settings.lease_seconds):
             _LOG.warning("took over what another server left")
+        if self._queue.requeue_strays([slot.row.id for slot in self._slots if slot.row]):
+            _LOG.warning("requeued what was leased here and had not begun")
         for slot in self._slots:
             if slot.row and now - slot.heard > self._settings.hang_seconds:
                 _LOG.error("a worker hangs, and is ended", worker=slot.worker.name, job=slot.row.job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from io import BytesIO
 
 from heclstm.card.program_card import ProgramCard
@@ -15,7 +15,6 @@ from heclstm.storage.atomic import MAGIC, is_secret
 from heclstm.storage.container import HEADER_BYTES_MAX, PREFIX, TRAILER_BYTES, Header, Kind, received
 
 START_BYTES = 64  # a secret key is told by them
-OnSecret = Callable[[], None]
 
 
 def read_head(start: bytes, kind: Kind) -> tuple[Header, int] | None:
@@ -23,12 +22,7 @@ def read_head(start: bytes, kind: Kind) -> tuple[Header, int] | None:
 
     Raises Problem: a secret key, a foreign file, another kind or version.
     """
-    if is_secret(start[:START_BYTES]):
-        raise Problem(
-            "secret-key",
-            "body: it is a SECRET KEY, which must never leave the hospital. It was not stored, but it was sent: make "
-            "new keys (heclstm keygen), upload their evaluation.keys, and do not use this one again",
-        )
+    require_no_secret(start)
     if len(start) < PREFIX.size and MAGIC.startswith(start[: len(MAGIC)]):
         return None
     try:
@@ -43,6 +37,32 @@ def read_head(start: bytes, kind: Kind) -> tuple[Header, int] | None:
         raise Problem("foreign-file", str(error)) from error
     size = PREFIX.size + length + sum(size for _, size in header.blobs) + TRAILER_BYTES
     return header, size
+
+
+def require_no_secret(start: bytes) -> None:
+    """start: at least START_BYTES of a body, or all of it."""
+    if is_secret(start[:START_BYTES]):
+        raise Problem(
+            "secret-key",
+            "body: it is a SECRET KEY, which must never leave the hospital. It was not stored, but it was sent: make "
+            "new keys (heclstm keygen), upload their evaluation.keys, and do not use this one again",
+        )
+
+
+async def without_secret(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same pieces, the first of them only once it is seen that no secret key begins there."""
+    start = b""
+    async for piece in body:
+        if len(start) >= START_BYTES:
+            yield piece
+            continue
+        start += piece
+        if len(start) >= START_BYTES:
+            require_no_secret(start)
+            yield start
+    if 0 < len(start) < START_BYTES:
+        require_no_secret(start)
+        yield start
 
 
 def require_keys_of(header: Header, label: str, programs: Programs) -> Served:

@@ -18,7 +18,7 @@ from heclstm.service.audit import Audit
 from heclstm.service.blobs import Blobs
 from heclstm.service.config import Config
 from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySets
-from heclstm.service.heads import read_head, require_keys_of
+from heclstm.service.heads import read_head, require_keys_of, without_secret
 from heclstm.service.logs import log
 from heclstm.service.problems import Problem
 from heclstm.service.programs import Programs
@@ -87,19 +87,20 @@ class Uploads:
         wait: until what arrived whole is expanded, and found to be right or not.
         Raises Problem. When the connection is cut, what came before stays.
         """
+        body = without_secret(body)
+        start = await anext(body, b"")  # even if nothing more is wanted: who sends a secret key must know
         row = await asyncio.to_thread(self._key_sets.get, tenant, label)
-        start = b""
-        if row is None:
-            if offset:
-                raise Problem("wrong-offset", "keys: no upload has begun; begin at 0", offset=0)
-            row, start = await self._begin(tenant, label, body)
-        if row.state == READY:
+        if row is not None and row.state == READY:
             return row, row.upload_bytes, True
+        there = (await self._known(row)).size if row else 0
+        if there != offset:
+            headers = {"upload-offset": str(there)}
+            detail = f"keys: {there} bytes have arrived, the request begins at {offset}; go on at {there}"
+            raise Problem("wrong-offset", detail, headers=headers, offset=there)
+        if there == 0:
+            row, start = await self._begin(tenant, label, start, body)
+        assert row is not None
         upload = await self._known(row)
-        if not start and upload.size != offset:
-            headers = {"upload-offset": str(upload.size)}
-            detail = f"keys: {upload.size} bytes have arrived, the request begins at {offset}; go on at {upload.size}"
-            raise Problem("wrong-offset", detail, headers=headers, offset=upload.size)
         if upload.active:
             raise Problem("upload-in-progress", "keys: another connection is sending them; wait until it ends")
         upload.active = True
@@ -129,12 +130,12 @@ class Uploads:
     def files(self) -> list[Path]:
         return list(self._folder.iterdir())
 
-    async def _begin(self, tenant: str, label: str, body: AsyncIterator[bytes]) -> tuple[KeySetRow, bytes]:
+    async def _begin(
+        self, tenant: str, label: str, start: bytes, body: AsyncIterator[bytes]
+    ) -> tuple[KeySetRow, bytes]:
         """Read and check the header before anything is kept."""
-        start = b""
         while (head := read_head(start, Kind.EVALUATION_KEYS) if start else None) is None:
-            piece = await anext(body, b"")
-            if not piece:
+            if not (piece := await anext(body, b"")):
                 raise Problem("damaged", "keys: end before their header does; send all of it")
             start += piece
         header, total = head
@@ -159,9 +160,8 @@ class Uploads:
                 f"keys: take {new.stored_bytes} bytes here, and with those that are stored more than the {quota} of "
                 "this tenant; delete old ones first",
             )
-        if row.upload != new.upload:
+        if row.upload_bytes != total or (await self._known(row)).size:
             raise Problem("upload-in-progress", "keys: another connection has begun to send them; wait until it ends")
-        self._uploads[new.upload] = Upload(new, self._path(new.upload))
         return row, start
 
     async def _append(self, upload: Upload, start: bytes, body: AsyncIterator[bytes]) -> None:

@@ -64,6 +64,20 @@ class Queue:
             connection.execute(update(evaluations).where(mine).values(beat=evaluations.c.beat + 1))
             return set(connection.execute(select(evaluations.c.id).where(mine)).scalars())
 
+    def requeue_strays(self, ids: Collection[int]) -> int:
+        """Back into the queue: what is leased here, but runs nowhere, since the database's answer was lost."""
+        with self._database.write() as connection:
+            found = connection.execute(
+                update(evaluations)
+                .where(
+                    evaluations.c.state == RUNNING,
+                    evaluations.c.owner == self.owner,
+                    evaluations.c.id.not_in(list(ids)),
+                )
+                .values(state=QUEUED, owner="", attempts=evaluations.c.attempts - 1)
+            )
+            return found.rowcount
+
     def finish(self, row: EvaluationRow, seconds: float) -> bool:
         """Its result is stored. False if it was cancelled meanwhile: then the result must go."""
         return self._end(row, state=DONE, seconds=seconds)
