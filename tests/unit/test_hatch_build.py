@@ -1,8 +1,8 @@
 """What wheels are called: after the one processor that the engine was built for, whatever Python itself runs on."""
 
 import pytest
-
 from hatch_build import LIBRARY, platform_tag
+
 from heclstm.backend.cpu.library import PATH
 
 
