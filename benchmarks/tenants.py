@@ -2,10 +2,10 @@
 
     python benchmarks/tenants.py [PROGRAM] [--tenants 2]
 
-One process: the program is prepared once, then tenant after tenant brings keys and has one query evaluated. After each
-step it counts the memory of the engine (native bytes, exact) and of the process (resident, with and without the pages of
-mapped files). Then the same with key sets that were saved expanded and are mapped. The claim that it checks: two tenants
-take one program and two key sets, and no more than the pool's idle buffers besides. Exit code 1 if they do not.
+One process: the program is prepared once, then tenant after tenant brings keys and has one query evaluated. After
+each step it counts the memory of the engine (native bytes, exact) and of the process (resident, with and without the
+pages of mapped files). Then the same with key sets that were saved expanded and are mapped. The claim that it checks:
+two tenants take one program and two key sets, and no more than the pool's idle buffers besides. Exit code 1 if not.
 """
 
 import argparse
@@ -91,9 +91,9 @@ def table(report: dict) -> str:
             lines.append(f"| {row['step']} ({kind}) | {native} | {process} | {row['seconds']:.3f} |")
     claim = report["claim"]
     lines.append(
-        f"\n{claim['tenants']} tenants beside an empty context: {claim['native_bytes'] / 1e6:.0f} MB native; one program "
-        f"and {claim['tenants']} key sets: {claim['program_and_key_sets_bytes'] / 1e6:.0f} MB; the rest, limbs in the "
-        f"pool and shared tables: {claim['rest_bytes'] / 1e6:.0f} MB."
+        f"\n{claim['tenants']} tenants take {claim['native_bytes'] / 1e6:.0f} MB native; one program and "
+        f"{claim['tenants']} key sets are {claim['program_and_key_sets_bytes'] / 1e6:.0f} MB, the rest, limbs in the "
+        f"pool and tables for all, {claim['rest_bytes'] / 1e6:.0f} MB."
     )
     return "\n".join(lines) + "\n"
 

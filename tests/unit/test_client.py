@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from heclstm.backend.lattigo_secret import SecretKey
 from msgspec import structs
 
-from heclstm.backend.lattigo_secret import SecretKey
 from heclstm.backend.precision import predict_errors, run_clear
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.data.sequence import ImageSequence

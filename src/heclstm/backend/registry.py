@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
 from typing import Any
 
 from heclstm.backend.base import Backend
 from heclstm.errors import ParameterError
 
-BACKENDS = {
-    "clear": "heclstm.backend.clear:ClearBackend",
-    "simulate": "heclstm.backend.simulate:SimulatedBackend",
-    "cpu": "heclstm.backend.cpu.backend:CpuBackend",
-}
+
+def _clear(**options: Any) -> Backend:
+    from heclstm.backend.clear import ClearBackend
+
+    return ClearBackend(**options)
+
+
+def _simulate(**options: Any) -> Backend:
+    from heclstm.backend.simulate import SimulatedBackend
+
+    return SimulatedBackend(**options)
+
+
+def _cpu(**options: Any) -> Backend:
+    from heclstm.backend.cpu.backend import CpuBackend
+
+    return CpuBackend(**options)
+
+
+BACKENDS: dict[str, Callable[..., Backend]] = {"clear": _clear, "simulate": _simulate, "cpu": _cpu}
 
 
 def backend(name: str, **options: Any) -> Backend:
     """The backend of that name; options are its own. Raises ParameterError."""
     if name not in BACKENDS:
         raise ParameterError(f"backend: got {name!r}, expected one of {', '.join(BACKENDS)}")
-    module, _, kind = BACKENDS[name].partition(":")
-    made: Backend = getattr(import_module(module), kind)(**options)
-    return made
+    return BACKENDS[name](**options)
