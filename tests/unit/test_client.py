@@ -42,8 +42,8 @@ def hospital():
         folder = Path(name)
         (folder / "keys").write_bytes(keys)
         (folder / "query").write_bytes(query)
-        with server.open_keys(folder / "keys") as opened:
-            server.evaluate(folder / "query", opened, folder / "result")
+        evaluation_keys = server.open_keys(folder / "keys")
+        server.evaluate(folder / "query", evaluation_keys, folder / "result")
         result = (folder / "result").read_bytes()
     server.close()
     return secret, keys, query, result
@@ -79,8 +79,8 @@ def test_paths_are_as_good(client, tmp_path):
     query = client.encrypt(SEQUENCE, tmp_path / "query.he")
     assert (tmp_path / "query.he").read_bytes() == content(query)
     server = Server(tiny_program())
-    with server.open_keys(tmp_path / EVALUATION_KEYS_FILE) as opened:
-        server.evaluate(tmp_path / "query.he", opened, tmp_path / "result.he")
+    keys = server.open_keys(tmp_path / EVALUATION_KEYS_FILE)
+    server.evaluate(tmp_path / "query.he", keys, tmp_path / "result.he")
     server.close()
     other = Client(client.card, allow_insecure=True)
     other.load_secret_key(str(tmp_path / SECRET_KEY_FILE))
@@ -127,7 +127,7 @@ def test_a_key_of_another_card_is_refused_by_what_differs():
 def test_refusals_come_before_decryption(client, monkeypatch):
     secret, _, query, result = hospital()
     client.load_secret_key(secret)
-    monkeypatch.setattr(client.context, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
+    monkeypatch.setattr(client.engine, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
     with pytest.raises(InputError, match="expected one line of text"):
         client.decrypt(result, "a\nb")
     with pytest.raises(SequenceError, match="got 1 frames, expected 2"):
@@ -170,7 +170,7 @@ def test_headers_are_compared_before_blobs_are_used(client, monkeypatch):
             client.load_secret_key(with_header(secret, **changes))
     monkeypatch.undo()
     client.load_secret_key(secret)
-    monkeypatch.setattr(client.context, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
+    monkeypatch.setattr(client.engine, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
     with received(result) as message:
         size = message.header.blobs[0][1]
     for changes, message in (
