@@ -21,7 +21,7 @@ from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Encryptor, KeyGenerator
 from heclstm.backend.primitives import machine_name, timed
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import LinearTransform
+from heclstm.circuit.operations import LinearTransform
 from heclstm.circuit.parameters import choose
 from heclstm.compiler.graph import trace
 from heclstm.compiler.kernels.lstm import Lstm

@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from heclstm.circuit.ir import Linear, Sum, Trace
 from heclstm.circuit.layout import VectorLayout
+from heclstm.compiler.expressions import Linear, Sum, Trace
 from heclstm.compiler.graph import Affine
 from heclstm.compiler.layouts import map_cost
 from heclstm.compiler.linear import Entries, apply_linear, diagonals, fold_of

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from heclstm.circuit.check import check
-from heclstm.circuit.ir import (
+from heclstm.circuit.operations import (
     Add,
     AddPlain,
     DropLevel,
     Input,
     LinearTransform,
     MultiplyPlain,
-    Operation,
     Rescale,
     Rotate,
     SumOfProducts,
@@ -106,11 +105,11 @@ def test_an_operation_with_too_many_outputs():
 
 
 def test_an_operation_of_an_unknown_kind():
-    class Bootstrap(Operation):
+    class Bootstrap(Rotate):
         pass
 
     program = valid()
-    unknown = Bootstrap("refresh", (9999,), 3, 1.0)
+    unknown = Bootstrap("refresh", (9999,), 3, 1.0, program.result, 1)
     with pytest.raises(ParameterError, match="refresh: unknown operation Bootstrap"):
         check(replace(program, operations=(*program.operations, unknown)))
 

@@ -103,6 +103,7 @@ def test_the_server_can_hold_no_secret_key():
     loaded = reachable("heclstm.deploy.server")
     assert "heclstm.backend.lattigo_secret" in MODULES  # the name that this test is about
     assert "heclstm.backend.lattigo_secret" not in loaded
+    assert "heclstm.compiler.expressions" in MODULES  # the compiler's words: a server takes operations only
     packages = {name.split(".")[1] for name in loaded if "." in name}
     assert packages <= {"errors", "storage", "circuit", "card", "program", "backend", "deploy"}
 

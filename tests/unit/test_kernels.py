@@ -5,7 +5,7 @@ import pytest
 
 from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
-from heclstm.circuit.ir import SumOfProducts
+from heclstm.circuit.operations import SumOfProducts
 from heclstm.compiler.compile import Options, compile_circuit, compile_model
 from heclstm.compiler.kernels.activation import SQUARE_EXCESS_MAX, strands
 from heclstm.compiler.kernels.lstm import Gate

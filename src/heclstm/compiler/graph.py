@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from heclstm.circuit.ir import Floats
+from heclstm.circuit.layout import Floats
 from heclstm.model.config import ModelConfig
 from heclstm.model.weights import Model
 

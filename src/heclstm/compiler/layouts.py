@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from heclstm.circuit.ir import DiagonalMatrix
 from heclstm.circuit.layout import ImageLayout, Layout, VectorLayout, power_of_two
 from heclstm.compiler.bsgs import BABY_COST, GIANT_COST, split_offsets
+from heclstm.compiler.expressions import DiagonalMatrix
 from heclstm.compiler.graph import Affine, Graph, Shape
 from heclstm.compiler.linear import fold_of, offsets_of
 

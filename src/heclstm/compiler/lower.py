@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from heclstm.circuit.ir import Floats, Trace
-from heclstm.circuit.layout import ImageLayout, Layout, ResultLayout
+from heclstm.circuit.layout import Floats, ImageLayout, Layout, ResultLayout
+from heclstm.compiler.expressions import Trace
 from heclstm.compiler.graph import Affine, Graph
 from heclstm.compiler.kernels.activation import evaluate, strands
 from heclstm.compiler.kernels.lstm import Lstm

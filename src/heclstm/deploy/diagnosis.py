@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from heclstm.card.program_card import ProgramCard
-from heclstm.circuit.ir import Floats
+from heclstm.circuit.layout import Floats
 from heclstm.errors import FileFormatError, RangeError, SequenceError
 
 

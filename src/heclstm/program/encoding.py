@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.card.purpose import Purpose
-from heclstm.circuit import ir
 from heclstm.circuit.circuit import Circuit
-from heclstm.errors import FileFormatError
 
 FORMAT, VERSION = "heclstm-program", 1
-OPERATIONS: dict[str, type[ir.Operation]] = {
-    kind.__name__: kind
-    for kind in (
-        ir.Input,
-        ir.LinearTransform,
-        ir.SumOfProducts,
-        ir.MultiplyPlain,
-        ir.AddPlain,
-        ir.Add,
-        ir.Rotate,
-        ir.Rescale,
-        ir.DropLevel,
-    )
-}
 
 
 def public_of(card: ProgramCard) -> dict[str, Any]:
@@ -59,7 +43,7 @@ def _purpose(purpose: Purpose) -> dict[str, Any]:
 def circuit_of(circuit: Circuit) -> tuple[dict[str, Any], list[np.ndarray[Any, Any]]]:
     """circuit.json, and the arrays that it numbers."""
     arrays: list[np.ndarray[Any, Any]] = []
-    operations = [encode_value(operation, arrays) for operation in circuit.operations]
+    operations = [operation.to_json(arrays) for operation in circuit.operations]
     return {"format": FORMAT, "version": VERSION, "result": circuit.result, "operations": operations}, arrays
 
 
@@ -71,29 +55,3 @@ def digest_of(public: dict[str, Any], circuit: dict[str, Any], arrays: list[np.n
         digest.update(f"{array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def encode_value(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
-    if isinstance(value, np.ndarray):
-        arrays.append(value)
-        return {"array": len(arrays) - 1}
-    if is_dataclass(value):
-        named = {field.name: encode_value(getattr(value, field.name), arrays) for field in fields(value)}
-        return {"operation": type(value).__name__, **named}
-    if isinstance(value, tuple | list):
-        return [encode_value(item, arrays) for item in value]
-    return value
-
-
-def decode_value(data: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
-    if isinstance(data, list):
-        return tuple(decode_value(item, arrays) for item in data)
-    if not isinstance(data, dict):
-        return data
-    if "array" in data:
-        return arrays[data["array"]]
-    name = data["operation"]
-    kind: Any = ir.TransformPlan if name == "TransformPlan" else OPERATIONS.get(name)
-    if kind is None:
-        raise FileFormatError(f"circuit: unknown operation {name!r}, expected one of {sorted(OPERATIONS)}")
-    return kind(**{key: decode_value(value, arrays) for key, value in data.items() if key != "operation"})

@@ -26,9 +26,10 @@ from heclstm.card.purpose import Purpose
 from heclstm.circuit.check import check
 from heclstm.circuit.circuit import Circuit, NeededKeys
 from heclstm.circuit.layout import ImageLayout, ResultLayout, layout_from_json
+from heclstm.circuit.operations import operation_from_json
 from heclstm.circuit.parameters import LEVEL_MIN, Parameters
 from heclstm.errors import DigestError, FileFormatError, HeclstmError
-from heclstm.program.encoding import FORMAT, VERSION, circuit_of, decode_value, digest_of, public_of
+from heclstm.program.encoding import FORMAT, VERSION, circuit_of, digest_of, public_of
 from heclstm.program.program import Program
 from heclstm.storage.atomic import new_folder
 from heclstm.storage.json import read_json
@@ -110,7 +111,7 @@ def load_program(folder: Path) -> Program:
             f"{folder}: its content has the digest {found[:12]}, its name is {digest[:12]}; compile it again"
         )
     try:
-        operations = tuple(decode_value(operation, arrays) for operation in circuit["operations"])
+        operations = tuple(operation_from_json(operation, arrays) for operation in circuit["operations"])
         result = int(circuit["result"])
         program = Program.of(
             check(Circuit(card.parameters, card.input_layout, card.result_layout, operations, result)), card.purpose

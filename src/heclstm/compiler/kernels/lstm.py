@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from heclstm.circuit.ir import Floats, Trace
-from heclstm.circuit.layout import Layout, VectorLayout
+from heclstm.circuit.layout import Floats, Layout, VectorLayout
+from heclstm.compiler.expressions import Trace
 from heclstm.compiler.graph import Affine
 from heclstm.compiler.kernels.activation import Strand
 from heclstm.compiler.linear import Blocks, Entries, apply_linear

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from heclstm.circuit.ir import Floats, Trace
-from heclstm.circuit.layout import Layout, ResultLayout, VectorLayout
+from heclstm.circuit.layout import Floats, Layout, ResultLayout, VectorLayout
+from heclstm.compiler.expressions import Trace
 from heclstm.compiler.graph import Affine
 from heclstm.compiler.linear import Entries, apply_linear
 
