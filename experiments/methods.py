@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from heclstm.model.config import ModelConfig
-from heclstm.model.layers import PROJECTION_GAIN, PolynomialActivation, SequenceVote
-from heclstm.model.losses import Loss, sequence_loss
-from heclstm.model.network import Block, HeClstm
+from heclstm.model.train.layers import PROJECTION_GAIN, PolynomialActivation, SequenceVote
+from heclstm.model.train.losses import Loss, sequence_loss
+from heclstm.model.train.network import Block, HeClstm
 
 
 class Competitor(nn.Module):

@@ -61,7 +61,7 @@ def done(call):
 
 def test_without_torch_it_says_what_to_install(refused, training, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "heclstm.model.train", raising=False)
+    monkeypatch.delitem(sys.modules, "heclstm.model.train.training", raising=False)
     config, data = training
     assert "pip install heclstm[train]" in refused("train", config, "--data", data, "-o", tmp_path / "model")
 

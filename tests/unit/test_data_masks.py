@@ -68,7 +68,7 @@ def test_calibration_counts_padding_in_the_layers_but_not_in_the_score(model, fr
 
 def test_torch_agrees(frames):
     torch = pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
-    from heclstm.model.network import HeClstm, export
+    from heclstm.model.train.network import HeClstm, export
 
     torch.manual_seed(0)
     network = HeClstm(CONFIG).eval().double()

@@ -6,9 +6,9 @@ import torch
 
 from heclstm.errors import ModelError
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
-from heclstm.model.layers import SMALLEST_SQUARE, HeLstmCell, PolynomialActivation
-from heclstm.model.network import HeClstm, export
 from heclstm.model.reference import forward
+from heclstm.model.train.layers import SMALLEST_SQUARE, HeLstmCell, PolynomialActivation
+from heclstm.model.train.network import HeClstm, export
 from heclstm.model.weights import load_model, save_model
 
 

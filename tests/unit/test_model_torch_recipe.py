@@ -8,13 +8,13 @@ import torch
 
 from heclstm.data.datasets import Splits
 from heclstm.errors import FileFormatError, ModelError
-from heclstm.model.checkpoint import load_weights
 from heclstm.model.config import LstmConfig
 from heclstm.model.epochs import METRICS, read_epochs, write_epochs
-from heclstm.model.losses import class_weight, focal_loss, sequence_loss
-from heclstm.model.network import HeClstm
 from heclstm.model.recipe import Augmentation, Distillation, EarlyStopping, LossSettings, Optimization, RangeBounds
-from heclstm.model.train import train_model
+from heclstm.model.train.checkpoint import load_weights
+from heclstm.model.train.losses import class_weight, focal_loss, sequence_loss
+from heclstm.model.train.network import HeClstm
+from heclstm.model.train.training import train_model
 from heclstm.model.weights import load_model
 from tiny_training import CONFIG, squares
 

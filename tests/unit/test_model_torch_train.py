@@ -10,11 +10,11 @@ from heclstm.data.datasets import Splits
 from heclstm.data.prepare import Preparation, prepare_all
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.evaluate import evaluate_model
-from heclstm.model.losses import class_weight, range_penalty
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import Distillation, RangeBounds, TrainConfig
 from heclstm.model.reference import forward
-from heclstm.model.train import train_model
+from heclstm.model.train.losses import class_weight, range_penalty
+from heclstm.model.train.training import train_model
 from heclstm.model.weights import load_model
 from tiny_training import CONFIG, squares
 

@@ -17,9 +17,9 @@ from torchmetrics.classification import BinaryAUROC
 
 from heclstm.data.datasets import Splits
 from heclstm.errors import ModelError
-from heclstm.model.batches import Batch, TrainingBatches, WholePart, steps_of
-from heclstm.model.losses import Loss, class_weight, range_penalty
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.batches import Batch, TrainingBatches, WholePart, steps_of
+from heclstm.model.train.losses import Loss, class_weight, range_penalty
 
 
 class TrainingModule(LightningModule):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from heclstm.errors import ModelError
 from heclstm.model.config import BlockConfig, ModelConfig
-from heclstm.model.layers import HeLstm, PolynomialActivation, SequenceVote, WeightedUnit
 from heclstm.model.polynomial import cell_output_start
+from heclstm.model.train.layers import HeLstm, PolynomialActivation, SequenceVote, WeightedUnit
 from heclstm.model.weights import Array, Model
 
 BLOCK_GAIN = 0.4  # of batch normalization; started at 1, training with squares diverges
