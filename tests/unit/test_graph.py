@@ -7,8 +7,10 @@ import pytest
 from scipy import sparse
 
 from heclstm.backend.precision import run_clear
+from heclstm.compiler.affine import AffineMap, average_pooling
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.compiler.graph import Affine, average_pooling, convolution, trace
+from heclstm.compiler.fuse import fuse
+from heclstm.model.blocks.convolution.lowering import convolution
 from heclstm.model.config import BlockConfig, ModelConfig
 from heclstm.model.reference import forward
 from random_models import random_frames, random_model, small_config
@@ -60,8 +62,8 @@ def test_pooling_keeps_channels_apart():
 
 
 def test_two_maps_in_a_row_are_one():
-    first = Affine("a", sparse.csr_array([[1.0, 2.0], [0.0, 3.0]]), np.array([1.0, 0.0]), (2, 1, 1))
-    second = Affine("b", sparse.csr_array([[1.0, -1.0]]), np.array([5.0]), (1, 1, 1))
+    first = AffineMap("a", sparse.csr_array([[1.0, 2.0], [0.0, 3.0]]), np.array([1.0, 0.0]), (2, 1, 1))
+    second = AffineMap("b", sparse.csr_array([[1.0, -1.0]]), np.array([5.0]), (1, 1, 1))
     both = second.after(first)  # (x + 2y + 1) − 3y + 5
     assert np.array_equal(both.matrix.toarray(), [[1.0, -1.0]])
     assert np.array_equal(both.bias, [6.0])
@@ -77,15 +79,15 @@ def test_a_model_has_one_stage_for_each_block():
         BlockConfig(4, stride=(1, 1), pool=(2, 2)),
         BlockConfig(6, stride=(1, 1), pool=(2, 2), activation_degree=3),
     )
-    graph = trace(random_model(small_config(blocks=blocks), seed=0))
-    assert [stage.affine.shape for stage in graph.stages] == [(4, 8, 8), (6, 4, 4)]
-    assert [stage.coefficients.shape for stage in graph.stages] == [(256, 3), (96, 4)]
-    assert [stage.affine.name for stage in graph.stages] == [
+    fused = fuse(random_model(small_config(blocks=blocks), seed=0))
+    assert [stage.affine.shape for stage in fused.stages] == [(4, 8, 8), (6, 4, 4)]
+    assert [stage.coefficients.shape for stage in fused.stages] == [(256, 3), (96, 4)]
+    assert [stage.affine.name for stage in fused.stages] == [
         "blocks.0.convolution", "blocks.0.pooling + blocks.1.convolution",
     ]  # fmt: skip
-    assert graph.pooled.shape == (6, 1, 1)
+    assert fused.features.shape == (6, 1, 1)
     # a mean over all positions of a channel: 16 weights of 1/16
-    dense = graph.pooled.matrix.toarray()
+    dense = fused.features.matrix.toarray()
     assert np.array_equal(dense, np.kron(np.eye(6), np.full((1, 16), 1 / 16)))
 
 

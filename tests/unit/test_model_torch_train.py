@@ -87,7 +87,7 @@ def test_teachers_soften_the_labels_and_the_pupil_learns(dataset, tmp_path):
     assert [(epoch.number, epoch.epochs) for epoch in seen] == [(number, 24) for number in range(1, 25)]
     scores = forward(model, prepare_all(dataset.test.images, CONFIG.preparation))["score"][:, 0]
     assert area_under_curve(scores, dataset.test.labels) > 0.9
-    assert model.config.lstm.gate_degree == 1  # the pupil, not a twin
+    assert model.config.cell.gate_degree == 1  # the pupil, not a twin
     again = train_model(config, dataset, tmp_path, on_epoch=seen.append)  # all is there already
     assert len(seen) == 24
     assert again.digest == model.digest
@@ -120,5 +120,6 @@ def test_the_range_penalty_is_what_its_formula_says():
     }
     mean = 0.1 * (2.0**2 / 2 + 1.0**2 / 3 + 0.75**2)
     largest = 0.003 * (2.0**2 + 1.0**2 + 0.75**2)
-    assert float(range_penalty(values, RangeBounds(), late=False)) == pytest.approx(mean)
-    assert float(range_penalty(values, RangeBounds(), late=True)) == pytest.approx(mean + largest)
+    ranges, bounds = CONFIG.model.graph.ranges, RangeBounds().of(CONFIG.model)
+    assert float(range_penalty(values, ranges, bounds, late=False)) == pytest.approx(mean)
+    assert float(range_penalty(values, ranges, bounds, late=True)) == pytest.approx(mean + largest)

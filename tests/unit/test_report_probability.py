@@ -11,7 +11,7 @@ from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part
 from heclstm.data.prepare import Preparation
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.errors import FileFormatError, ModelError
+from heclstm.errors import FileFormatError
 from heclstm.model.evaluate import calibrate_score
 from heclstm.model.reference import forward
 from heclstm.report.figure import WIDTH, Page, bars_row
@@ -60,6 +60,3 @@ def test_the_purpose_of_a_program_carries_it():
     assert Purpose.of(calibrated).temperature == calibrated.metadata["temperature"]
     assert calibrated.metadata["temperature"]["fitted_on"] == "calibration"
     assert Purpose.of(model).temperature == {}
-    several = random_model(small_config(classes=2), 1).with_metadata(preparation=preparation.to_json())
-    with pytest.raises(ModelError, match="got 2 classes"):
-        calibrate_score(several, part)

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from heclstm.circuit.layout import Floats
-from heclstm.circuit.operations import fields
 from heclstm.circuit.operations.evaluator import Evaluator, Value
+from heclstm.circuit.operations.fields import Array, decode, encode
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LayoutError, LevelError, ScaleError
 
@@ -111,15 +111,15 @@ class Operation(ABC):
 
     # ── how it is written ──────────────────────────────────────────────────────────────────────────────────
 
-    def to_json(self, arrays: list[fields.Array]) -> dict[str, Any]:
+    def to_json(self, arrays: list[Array]) -> dict[str, Any]:
         """Plain JSON; arrays are appended to `arrays` and numbered."""
-        written: dict[str, Any] = fields.encode(self, arrays)
+        written: dict[str, Any] = encode(self, arrays)
         return written
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], arrays: Sequence[fields.Array]) -> Self:
+    def from_json(cls, data: Mapping[str, Any], arrays: Sequence[Array]) -> Self:
         """What `to_json` wrote. Raises FileFormatError where a field is missing, unknown or of another type."""
-        return fields.decode(cls, data, arrays)
+        return decode(cls, data, arrays)
 
 
 @dataclass(frozen=True, eq=False)

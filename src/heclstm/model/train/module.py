@@ -70,7 +70,8 @@ class TrainingModule(LightningModule):
         self.network.blend(ramp(time, settings.activation_span), ramp(time, settings.gate_span))
         values = self.network.values(frames, mask)
         loss = self._loss(values, wanted, self.positive)
-        penalty = range_penalty(values, self.config.ranges, late=time >= self.config.ranges.max_from)
+        late = time >= self.config.ranges.max_from
+        penalty = range_penalty(values, self.config.model.graph.ranges, self.config.ranges, late=late)
         if not math.isfinite(loss.item() + penalty.item()):
             raise ModelError(
                 f"training: the loss is no longer finite in epoch {self.current_epoch + 1}; lower the learning rate"
