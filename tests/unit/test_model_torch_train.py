@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from heclstm.compiler.compile import compile_circuit
 from heclstm.data.datasets import Splits
 from heclstm.data.prepare import Preparation, prepare_all
 from heclstm.errors import FileFormatError, ModelError
+from heclstm.model.calibrate import calibrate, check_ranges
+from heclstm.model.cells import CELLS
 from heclstm.model.evaluate import evaluate_model
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import Distillation, RangeBounds, TrainConfig
@@ -38,6 +41,18 @@ def test_it_learns(trained, dataset):
     assert area_under_curve(scores, dataset.test.labels) > 0.9
     assert [epoch.number for epoch in epochs] == list(range(1, 9))
     assert epochs[-1].loss < epochs[0].loss
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_cell_learns(kind, dataset, tmp_path):
+    """Each with the ranges of its own; what it becomes can be compiled."""
+    config = replace(CONFIG, model=replace(CONFIG.model, cell=CELLS[kind](4)), ranges=RangeBounds())
+    model = train_model(config, dataset, tmp_path)
+    frames = prepare_all(dataset.test.images, CONFIG.preparation)
+    assert area_under_curve(forward(model, frames)["score"][:, 0], dataset.test.labels) > 0.9
+    assert TrainConfig.from_json(load_model(tmp_path).metadata["training"]) == config
+    assert compile_circuit(model).parameters.security == "128"
+    check_ranges(calibrate(model, frames), forward(model, frames))
 
 
 def test_the_model_is_saved_with_all_that_serving_needs(trained):
