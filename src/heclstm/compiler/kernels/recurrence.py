@@ -24,21 +24,23 @@ from heclstm.compiler.kernels.activation import Strand
 from heclstm.compiler.linear import Blocks, Entries, apply_linear
 from heclstm.errors import LayoutError
 
+EVERY = slice(None)
+
 
 @dataclass(frozen=True, eq=False)
 class Gate:
     """A polynomial Σ c_j z^j of z = W·s + b (+ U·h): its affine strands of z, and the constants of Horner's rule.
 
-    first: the frame from which it is projected; before, it is zero.
+    frames: those in which it is projected; in all others it is zero.
     """
 
     projection: AffineMap
     strands: list[Strand]
     constants: list[Floats]
-    first: int = 0
+    frames: slice
 
     @classmethod
-    def of(cls, coefficients: Floats, projection: AffineMap, first: int = 0) -> Gate:
+    def of(cls, coefficients: Floats, projection: AffineMap, frames: slice = EVERY) -> Gate:
         """coefficients: (degree + 1,), or (H, degree + 1) for each unit its own."""
         units = len(projection.bias)
         rows = np.broadcast_to(coefficients, (units, coefficients.shape[-1]))
@@ -46,7 +48,7 @@ class Gate:
         one, zero = np.ones(units), np.zeros(units)
         leading = Strand(one * rows[:, degree], one * rows[:, degree - 1])
         constants = [rows[:, power] for power in range(degree - 2, -1, -1)]
-        return cls(projection, [leading] if degree == 1 else [Strand(one, zero), leading], constants, first)
+        return cls(projection, [leading] if degree == 1 else [Strand(one, zero), leading], constants, frames)
 
 
 class Recurrence:
@@ -73,9 +75,9 @@ class Recurrence:
         for gate in gates:
             for strand in gate.strands:
                 affine = gate.projection.scaled(strand.scale, strand.shift)
-                bias = np.tile(affine.bias, (self.frames, 1))
-                bias[: gate.first] = 0
-                frames = range(gate.first, self.frames)
+                frames = range(*gate.frames.indices(self.frames))
+                bias = np.zeros((self.frames, self.layout.features))
+                bias[gate.frames] = affine.bias
                 blocks[len(targets), 0] = Entries.per_frame(affine.matrix, self.frames, targets=frames)
                 targets.append((self.layout, bias))
         results = [value for (value,) in apply_linear(self.trace, [(values, self.source)], targets, blocks)]
@@ -102,7 +104,7 @@ class Recurrence:
         for constant in gate.constants:
             value = self.trace.products(pairs=[(value, z)])
             if constant.any():
-                value = self.trace.sum(value, constant=self.at_frame(t, constant, gate.first))
+                value = self.trace.sum(value, constant=self.at_frame(t, constant, gate.frames))
         return value
 
     def gather(self, states: Sequence[int]) -> int:
@@ -113,11 +115,10 @@ class Recurrence:
         masked = [(state, self.at_frame(t, 1.0)) for t, state in enumerate(earlier)]
         return self.trace.sum(self.trace.products(plains=masked), last)
 
-    def at_frame(self, t: int | None, value: float | Floats, first: int = 0) -> Floats:
-        """(period,): a number, or one for each unit, in frame t, or in all from `first` on; zero elsewhere."""
+    def at_frame(self, t: int | None, value: float | Floats, frames: slice = EVERY) -> Floats:
+        """(period,): a number, or one for each unit, in frame t, or in all of these; zero elsewhere."""
         tensor = np.zeros((self.frames, self.layout.features))
-        tensor[slice(None) if t is None else t] = value
-        tensor[:first] = 0
+        tensor[frames if t is None else t] = value
         return self.layout.pack(tensor)[0, : self.layout.period]
 
 

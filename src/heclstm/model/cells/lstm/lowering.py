@@ -14,7 +14,7 @@ from scipy import sparse
 from heclstm.circuit.layout import Floats, Layout
 from heclstm.compiler.affine import AffineMap
 from heclstm.compiler.expressions import Trace
-from heclstm.compiler.kernels.recurrence import Gate, Recurrence
+from heclstm.compiler.kernels.recurrence import EVERY, Gate, Recurrence
 from heclstm.model.graph import Arrays
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Lstm(Recurrence):
         for g, (gate, weight, bias) in enumerate(parts):
             projection = AffineMap(gate, sparse.csr_array(weight), bias, shape).after(features)
             # The forget gate of a scan is zero in frame 0, so that nothing comes in from before the sequence.
-            first = 1 if g == FORGET and not config.recurrent_gates else 0
-            self.gates.append(Gate.of(arrays["gate_coefficients"][g], projection, first))
+            frames = slice(1, None) if g == FORGET and not config.recurrent_gates else EVERY
+            self.gates.append(Gate.of(arrays["gate_coefficients"][g], projection, frames))
         self.recurrent = np.split(arrays["recurrent_weight"], 4) if config.recurrent_gates else []
 
     def write(self, values: tuple[int, ...]) -> int:
