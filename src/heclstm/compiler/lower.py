@@ -41,8 +41,9 @@ def lower(fused: Fused, layouts: list[ImageLayout]) -> Lowered:
     trace, features, source = encoded.trace, encoded.features, (encoded.values, encoded.layout)
     arrays = fused.model.arrays
     cell = fused.cell
-    states = cell.cell.lower(cell.name, trace, part(arrays, cell.name), features, source)
-    output, result = fused.vote.lower(trace, arrays, features, source, states)
+    kernel = cell.cell.kernel()(cell.name, trace, cell.cell, part(arrays, cell.name), features, encoded.layout)
+    states = kernel.write(encoded.values)
+    output, result = fused.vote.lower(trace, arrays, features, source, (states, kernel.layout))
     return Lowered(trace, output, layouts[0], result)
 
 

@@ -11,6 +11,7 @@ masks ride on multiplications that bring a value down to its level anyway), so n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ class Gate:
         return cls(projection, [leading] if degree == 1 else [Strand(one, zero), leading], constants, frames)
 
 
-class Recurrence:
+class Recurrence(ABC):
     """Writes steps of a cell. name: the first part of its layers' names; source: the layout of what it reads."""
 
     def __init__(self, name: str, trace: Trace, units: int, source: Layout) -> None:
@@ -63,6 +64,10 @@ class Recurrence:
                 f"{name}: {units} units and {self.frames} frames need {self.layout.period} slots, but a ciphertext "
                 f"has {source.slots}; use fewer units or frames, or a larger ring"
             )
+
+    @abstractmethod
+    def write(self, values: tuple[int, ...]) -> int:
+        """(ciphertexts of the features) → one value that holds the state of every frame in `layout`."""
 
     def enter(self, layer: str) -> None:
         """What is written from here on belongs to this layer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,9 +11,10 @@ from heclstm.model.fields import plain
 from heclstm.model.graph import Array, Arrays, Range, Shape
 
 if TYPE_CHECKING:
-    from heclstm.circuit.layout import Layout, VectorLayout
+    from heclstm.circuit.layout import Layout
     from heclstm.compiler.affine import AffineMap
     from heclstm.compiler.expressions import Trace
+    from heclstm.compiler.kernels.recurrence import Recurrence
     from heclstm.model.train.layers import Part
 
 
@@ -61,17 +62,9 @@ class Cell(ABC):
         """Its values from the features (B, T, D) of the frames, in NumPy; the state (B, T, H) is called `hidden`."""
 
     @abstractmethod
-    def lower(
-        self,
-        name: str,
-        trace: Trace,
-        arrays: Mapping[str, Array],
-        features: AffineMap,
-        source: tuple[tuple[int, ...], Layout],
-    ) -> tuple[int, VectorLayout]:
-        """Write it: the value that holds the state of every frame, and its layout.
-
-        source: the values from which `features` makes those of each frame.
+    def kernel(self) -> Callable[[str, Trace, Any, Arrays, AffineMap, Layout], Recurrence]:
+        """What writes it under encryption. It takes a name for its layers, the trace, this configuration, its arrays,
+        the affine map that makes the features of each frame, and the layout of what that map reads.
         """
 
     @abstractmethod

@@ -5,14 +5,19 @@ from torch import Tensor, nn
 
 from heclstm.model.cells.base import Cell
 from heclstm.model.graph import Array
-from heclstm.model.train.layers import Part, array_of, folded
+from heclstm.model.train.layers import Fading, Part, array_of, folded
 
 RECURRENT_GAIN = 0.3
 PROJECTION_GAIN = 0.5
 
 
 class Recurrent(Part):
-    """A cell whose projection of all frames is one batch-normalized linear map before the loop."""
+    """A cell whose projection of all frames is one batch-normalized linear map before the loop.
+
+    cell: one step; its parameters are called as in a model file.
+    """
+
+    cell: Fading
 
     def __init__(self, features: int, config: Cell) -> None:
         super().__init__()
@@ -29,8 +34,15 @@ class Recurrent(Part):
         return projected.reshape(batch, count, -1)
 
     def export(self) -> dict[str, Array]:
+        """What is not projected are the step's own parameters, or coefficients that are not trained."""
         gain, offset = folded(self.normalization)
-        return {"input_weight": array_of(self.input_weight.weight) * gain[:, None], "bias": offset}
+        arrays = {"input_weight": array_of(self.input_weight.weight) * gain[:, None], "bias": offset}
+        start = self.config.start()
+        for name in self.config.arrays(self.input_weight.in_features):
+            if name not in arrays:
+                trained = getattr(self.cell, name, None)
+                arrays[name] = start[name] if trained is None else array_of(trained)
+        return arrays
 
 
 def recurrent_weight(rows: int, hidden_size: int) -> nn.Parameter:

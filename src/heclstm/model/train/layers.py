@@ -1,6 +1,7 @@
 """What the layers of a network are made of in PyTorch: polynomials that exact functions fade into, and their export."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -35,6 +36,10 @@ class Fading(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.blend = 1.0
+
+    def faded(self, exact: Callable[[Tensor], Tensor], x: Tensor, polynomial: Tensor) -> Tensor:
+        """Between exact(x), which is not asked for at the end, and what the polynomial made of x."""
+        return polynomial if self.blend == 1 else torch.lerp(exact(x), polynomial, self.blend)
 
     def constrain(self) -> None:
         """Bring coefficients back to where they may be, after an optimizer step."""
@@ -98,8 +103,7 @@ class PolynomialActivation(Fading):
     def forward(self, x: Tensor) -> Tensor:
         if self.degree is None:
             return x.relu()
-        polynomial = evaluate(self.coefficients[:, None, None, :], x)
-        return polynomial if self.blend == 1 else torch.lerp(x.relu(), polynomial, self.blend)
+        return self.faded(torch.relu, x, evaluate(self.coefficients[:, None, None, :], x))
 
 
 def folded(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Array, Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -15,9 +14,7 @@ from heclstm.model.graph import Array, Arrays, Range, Shape
 from heclstm.model.polynomial import IDENTITY, cubic_tanh, sigmoid_start
 
 if TYPE_CHECKING:
-    from heclstm.circuit.layout import Layout, VectorLayout
-    from heclstm.compiler.affine import AffineMap
-    from heclstm.compiler.expressions import Trace
+    from heclstm.model.cells.lstm.lowering import Lstm
     from heclstm.model.cells.lstm.torch_module import HeLstm
 
 CellOutput = Literal["identity", "cubic", "tanh"]
@@ -92,18 +89,10 @@ class LstmConfig(Cell):
     def evaluate(self, arrays: Arrays, spatial: Array) -> dict[str, Array]:
         return reference.evaluate(self, arrays, spatial)
 
-    def lower(
-        self,
-        name: str,
-        trace: Trace,
-        arrays: Mapping[str, Array],
-        features: AffineMap,
-        source: tuple[tuple[int, ...], Layout],
-    ) -> tuple[int, VectorLayout]:
+    def kernel(self) -> type[Lstm]:
         from heclstm.model.cells.lstm.lowering import Lstm
 
-        lstm = Lstm(name, trace, self, arrays, features, source[1])
-        return lstm.write(source[0]), lstm.layout
+        return Lstm
 
     def module(self, features: int) -> HeLstm:
         from heclstm.model.cells.lstm.torch_module import HeLstm

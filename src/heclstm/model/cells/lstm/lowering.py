@@ -43,7 +43,6 @@ class Lstm(Recurrence):
         self.recurrent = np.split(arrays["recurrent_weight"], 4) if config.recurrent_gates else []
 
     def write(self, values: tuple[int, ...]) -> int:
-        """(ciphertexts of the features) → one value that holds h_t of every frame t in `layout`."""
         projected = self.projection(values)
         return self._steps(projected) if self.config.recurrent_gates else self._scan(projected)
 

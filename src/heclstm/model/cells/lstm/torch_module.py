@@ -5,8 +5,7 @@ from torch import Tensor
 
 from heclstm.model.cells.lstm.config import GATES, LstmConfig
 from heclstm.model.cells.torch_module import Recurrent, coefficients, recurrent_weight
-from heclstm.model.graph import Array
-from heclstm.model.train.layers import Fading, array_of, evaluate
+from heclstm.model.train.layers import Fading, evaluate
 
 FORGET_BIAS = 0.5
 FORGET_BIAS_SPREAD = 2.0  # without recurrence the units get different memories from the start
@@ -38,20 +37,21 @@ class HeLstmCell(Fading):
         return o * self._cell_output(cell), cell, gates
 
     def _gates(self, z: Tensor) -> Tensor:
-        polynomial = None
-        if self.config.gate_degree is not None:
-            polynomial = evaluate(self.gate_coefficients[:, None, :], z)
-            if self.blend == 1:
-                return polynomial
-        i, f, g, o = z.unbind(1)
-        exact = torch.stack([i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()], 1)
-        return exact if polynomial is None else torch.lerp(exact, polynomial, self.blend)
+        if self.config.gate_degree is None:
+            return exact_gates(z)
+        return self.faded(exact_gates, z, evaluate(self.gate_coefficients[:, None, :], z))
 
     def _cell_output(self, cell: Tensor) -> Tensor:
         if self.config.cell_output == "tanh":
             return cell.tanh()
-        polynomial = cell if self.config.cell_output == "identity" else evaluate(self.cell_output_coefficients, cell)
-        return polynomial if self.blend == 1 else torch.lerp(cell.tanh(), polynomial, self.blend)
+        identity = self.config.cell_output == "identity"
+        return self.faded(torch.tanh, cell, cell if identity else evaluate(self.cell_output_coefficients, cell))
+
+
+def exact_gates(z: Tensor) -> Tensor:
+    """(B, 4, H) → sigmoid of i, f, o and tanh of g."""
+    i, f, g, o = z.unbind(1)
+    return torch.stack([i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()], 1)
 
 
 class HeLstm(Recurrent):
@@ -71,7 +71,7 @@ class HeLstm(Recurrent):
     def forward(self, spatial: Tensor) -> dict[str, Tensor]:
         """spatial (B, T, D) → hidden, cell (B, T, H), and what entered the gates (B, T, 4H)."""
         projected = self.project(spatial)
-        hidden = cell = spatial.new_zeros(len(spatial), self.cell.config.hidden_size)
+        hidden = cell = spatial.new_zeros(len(spatial), self.config.hidden_size)
         steps = []
         for step in range(spatial.shape[1]):
             hidden, cell, gates = self.cell(projected[:, step], hidden, cell)
@@ -80,15 +80,3 @@ class HeLstm(Recurrent):
             name: torch.stack(values, 1)
             for name, values in zip(("hidden", "cell", "gates"), zip(*steps, strict=True), strict=True)
         }
-
-    def export(self) -> dict[str, Array]:
-        arrays, cell = super().export(), self.cell
-        if cell.recurrent_weight is not None:
-            arrays["recurrent_weight"] = array_of(cell.recurrent_weight)
-        if cell.config.gate_degree is not None:
-            arrays["gate_coefficients"] = array_of(cell.gate_coefficients)
-        if cell.config.cell_output == "identity":
-            arrays["cell_output_coefficients"] = cell.config.start()["cell_output_coefficients"]
-        elif cell.config.cell_output == "cubic":
-            arrays["cell_output_coefficients"] = array_of(cell.cell_output_coefficients)
-        return arrays
