@@ -8,10 +8,11 @@ from typing import Any
 
 from heclstm.errors import ModelError
 from heclstm.model.cells.base import Cell
+from heclstm.model.cells.gru.config import GruConfig
 from heclstm.model.cells.lstm.config import LstmConfig
 from heclstm.model.fields import build
 
-CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmConfig,)}
+CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmConfig, GruConfig)}
 
 
 def cell_from_json(values: Any) -> Cell:
