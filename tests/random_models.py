@@ -3,6 +3,7 @@
 import numpy as np
 
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
+from heclstm.model.graph import Polynomial
 from heclstm.model.weights import Model, expected_shapes
 
 
@@ -12,11 +13,10 @@ def random_model(config: ModelConfig, seed: int) -> Model:
     for name, shape in expected_shapes(config).items():
         fan_in = max(1, int(np.prod(shape[1:])))
         arrays[name] = rng.normal(size=shape) / np.sqrt(fan_in)
-    for k, block in enumerate(config.blocks):
-        rows = len(arrays[f"blocks.{k}.bias"])
-        start = np.array([0.2, 0.5, 0.2, 0.03])[: block.activation_degree + 1]
-        signs = np.where(rng.random(rows) < 0.3, -1.0, 1.0)
-        arrays[f"blocks.{k}.coefficients"] = start * rng.uniform(0.6, 1.4, (rows, len(start))) * signs[:, None]
+    for node in [node for node in config.graph.nodes if isinstance(node, Polynomial)]:
+        start = np.array([0.2, 0.5, 0.2, 0.03])[: node.degree + 1]
+        signs = np.where(rng.random(node.channels) < 0.3, -1.0, 1.0)
+        arrays[node.coefficients] = start * rng.uniform(0.6, 1.4, (node.channels, len(start))) * signs[:, None]
     arrays |= COEFFICIENTS.get(config.cell.kind, any_coefficients)(config.cell, rng)
     arrays["weighted_unit.alpha"] = rng.uniform(0.2, 0.8, 1)
     votes = np.exp(rng.normal(size=config.frames))

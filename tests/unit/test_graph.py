@@ -10,8 +10,10 @@ from heclstm.backend.precision import run_clear
 from heclstm.compiler.affine import AffineMap, average_pooling
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.compiler.fuse import fuse
+from heclstm.errors import ModelError
 from heclstm.model.blocks.convolution.lowering import convolution
 from heclstm.model.config import BlockConfig, ModelConfig
+from heclstm.model.graph import Graph
 from heclstm.model.reference import forward
 from random_models import random_frames, random_model, small_config
 
@@ -104,3 +106,40 @@ def test_sum_pooling_is_average_pooling_times_its_window():
     averaged = random_model(small_config(blocks=(replace(block, pool_kind="average"), BlockConfig(3))), 0)
     mean = forward(averaged, frames)["blocks.0.output"]
     assert np.allclose(values["blocks.0.output"], 4 * mean, rtol=1e-12)
+
+
+# ── what is not lowered ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Twice(BlockConfig):
+    """Two polynomials in a row."""
+
+    def nodes(self, name, source, shape):
+        convolution, activation = super().nodes(name, source, shape)
+        return convolution, replace(activation, value=f"{name}.inner", ranges=()), replace(activation, name="again")
+
+
+def test_a_polynomial_without_an_affine_map_before_it_is_refused():
+    config = small_config(blocks=(Twice(3),))
+    with pytest.raises(ModelError, match="again: got a Polynomial here, expected an affine map before it"):
+        fuse(random_model(config, seed=0))
+
+
+@pytest.mark.parametrize("left_out", [-1, -2, -3])
+def test_a_graph_that_does_not_end_with_features_cell_and_vote_is_refused(left_out):
+    model = random_model(small_config(), seed=0)
+    nodes = list(model.config.graph.nodes)
+    del nodes[left_out]
+    object.__setattr__(model.config, "graph", Graph(tuple(nodes)))
+    with pytest.raises(ModelError, match="got a graph that does not end with an affine map, a cell and a vote"):
+        fuse(model)
+
+
+def test_a_graph_names_every_array_once_and_reads_what_it_made():
+    graph = small_config(blocks=(BlockConfig(4, pool=(2, 2)), BlockConfig(6))).graph
+    made = {"frames"}
+    for node in graph.nodes:
+        assert node.source in made
+        made.add(node.value)
+    assert len(graph.arrays) == sum(len(node.arrays) for node in graph.nodes)
+    assert [each.name for each in graph.ranges][:4] == ["blocks.0", "blocks.0.output", "blocks.1", "blocks.1.output"]

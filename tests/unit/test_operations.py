@@ -1,22 +1,15 @@
 """Operations state all that is known of them: a new one is its file, and everything that reads circuits takes it."""
 
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
-import numpy as np
 import pytest
 
-from heclstm.backend.clear import ClearBackend, ClearValue
-from heclstm.backend.execute import Executor
 from heclstm.circuit import operations
-from heclstm.circuit.check import check
-from heclstm.circuit.cost import UNITS, estimate
+from heclstm.circuit.cost import UNITS
 from heclstm.circuit.operations import OPERATIONS, LinearTransform, MultiplyPlain, Rotate, operation_from_json
-from heclstm.circuit.operations.base import Unary
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.errors import FileFormatError, LevelError
+from heclstm.errors import FileFormatError
 from random_models import random_model, small_config
 
 TEST = Options(ring_degree=128, special_count=2, security="INSECURE_TEST")
@@ -116,53 +109,3 @@ def test_pairs_are_two(circuit):
     data, arrays = first(circuit, OPERATIONS["SumOfProducts"])
     with pytest.raises(FileFormatError, match="SumOfProducts.pairs: got a list, expected a list of 2"):
         operation_from_json({**data, "pairs": [[1, 2, 3]]}, arrays)
-
-
-# ── a new operation: this, one line in the registry, one method for each backend ───────────────────────────
-
-
-@dataclass(frozen=True, eq=False)
-class Conjugate(Unary):
-    """Slots in reverse: an automorphism, which needs a key as a rotation by −1 would."""
-
-    weight: float
-    units: ClassVar[tuple[str, ...]] = ("conjugate",)
-
-    @property
-    def rotations(self):
-        return (-1,)
-
-    def scales(self, read, parameters):
-        return [read[0] * self.weight]
-
-    def apply(self, evaluator, values, prepared):
-        return [evaluator.conjugate(values[self.input])]
-
-
-class Conjugating(ClearBackend):
-    def conjugate(self, a):
-        return ClearValue(a.values[..., ::-1], a.level, a.scale)
-
-
-def test_a_new_operation_is_known_everywhere(circuit, monkeypatch):
-    """Checked, priced, given keys, written, read and run, without a word about it anywhere else."""
-    monkeypatch.setitem(OPERATIONS, "Conjugate", Conjugate)
-    last = circuit.result_level
-    scale = circuit.parameters.scales[last]
-    added = Conjugate("turn", (9999,), last, scale, circuit.result, 1.0)
-    longer = check(replace(circuit, operations=(*circuit.operations, added), result=9999))
-    assert longer.needed_keys.rotations[127] >= last
-    assert (longer.result_level, estimate(longer).totals["conjugate"]) == (last, 1)
-    assert estimate(longer).layers[-1].layer == "turn"
-    arrays = []
-    assert operation_from_json(json.loads(json.dumps(added.to_json(arrays))), arrays).weight == 1.0
-    slots, level = circuit.parameters.slots, circuit.input_level
-    x = np.random.default_rng(0).random((circuit.input_layout.ciphertexts, slots))
-    results = []
-    for each in (circuit, longer):
-        backend = Conjugating(slots, circuit.parameters.moduli)
-        inputs = [backend.value(values, level, circuit.parameters.scales[level]) for values in x]
-        results.append(Executor(each, backend).run(inputs).values)
-    assert np.array_equal(results[1], results[0][::-1])
-    with pytest.raises(LevelError, match=rf"turn: Conjugate reads level {last} for level {last + 1}"):
-        check(replace(longer, operations=(*circuit.operations, replace(added, level=last + 1))))
