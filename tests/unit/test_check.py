@@ -190,6 +190,18 @@ def test_a_vector_that_does_not_repeat_in_the_slots(kind, length):
         check(spoilt(kind, lambda op: replace(op, vector=np.ones(length))))
 
 
+@pytest.mark.parametrize("vector", [np.array(1.0), np.ones((2, 2))])
+def test_a_vector_that_is_none(vector):
+    with pytest.raises(LayoutError, match=rf"a vector of {vector.size} values does not repeat"):
+        check(spoilt(AddPlain, lambda op: replace(op, vector=vector)))
+
+
+@pytest.mark.parametrize("vectors", [np.array(1.0), np.ones(4), np.ones((2, 2, 2))])
+def test_a_plan_whose_vectors_are_no_table(vectors):
+    with pytest.raises(LayoutError, match="blocks.0.convolution"):
+        check(spoilt(LinearTransform, with_plan(vectors=vectors)))
+
+
 def test_the_vectors_of_a_plan_that_do_not_repeat():
     with pytest.raises(LayoutError, match="a vector of 3 values does not repeat in 64 slots"):
         check(spoilt(LinearTransform, with_plan(vectors=first_plan().vectors[:, :3])))

@@ -59,6 +59,12 @@ def test_metadata_is_part_of_the_digest():
     assert random_model().digest != random_model().with_metadata(note="b").digest
 
 
+@pytest.mark.parametrize("preparation", [3, "pad", ["pad"], {"length": "exact"}, {}])
+def test_a_model_is_made_whatever_its_metadata_calls_a_preparation(preparation):
+    """Who reads it checks it; here only padding matters, and none of these asks for it."""
+    assert random_model().with_metadata(preparation=preparation).metadata["preparation"] == preparation
+
+
 def _with(name, array):
     return lambda: Model(CONFIG, {**random_model().arrays, name: array})
 

@@ -50,7 +50,8 @@ class Model:
         checked = {name: _checked(name, self.arrays[name], shape) for name, shape in shapes.items()}
         for node in self.config.graph.nodes:
             node.check(checked)
-        if self.metadata.get("preparation", {}).get("length", "exact") != "exact":
+        preparation = self.metadata.get("preparation")
+        if isinstance(preparation, Mapping) and preparation.get("length", "exact") != "exact":
             self.config.require_causal("model")
         object.__setattr__(self, "arrays", checked)
 

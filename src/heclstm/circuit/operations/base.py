@@ -141,7 +141,7 @@ def check_vector(layer: str, vector: Floats, slots: int) -> None:
     if not np.isfinite(vector).all():
         raise LayoutError(f"{layer}: its vector is not finite everywhere")
     if vector.ndim != 1 or len(vector) < 1 or slots % len(vector):
-        raise LayoutError(f"{layer}: a vector of {len(vector)} values does not repeat in {slots} slots")
+        raise LayoutError(f"{layer}: a vector of {vector.size} values does not repeat in {slots} slots")
 
 
 def _bits(scale: float) -> str:
