@@ -10,19 +10,19 @@ from typing import Any, Generic
 
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.operations import Evaluator, Operation
-from heclstm.circuit.operations.evaluator import Plain, Prepared, Value
+from heclstm.circuit.operations.evaluator import Linear, Plain, Value
 from heclstm.errors import LayoutError
 
 Observer = Callable[[Operation, list[Any]], None]
 
 
-class Executor(Generic[Value, Plain, Prepared]):
+class Executor(Generic[Value, Plain, Linear]):
     """A circuit made ready on a backend. on_prepare(done, total) is called while plaintexts are encoded."""
 
     def __init__(
         self,
         circuit: Circuit,
-        backend: Evaluator[Value, Plain, Prepared],
+        backend: Evaluator[Value, Plain, Linear],
         on_prepare: Callable[[int, int], None] | None = None,
     ) -> None:
         self.circuit, self.backend = circuit, backend

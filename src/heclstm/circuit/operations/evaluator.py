@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 Plain = TypeVar("Plain")
-Prepared = TypeVar("Prepared")
+Linear = TypeVar("Linear")
 
 
-class Evaluator(Protocol[Value, Plain, Prepared]):
+class Evaluator(Protocol[Value, Plain, Linear]):
     """Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step)."""
 
     def plaintext(self, values: Floats, level: int, scale: float) -> Plain: ...
 
-    def transform(self, plan: TransformPlan) -> Prepared: ...
+    def transform(self, plan: TransformPlan) -> Linear: ...
 
     def add(self, a: Value, b: Value) -> Value: ...
 
@@ -40,4 +40,4 @@ class Evaluator(Protocol[Value, Plain, Prepared]):
 
     def rotate(self, a: Value, step: int) -> Value: ...
 
-    def linear_transform(self, inputs: Sequence[Value], transform: Prepared) -> list[Value]: ...
+    def linear_transform(self, inputs: Sequence[Value], transform: Linear) -> list[Value]: ...
