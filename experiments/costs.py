@@ -26,8 +26,8 @@ from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import ParameterError
-from heclstm.model.network import HeClstm, export
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.network import HeClstm, export
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 from engine_kit import Kit, small_parameters
 from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, SecretKey
 from heclstm.circuit import sizes
-from heclstm.circuit.ir import TransformPlan
+from heclstm.circuit.operations import TransformPlan
 
 
 @pytest.fixture(params=["conjugate_invariant", "standard"])

@@ -7,7 +7,7 @@ import pytest
 
 from engine_kit import Kit, small_parameters
 from heclstm.backend.lattigo import Engine
-from heclstm.circuit.ir import TransformPlan
+from heclstm.circuit.operations import TransformPlan
 from heclstm.errors import LevelError, MissingKeyError, ParameterError, ScaleError
 
 LEVEL = 5

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heclstm.circuit.ir import Floats, TransformPlan
+from heclstm.circuit.layout import Floats
+from heclstm.circuit.operations import TransformPlan
 from heclstm.errors import LevelError, ScaleError
 
 SCALE_TOLERANCE = 2.0**-40

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from heclstm.backend.library import RELINEARIZATION, ROTATION, Handle, call, handle_array, new_handle, take_text
 from heclstm.circuit import sizes
-from heclstm.circuit.ir import TransformPlan
+from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LevelError, ParameterError
 

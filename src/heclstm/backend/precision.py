@@ -11,7 +11,7 @@ from heclstm.backend.clear import ClearBackend
 from heclstm.backend.execute import Executor
 from heclstm.backend.simulate import SimulatedBackend
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import Floats
+from heclstm.circuit.layout import Floats
 
 
 def run_clear(circuit: Circuit, frames: Floats, backend: ClearBackend | None = None) -> Floats:

@@ -22,8 +22,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from heclstm.backend.lattigo import Ciphertext, Engine
-from heclstm.circuit.cost import UNITS, work
-from heclstm.circuit.ir import LinearTransform, TransformPlan
+from heclstm.circuit.cost import UNITS
+from heclstm.circuit.operations import LinearTransform, TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import save_file
@@ -160,7 +160,7 @@ def _transforms(engine: Engine, x: Ciphertext) -> dict[str, float]:
         transform = engine.transform(operation.plan)
         seconds.append(timed(lambda transform=transform: engine.linear_transform([x], transform)))  # type: ignore[misc]
         transform.close()
-        units = work(operation)
+        units = operation.work()
         counts.append([units[unit] for unit in TRANSFORM_UNITS])
     # Each shape counts by its relative error, or the largest would decide alone.
     weights = 1 / np.array(seconds)

@@ -17,7 +17,8 @@ from heclstm.backend.lattigo import Engine
 from heclstm.backend.lattigo_secret import Decryptor, SecretKey
 from heclstm.backend.simulate import SimulatedBackend
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import Floats, Operation
+from heclstm.circuit.layout import Floats
+from heclstm.circuit.operations import Operation
 
 DRIFT = 8  # an error this many times the predicted one is no noise any more
 

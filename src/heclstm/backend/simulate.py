@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from heclstm.backend.clear import ClearBackend, ClearPlaintext, ClearValue
-from heclstm.circuit.ir import Floats, TransformPlan
+from heclstm.circuit.layout import Floats
 from heclstm.circuit.noise import Noise
+from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 
 

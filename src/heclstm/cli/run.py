@@ -15,6 +15,7 @@ from heclstm.cli.terminal import bold, emit, facts, out, progress, seconds, size
 if TYPE_CHECKING:
     from heclstm.backend.execute import Observer
     from heclstm.backend.shadow import Shadow
+    from heclstm.circuit.operations import Operation
     from heclstm.deploy.server import Server
     from heclstm.program.program import Program
 
@@ -123,17 +124,15 @@ def peak_memory() -> int | None:
 
 def _observer(program: Program, update: Any, shadow: Shadow | None) -> Observer:
     """Progress by work: limbs times units, with a diagonal or an addition as a tenth of a key switch."""
-    from heclstm.circuit.cost import work
-
     light = {"diagonal", "add", "add_plain", "multiply_plain", "rescale", "further_pair"}
 
-    def weight(operation: Any) -> float:
-        units = work(operation)
+    def weight(operation: Operation) -> float:
+        units = operation.work()
         return float(operation.level + 1) * sum(0.1 * n if unit in light else n for unit, n in units.items())
 
     total, done = sum(map(weight, program.circuit.operations)), 0.0
 
-    def observe(operation: Any, outputs: list[Any]) -> None:
+    def observe(operation: Operation, outputs: list[Any]) -> None:
         nonlocal done
         if shadow:
             shadow(operation, outputs)

@@ -4,10 +4,10 @@
     2 pictures of 64×64 in grey       padded: the last is repeated; 2 real frames of 4
 
 Padding stands behind the real frames. A frame's contribution depends on itself and on those before, never on those
-behind it, so padding leaves every real contribution alone; it only must not vote. In clear it is masked; under
-encryption the result carries each frame's contribution, and the hospital adds up those of its real frames. So a
-mask costs no level, and the server does not learn how many frames were real. Repeated frames and not black ones,
-since the server computes them all, and values must stay in the calibrated ranges there too.
+behind it (a model's cell must say so), so padding leaves every real contribution alone; it only must not vote. In
+clear it is masked; under encryption the result carries each frame's contribution, and the hospital adds up those of
+its real frames. So a mask costs no level, and the server does not learn how many frames were real. Repeated frames
+and not black ones, since the server computes them all, and values must stay in the calibrated ranges there too.
 """
 
 from __future__ import annotations

@@ -1,27 +1,30 @@
-"""What a backend can do. A program is evaluated by calling these, and nothing else.
+"""What operations ask of whoever evaluates them.
 
-Values and prepared plaintexts are opaque: each backend has its own. Scales and levels are written in the program;
-a backend that keeps them checks them.
+Values and prepared plaintexts are opaque: each evaluator has its own. Scales and levels are written in the circuit;
+an evaluator that keeps them checks them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from heclstm.circuit.ir import Floats, TransformPlan
+from heclstm.circuit.layout import Floats
+
+if TYPE_CHECKING:
+    from heclstm.circuit.operations.linear_transform import TransformPlan
 
 Value = TypeVar("Value")
 Plain = TypeVar("Plain")
-Prepared = TypeVar("Prepared")
+Linear = TypeVar("Linear")
 
 
-class Backend(Protocol[Value, Plain, Prepared]):
+class Evaluator(Protocol[Value, Plain, Linear]):
     """Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step)."""
 
     def plaintext(self, values: Floats, level: int, scale: float) -> Plain: ...
 
-    def transform(self, plan: TransformPlan) -> Prepared: ...
+    def transform(self, plan: TransformPlan) -> Linear: ...
 
     def add(self, a: Value, b: Value) -> Value: ...
 
@@ -37,4 +40,4 @@ class Backend(Protocol[Value, Plain, Prepared]):
 
     def rotate(self, a: Value, step: int) -> Value: ...
 
-    def linear_transform(self, inputs: Sequence[Value], transform: Prepared) -> list[Value]: ...
+    def linear_transform(self, inputs: Sequence[Value], transform: Linear) -> list[Value]: ...

@@ -23,17 +23,17 @@ from torch import nn
 
 from heclstm.data.datasets import Splits, fit_training, prepare_part
 from heclstm.errors import ModelError
-from heclstm.model.augment import transforms_of, try_transforms
-from heclstm.model.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_weights
 from heclstm.model.epochs import OnEpoch
-from heclstm.model.history import History
-from heclstm.model.losses import Loss, class_weight, loss_of
 from heclstm.model.metrics import area_under_curve, choose_operating_point
-from heclstm.model.module import TrainingModule
-from heclstm.model.network import HeClstm, export
 from heclstm.model.polynomial import sigmoid
 from heclstm.model.recipe import Distillation, TrainConfig
 from heclstm.model.reference import forward
+from heclstm.model.train.augment import transforms_of, try_transforms
+from heclstm.model.train.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_weights
+from heclstm.model.train.history import History
+from heclstm.model.train.losses import Loss, class_weight, loss_of
+from heclstm.model.train.module import TrainingModule
+from heclstm.model.train.network import HeClstm, export
 from heclstm.model.weights import Model, save_model
 
 TEACHER = "teacher-{}"  # its folder within the model's

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from heclstm.data.datasets import Part, prepare_part
 from heclstm.data.prepare import prepare_all
-from heclstm.model.augment import augment
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.augment import augment
 
 Batch = tuple[Tensor, Tensor, Tensor | None]  # frames (B, T, C, H, W), targets (B,), mask (B, T)
 

@@ -17,9 +17,9 @@ from torchmetrics.classification import BinaryAUROC
 
 from heclstm.data.datasets import Splits
 from heclstm.errors import ModelError
-from heclstm.model.batches import Batch, TrainingBatches, WholePart, steps_of
-from heclstm.model.losses import Loss, class_weight, range_penalty
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.batches import Batch, TrainingBatches, WholePart, steps_of
+from heclstm.model.train.losses import Loss, class_weight, range_penalty
 
 
 class TrainingModule(LightningModule):
@@ -70,7 +70,8 @@ class TrainingModule(LightningModule):
         self.network.blend(ramp(time, settings.activation_span), ramp(time, settings.gate_span))
         values = self.network.values(frames, mask)
         loss = self._loss(values, wanted, self.positive)
-        penalty = range_penalty(values, self.config.ranges, late=time >= self.config.ranges.max_from)
+        late = time >= self.config.ranges.max_from
+        penalty = range_penalty(values, self.config.model.graph.ranges, self.config.ranges, late=late)
         if not math.isfinite(loss.item() + penalty.item()):
             raise ModelError(
                 f"training: the loss is no longer finite in epoch {self.current_epoch + 1}; lower the learning rate"

@@ -1,6 +1,6 @@
 """What training makes small: the class-weighted loss of a batch, and the penalty for values outside their intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from monai.losses import FocalLoss
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from heclstm.model.graph import Range
 from heclstm.model.recipe import LossSettings, RangeBounds
 
 Loss = Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]  # values, targets, what a positive weighs → a number
@@ -45,17 +46,19 @@ def class_weight(targets: NDArray[np.float32], factor: float = 1.0) -> float:
     return factor * float(np.sum(1 - targets) / np.sum(targets))
 
 
-def range_penalty(values: dict[str, Tensor], bounds: RangeBounds, *, late: bool) -> Tensor:
-    """What it costs that values leave their intervals; `late` adds the largest value of each layer."""
-    named = dict(values)
-    if "lstm.gates" in values:  # methods without an LSTM are trained for comparison
-        i, f, g, o = values["lstm.gates"].chunk(4, dim=-1)
-        named |= {"lstm.gates": torch.cat([i, f, o], dim=-1), "lstm.candidate": g}
+def range_penalty(values: dict[str, Tensor], ranges: Sequence[Range], settings: RangeBounds, *, late: bool) -> Tensor:
+    """What it costs that values leave their intervals; `late` adds the largest value of each layer.
+
+    ranges: what the model watches; those of values that a network does not have are left out.
+    """
     total = values["score"].new_zeros(())
-    for name, value in named.items():
-        if (bound := bounds.bound(name)) is not None:
-            excess = (value.abs() - bound).relu()
-            total = total + bounds.mean_weight * excess.square().mean()
-            if late:
-                total = total + bounds.max_weight * excess.max().square()
+    for name, value in values.items():
+        for each in ranges:
+            if each.value == name and each.bound is not None:
+                pieces = [value[..., piece] for piece in each.pieces(value.shape[-1])]
+                part = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
+                excess = (part.abs() - settings.bounds[each.bound]).relu()
+                total = total + settings.mean_weight * excess.square().mean()
+                if late:
+                    total = total + settings.max_weight * excess.max().square()
     return total

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from heclstm.circuit.ir import Floats, Trace
-from heclstm.circuit.layout import Layout, ResultLayout, VectorLayout
-from heclstm.compiler.graph import Affine
+from heclstm.circuit.layout import Floats, Layout, ResultLayout, VectorLayout
+from heclstm.compiler.affine import AffineMap
+from heclstm.compiler.expressions import Trace
 from heclstm.compiler.linear import Entries, apply_linear
 
 
 def write_vote(
     trace: Trace,
     arrays: Mapping[str, Floats],
-    features: Affine,
+    features: AffineMap,
     spatial: tuple[tuple[int, ...], Layout],
     temporal: tuple[int, VectorLayout],
 ) -> tuple[int, ResultLayout]:
@@ -33,7 +33,9 @@ def write_vote(
     classes, frames, slots = len(alpha), len(vote), spatial[1].slots
     trace.layer = "weighted_unit.spatial"
     name = trace.layer
-    score = Affine(name, sparse.csr_array(arrays["weighted_unit.spatial_weight"]), np.zeros(classes), (classes, 1, 1))
+    score = AffineMap(
+        name, sparse.csr_array(arrays["weighted_unit.spatial_weight"]), np.zeros(classes), (classes, 1, 1)
+    )
     score = score.after(features)
     per_class = VectorLayout(slots, frames, classes)
     bias = np.tile(score.bias, (frames, 1))
