@@ -1,5 +1,7 @@
 """Padding has no vote and touches no state: in the reference, in PyTorch, and in what a hospital reads."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -63,7 +65,7 @@ class LooksAhead(LstmConfig):
 
 def test_a_model_whose_cell_looks_ahead_takes_no_mask(frames):
     """Neither one that says so on disk, nor one that is asked to leave frames out."""
-    ahead = random_model(replace(CONFIG, cell=LooksAhead(4)), 1)
+    ahead = random_model(dataclasses.replace(CONFIG, cell=LooksAhead(4)), 1)
     assert np.isfinite(forward(ahead, frames)["score"]).all()
     with pytest.raises(ModelError, match="model input: sequences may be padded, but a state of the cell"):
         forward(ahead, frames, masks(*[1] * STEPS))

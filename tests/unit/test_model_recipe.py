@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.cells.lstm.config import LstmConfig
@@ -113,10 +114,10 @@ def test_a_cell_that_looks_ahead_takes_no_padding():
     """Padding stands behind the real frames; such a cell would carry it into their states."""
     shipped = TrainConfig.from_toml(SHIPPED)
     config = replace(shipped, model=replace(shipped.model, cell=LooksAhead(8)))
-    frames = replace(config.preparation, kind="frames", source=(4, 8, 32, 32), axis=2, slices_per_frame=1)
+    frames = structs.replace(config.preparation, kind="frames", source=(4, 8, 32, 32), axis=2, slices_per_frame=1)
     assert replace(config, preparation=frames, augmentation=type(config.augmentation)()).preparation.length == "exact"
     for length in ("pad", "sample"):
-        padded = replace(frames, length=length)
+        padded = structs.replace(frames, length=length)
         with pytest.raises(ModelError, match="a state of the cell lstm depends on frames behind it; train with prep"):
             replace(config, preparation=padded, augmentation=type(config.augmentation)())
 
