@@ -15,7 +15,7 @@ from heclstm.card.purpose import Purpose
 from heclstm.card.ranges import Range
 from heclstm.circuit.circuit import NeededKeys
 from heclstm.circuit.layout import ImageLayout, ResultLayout
-from heclstm.circuit.parameters import Parameters, choose, is_prime
+from heclstm.circuit.parameters import choose
 from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes
 from heclstm.errors import DigestError, FileFormatError, HeclstmError, SequenceError
 from heclstm.storage.json import canonical, digest_of
@@ -105,8 +105,9 @@ def test_two_operating_points_or_ranges_for_the_same_are_refused():
         {"operating_points": (OperatingPoint(0.1, frames=2), OperatingPoint(0.2, frames=2))},
         {"ranges": (Range("score", 1.0, 1.0), Range("score", 1.0, 9.0))},
     ):
-        with pytest.raises(FileFormatError, match="are for the same"):
-            Purpose(**changes)
+        for kind in (Purpose, tiny_card):
+            with pytest.raises(FileFormatError, match="are for the same"):
+                kind(**changes)
 
 
 def test_the_operating_point_of_so_many_frames():
@@ -186,26 +187,26 @@ def test_so_many_rotation_keys_and_no_more():
         bounds.check_keys(SMALL, keys(4097, 1))
 
 
-def test_so_many_bytes_of_keys_and_no_more():
+def test_so_many_bytes_of_keys_and_no_more(monkeypatch):
     """The sum counts each key at its own level, the relinearization key too."""
-    top, each = LARGE.max_level, evaluation_key_bytes(LARGE, LARGE.max_level)
-    room = bounds.KEYS_BYTES_MAX // each
-    assert bounds.check_keys(LARGE, keys(room, top)) is None
-    for wrong in (keys(room + 1, top), keys(room, top, top)):
-        with pytest.raises(FileFormatError, match=rf"asks for {(room + 1) * each} bytes of keys, expected at most"):
-            bounds.check_keys(LARGE, wrong)
+    top, each, small = LARGE.max_level, evaluation_key_bytes(LARGE, LARGE.max_level), evaluation_key_bytes(LARGE, 2)
+    wanted = NeededKeys(top, {1: top, 2: 2, 3: 2})
+    monkeypatch.setattr(bounds, "KEYS_BYTES_MAX", 2 * each + 2 * small)
+    assert bounds.check_keys(LARGE, wanted) is None
+    monkeypatch.setattr(bounds, "KEYS_BYTES_MAX", 2 * each + 2 * small - 1)
+    with pytest.raises(FileFormatError, match=rf"asks for {2 * each + 2 * small} bytes of keys, expected at most"):
+        bounds.check_keys(LARGE, wanted)
 
 
-def test_no_key_is_larger_than_a_container_holds():
-    order = 1 << 19  # of the conjugate-invariant ring of degree 2^17
-    primes = [prime for prime in range((1 << 30) - order + 1, 1 << 28, -order) if is_prime(prime)][:119]
-    scales = (2.0**29,) * 118
-    parameters = Parameters("conjugate_invariant", 1 << 17, tuple(primes[1:]), tuple(primes[:1]), scales, "128")
-    size = evaluation_key_bytes(parameters, parameters.max_level)
-    assert size > 1 << 30
-    for wrong in (keys(1, parameters.max_level), NeededKeys(parameters.max_level, {})):
-        with pytest.raises(FileFormatError, match=f"asks for a key of {size} bytes, expected at most {1 << 30}"):
-            bounds.check_keys(parameters, wrong)
+def test_no_key_is_larger_than_a_container_holds(monkeypatch):
+    size = evaluation_key_bytes(LARGE, LARGE.max_level)
+    for wanted in (keys(1, LARGE.max_level), NeededKeys(LARGE.max_level, {})):
+        monkeypatch.setattr(bounds, "KEY_BYTES_MAX", size)
+        assert bounds.check_keys(LARGE, wanted) is None
+        monkeypatch.setattr(bounds, "KEY_BYTES_MAX", size - 1)
+        with pytest.raises(FileFormatError, match=f"asks for a key of {size} bytes, expected at most {size - 1}"):
+            bounds.check_keys(LARGE, wanted)
+    assert bounds.check_keys(LARGE, NeededKeys(None, {})) is None
 
 
 def test_so_many_ciphertexts_and_no_more():
@@ -216,23 +217,24 @@ def test_so_many_ciphertexts_and_no_more():
         bounds.check_query(SMALL, ImageLayout(SMALL.slots, 1, 257, 64, 128, 64, 128), 1)
 
 
-def test_so_many_bytes_of_a_query_and_no_more():
-    """256 ciphertexts of 29 MB each are 7.4 GB."""
-    layout = ImageLayout(1 << 15, 1, 256, 128, 256, 128, 256)
-    total = 256 * ciphertext_bytes(LARGE, LARGE.max_level, seeded=True)
-    assert total < bounds.QUERY_BYTES_MAX
+def test_so_many_bytes_of_a_query_and_no_more(monkeypatch):
+    """All ciphertexts together."""
+    layout = ImageLayout(1 << 15, 1, 4, 128, 256, 128, 256)
+    total = 4 * ciphertext_bytes(LARGE, LARGE.max_level, seeded=True)
+    monkeypatch.setattr(bounds, "QUERY_BYTES_MAX", total)
     assert bounds.check_query(LARGE, layout, LARGE.max_level) is None
-    deep = choose(50, slots_min=1, ring_degree=1 << 16)
-    wide = ImageLayout(1 << 16, 1, 256, 256, 256, 256, 256)
-    total = 256 * ciphertext_bytes(deep, deep.max_level, seeded=True)
-    with pytest.raises(FileFormatError, match=f"asks for queries of {total} bytes, expected at most {1 << 30}"):
-        bounds.check_query(deep, wide, deep.max_level)
+    monkeypatch.setattr(bounds, "QUERY_BYTES_MAX", total - 1)
+    with pytest.raises(FileFormatError, match=f"asks for queries of {total} bytes, expected at most {total - 1}"):
+        bounds.check_query(LARGE, layout, LARGE.max_level)
+    assert bounds.check_query(LARGE, layout, 1) is None
 
 
 def test_special_primes_smaller_than_a_digit_are_refused():
     """Key-switching noise would take over: the result would be noise, and decided upon."""
-    kept = LARGE.moduli[:14]  # its first digit holds the two primes of the base, which have a bit more
-    swapped = replace(LARGE, moduli=kept, scales=LARGE.scales[:14], special_moduli=LARGE.moduli[14:])
+    moduli, special = LARGE.moduli, (LARGE.special_moduli[0], *LARGE.moduli[-6:])
+    swapped = replace(LARGE, moduli=moduli[:15], scales=LARGE.scales[:15], special_moduli=special)
+    # The first digit holds both primes of the base, which have a bit more than the others: no other digit is too large.
+    assert math.prod(moduli[1:8]) < math.prod(special) < math.prod(moduli[:7])
     assert bounds.check_noise(LARGE) is None
     for check in (lambda: bounds.check_noise(swapped), lambda: large(parameters=swapped, input_level=1)):
         with pytest.raises(FileFormatError, match="special primes are smaller than a digit"):
@@ -261,7 +263,7 @@ def test_special_primes_smaller_than_a_digit_are_refused():
     ],
 )
 def test_cards_that_contradict_themselves_are_refused(changes, message):
-    assert large().parameters is LARGE
+    assert large(operating_points=(OperatingPoint(0.0, frames=4),)).parameters is LARGE
     with pytest.raises(FileFormatError, match=f"card: .*{message}"):
         large(**changes)
 
