@@ -110,8 +110,15 @@ def test_names_that_no_file_may_hold_are_refused(name):
     require_name("Ünal [Я] 😀")
 
 
+def test_what_is_not_known_is_not_written():
+    bare, whole = Diagnosis((1.0,), ((1.0,),), 0.0), Diagnosis((1.0,), ((1.0,),), 0.0, "a", 1.0, 0.0, 1)
+    assert set(bare.to_json()) == {"scores", "contributions", "threshold", "name", "decision"}
+    assert set(whole.to_json()) - set(bare.to_json()) == {"temperature", "offset", "probability", "frames"}
+
+
 def test_a_diagnosis_agrees_with_itself():
     with pytest.raises(FileFormatError, match="its contributions are not those of its scores"):
         Diagnosis((1.0,), ((0.5, 0.5), (1.0, 0.0)), 0.0)
+    assert Diagnosis((1.0,), ((1.0,),), 0.0, frames=1).frames == 1
     with pytest.raises(FileFormatError, match="more real frames than contributions"):
         Diagnosis((1.0,), ((1.0,),), 0.0, frames=2)
