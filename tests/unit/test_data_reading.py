@@ -64,9 +64,9 @@ def test_pictures_in_folders_and_lists(tmp_path, volume):
     assert np.array_equal(read_volume(tmp_path / "2.png"), volume[2:3])
     colour = tmp_path / "colour"
     colour.mkdir()
-    image.fromarray(np.stack([volume[0]] * 3, axis=-1)).save(colour / "a.png")
+    image.fromarray(np.stack([volume[0]] * 3, axis=-1)).save(colour / "1.png")
     assert read_volume(colour).shape == (1, 3, 6, 7)
-    image.fromarray(volume[0, :3]).convert("RGB").save(colour / "b.jpg")
+    image.fromarray(volume[0, :3]).convert("RGB").save(colour / "2.jpg")
     with pytest.raises(SequenceError, match="got pictures of different sizes"):
         read_volume(colour)
 
@@ -82,7 +82,7 @@ def test_pickles_are_not_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"hello", "no image: got the ending .txt, expected .npy, .npz"),
+        ("a.txt", b"hello", "no image: got the ending .txt, expected .npy, .npz, PNG, JPEG, DICOM"),
         ("a.npy", b"hello", "no image"),
         ("a.npz", b"PK\x03\x04 truncated", "no image"),
         ("a.npz", b"", "no image"),
@@ -98,7 +98,7 @@ def test_files_that_are_no_image_are_refused(tmp_path, name, content, message):
 def test_other_wrong_inputs_are_refused(tmp_path, volume):
     with pytest.raises(FileFormatError, match=r"a.npy: cannot be read \(No such file"):
         read_volume(tmp_path / "a.npy")
-    with pytest.raises(SequenceError, match="got 0 pictures"):
+    with pytest.raises(SequenceError, match="got 0 pictures or DICOM files"):
         read_volume(tmp_path)
     np.savez(tmp_path / "two.npz", a=volume, b=volume)
     with pytest.raises(FileFormatError, match=r"got arrays \['a', 'b'\], expected exactly one"):

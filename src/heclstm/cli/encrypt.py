@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from heclstm.cli.keygen import warn_if_others_read
-from heclstm.cli.options import AsJson, Description, Images, Index, InsecureTest, SecretKeyFile, Threads
+from heclstm.cli.options import (
+    AsGiven,
+    AsJson,
+    Description,
+    Images,
+    Index,
+    InsecureTest,
+    SecretKeyFile,
+    Select,
+    Sequence,
+    Series,
+    Threads,
+)
 from heclstm.cli.terminal import emit, facts, out, size
 
 
@@ -18,14 +30,19 @@ def encrypt(
     key: SecretKeyFile,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="QUERY.HE", help="Where the query goes.")],
     index: Index = None,
+    sequence: Sequence = "",
+    as_given: AsGiven = False,
+    select: Select = None,
+    series: Series = 0,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
 ) -> None:
     """Hospital: prepare, pack and encrypt one patient's images into a query.
 
-    The images are checked against what the model was trained on: number, size, channels, range. The query
-    holds ciphertexts, the program's digest and a random key label; no name, no path, no pixel.
+    The images are checked against what the model was trained on: number, size, channels, range. Their order is told
+    with its reason, and refused where names, a manifest or DICOM do not fix it. The query holds ciphertexts, the
+    program's digest and a random key label; no name, no path, no pixel.
 
     Example:
 
@@ -33,22 +50,26 @@ def encrypt(
     """
     from contextlib import closing
 
-    from heclstm.cli.images import read_sequence
+    from heclstm.cli.images import read_handed_in
     from heclstm.deploy.client import Client
     from heclstm.program.files import load_card
 
     card = load_card(program)
-    sequence = read_sequence(images, card.purpose, index)
+    handed = read_handed_in(
+        images, card.purpose, index, sequence=sequence, as_given=as_given, select=select, series=series
+    )
+    frames = handed.sequence
     with closing(Client(card, threads=threads, allow_insecure=insecure_test)) as client:
         warn_if_others_read(key)
         client.load_secret_key(key)
-        written = client.encrypt(sequence, output)
+        written = client.encrypt(frames, output)
     padded = card.purpose.preparation.get("length", "exact") != "exact"
     if as_json:
         result = {"query": str(output), "bytes": written, "program": card.digest}
-        emit(result | ({"frames": sequence.real_frames} if padded else {}))
+        result |= {"order": handed.order, "notes": list(handed.notes)}
+        emit(result | ({"frames": frames.real_frames} if padded else {}))
         return
     rows = {"query": f"{output}, {size(written)}, goes to the server", "for program": card.digest[:12]}
     if padded:
-        rows["frames"] = f"{sequence.real_frames} of {len(sequence)}; decrypt with --frames {sequence.real_frames}"
+        rows["frames"] = f"{frames.real_frames} of {len(frames)}; decrypt with --frames {frames.real_frames}"
     out().print(facts(rows))

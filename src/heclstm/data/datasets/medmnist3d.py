@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from heclstm.data.datasets.folds import folded
 from heclstm.data.datasets.patients import Splitting
 from heclstm.data.datasets.splits import Part, Splits
+from heclstm.data.labels import class_labels
 from heclstm.data.reading import read_archive
 from heclstm.errors import FileFormatError
 
@@ -84,8 +85,5 @@ def _part(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, options: Op
         raise FileFormatError(
             f"{path}: {name}_images: got {images.dtype} of shape {images.shape}, expected uint8 volumes with four axes"
         )
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if options.positive >= 0:
-        labels = labels == options.positive
-    return Part(images, labels.astype(np.int64))
+    found = class_labels(labels, f"{path}: {name}_labels")
+    return Part(images, (found == options.positive).astype(np.int64) if options.positive >= 0 else found)
