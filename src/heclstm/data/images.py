@@ -57,7 +57,7 @@ def read_images(
     if as_given:
         return read_listed(paths, "as given", selection)
     found = find(paths)
-    return _of_series(found, selection) if _is_dicom(found, paths[0]) else _of_pictures(found, paths)
+    return _of_series(found, paths, selection) if _is_dicom(found, paths[0]) else _of_pictures(found, paths)
 
 
 def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) -> Images:
@@ -88,8 +88,8 @@ def _is_dicom(found: Found, where: Path) -> bool:
     return bool(found.dicom)
 
 
-def _of_series(found: Found, selection: Selection) -> Images:
-    where = where_are(found.dicom)
+def _of_series(found: Found, paths: Sequence[Path], selection: Selection) -> Images:
+    where = str(paths[0]) if len(paths) == 1 else where_are(found.dicom)
     headers, more = headers_of(found.dicom)
     headers, copies = one_series(headers, selection, where)
     order = order_in_series(headers, where)
@@ -99,7 +99,7 @@ def _of_series(found: Found, selection: Selection) -> Images:
 
 
 def _of_pictures(found: Found, paths: Sequence[Path]) -> Images:
-    where = where_are(found.pictures)
+    where = str(paths[0]) if len(paths) == 1 else where_are(found.pictures)
     inside = [source for source in found.pictures if source.member or source.path not in paths]
     if (count := len({source.folder for source in inside})) > 1:
         raise SequenceError(f"{where}: pictures lie in {count} folders; give the folder of one sequence")

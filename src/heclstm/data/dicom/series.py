@@ -70,10 +70,11 @@ def one_series(headers: Sequence[Header], selection: Selection, where: str) -> t
     if len(meant) != 1:
         studies = len({study for study, _ in groups})
         got = f"holds {len(known)} series" + (f" of {studies} studies" if studies > 1 else "")
-        chosen = "none of them is" if not meant else f"{len(meant)} of them are"
+        fits = f"{len(meant)} of them fit" if meant else "none of them fits"
+        wanted = "expected one" if selection == Selection() else f"of which {fits} the rules"
         raise SequenceError(
-            f"{where}: {got}, {chosen} chosen: {_listed(known)}; choose one by --series, by the rules of --select, or "
-            "by its folder"
+            f"{where}: {got}, {wanted}: {_listed(known)}; choose one by --series, by the rules of --select, or by its "
+            "folder"
         )
     return _once(meant[0])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from typing import Any
 
 from heclstm.data.sources import Source
@@ -96,6 +96,6 @@ def _values(dataset: Dataset, keyword: str) -> list[Any]:
     value = dataset.get(keyword)
     if value is None or (isinstance(value, str) and not value.strip()):
         return []
-    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+    if not isinstance(value, MutableSequence | tuple):  # a name of a person can be iterated too
         return [value]
     return [each for each in value if each is not None and str(each).strip() != ""]
