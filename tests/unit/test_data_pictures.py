@@ -116,3 +116,18 @@ def test_frames_stand_in_the_order_of_their_numbers(tmp_path):
     empty.mkdir()
     with pytest.raises(SequenceError, match="no image: got 0 pictures or DICOM files"):
         read_frames(empty)
+
+
+def test_an_orientation_that_cannot_be_read_is_refused(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0110] = 6, "a camera"
+    content = exif.tobytes()
+    for cut, upright in ((len(content), True), (20, False), (30, False)):
+        Image.new("RGB", (16, 8)).save(tmp_path / "a.jpg", exif=content[:cut])
+        if upright:
+            assert read_picture(tmp_path / "a.jpg").shape == (3, 16, 8)
+        else:
+            with pytest.raises(
+                FileFormatError, match=r"a\.jpg: no image: its EXIF data are damaged, and may have told"
+            ):
+                read_picture(tmp_path / "a.jpg")

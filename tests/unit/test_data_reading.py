@@ -96,7 +96,7 @@ def test_files_that_are_no_image_are_refused(tmp_path, name, content, message):
 
 
 def test_other_wrong_inputs_are_refused(tmp_path, volume):
-    with pytest.raises(FileFormatError, match=r"a.npy: cannot be read \(No such file"):
+    with pytest.raises(FileFormatError, match=r"a.npy: no image: cannot be read \(No such file"):
         read_volume(tmp_path / "a.npy")
     with pytest.raises(SequenceError, match="got 0 pictures or DICOM files"):
         read_volume(tmp_path)

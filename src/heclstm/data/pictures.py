@@ -6,7 +6,8 @@ Pillow and not MONAI's transforms: the hospital's client runs this too, and must
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from heclstm.data.budget import Budget
+from heclstm.data.quiet import quiet
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError, SequenceError
 
@@ -27,6 +29,7 @@ UNREADABLE = (
 )  # fmt: skip
 DEEP_USED = 64  # of 256: sixteen bits that stay below this fill at most fourteen
 GREY_ALPHA = 4  # colour type of a PNG
+ORIENTATION = 0x0112  # tag of EXIF
 
 
 def read_pictures(sources: Sequence[Source], budget: Budget) -> list[NDArray[np.uint8]]:
@@ -36,7 +39,8 @@ def read_pictures(sources: Sequence[Source], budget: Budget) -> list[NDArray[np.
     or 14 bits, and which greys are meant is not in the file.
     """
     for source in sources:
-        _opened(source, budget).close()  # all headers before the first is decoded
+        with quiet(), _opened(source, budget):
+            pass  # all headers are counted before the first picture is decoded
     frames = [read_picture(source) for source in sources]
     deep = [frame for source, frame in zip(sources, frames, strict=True) if _depth(source)[0] == 16]
     if deep and max(int(frame.max()) for frame in deep) < DEEP_USED:
@@ -56,30 +60,47 @@ def read_picture(source: Path | Source) -> NDArray[np.uint8]:
     """
     source = source if isinstance(source, Source) else Source(source)
     try:
-        with _opened(source, Budget()) as opened:
+        with quiet(), _opened(source, Budget()) as opened:
             if opened.format == "PNG" and (count := getattr(opened, "n_frames", 1)) > 1:
                 raise FileFormatError(f"{source}: no image: holds {count} pictures, expected one; save each as a file")
-            depth, kind = _depth(source)
+            _require_orientation(source, opened)
             channels = _channels(_plain(ImageOps.exif_transpose(opened)))
+            kind = _depth(source)[1]
             return channels[:1] if kind == GREY_ALPHA else channels
     except UNREADABLE as error:
         raise _unreadable(source) from error
 
 
-def _opened(source: Source, budget: Budget) -> Image.Image:
+@contextmanager
+def _opened(source: Source, budget: Budget) -> Iterator[Image.Image]:
     """Its header is read, and counted; its pixels are not."""
     with source.open() as stream:
         try:
-            opened = Image.open(stream if source.content is not None else source.path, formats=("PNG", "JPEG"))
+            opened = Image.open(stream, formats=("PNG", "JPEG"))
         except UNREADABLE as error:
             raise _unreadable(source) from error
-    samples = len(opened.getbands())
-    budget.take(str(source), opened.height, opened.width, samples)
-    return opened
+        budget.take(str(source), opened.height, opened.width, len(opened.getbands()))
+        yield opened
 
 
 def _unreadable(source: Source) -> FileFormatError:
     return FileFormatError(f"{source}: no image: not readable as PNG or JPEG")
+
+
+def _require_orientation(source: Source, opened: Image.Image) -> None:
+    """Raise FileFormatError where the camera said which way is up, and damage keeps it from being read."""
+    exif = opened.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    if not exif or ORIENTATION in opened.getexif():
+        return
+    order = ">" if exif[:2] == b"MM" else "<"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        tags = [struct.unpack_from(f"{order}H", exif, start + 2 + 12 * row)[0] for row in range(count)]
+    except struct.error:
+        tags = [ORIENTATION]  # perhaps
+    if ORIENTATION in tags:
+        raise FileFormatError(f"{source}: no image: its EXIF data are damaged, and may have told which way is up")
 
 
 def _depth(source: Source) -> tuple[int, int]:

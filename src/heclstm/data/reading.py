@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from heclstm.data.images import read_images
 from heclstm.data.labels import binary_labels
+from heclstm.data.sources import require_regular
 from heclstm.errors import FileFormatError, SequenceError
 
 LARGEST_BYTES = 1024**3  # of a file
@@ -78,11 +79,13 @@ def write_volumes(path: Path | str, volumes: NDArray[np.uint8], labels: NDArray[
 
 def read_labels(path: Path | str) -> NDArray[np.int64] | None:
     """The labels beside the volumes of a .npz file, or None if it has none."""
+    require_regular(Path(path))
     arrays = read_archive(Path(path))
     return binary_labels(arrays["labels"], str(path)) if "labels" in arrays else None
 
 
 def _array(path: Path) -> NDArray[Any]:
+    require_regular(path)
     if path.suffix.lower() == ".npy":
         return _loaded(path, lambda: _plain(path))
     if path.suffix.lower() != ".npz":

@@ -155,7 +155,7 @@ def _id(file: Path) -> str:
 def _files_of_clips(folder: Path) -> list[tuple[Path, ...]]:
     """The DICOM files that lie in a folder: those with several frames are clips, slices of a series are one clip."""
     clips: list[tuple[Path, ...]] = []
-    series: dict[str, list[Path]] = defaultdict(list)
+    series: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for file in sorted(file for file in folder.iterdir() if _kind(file) == "dicom"):
         try:
             header = header_of(Source(file))
@@ -163,7 +163,7 @@ def _files_of_clips(folder: Path) -> list[tuple[Path, ...]]:
             clips.append((file,))  # `assemble` tells why it cannot be read
             continue
         if header.form and header.form.frames == 1 and header.identity.series:
-            series[header.identity.series].append(file)
+            series[header.identity.patient, header.identity.series].append(file)
         elif header.form:
             clips.append((file,))
     return sorted([*clips, *(tuple(files) for files in series.values())])

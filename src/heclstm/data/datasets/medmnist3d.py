@@ -20,6 +20,7 @@ from heclstm.data.datasets.patients import Splitting
 from heclstm.data.datasets.splits import Part, Splits
 from heclstm.data.labels import class_labels
 from heclstm.data.reading import read_archive
+from heclstm.data.sources import require_regular
 from heclstm.errors import FileFormatError
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def load(path: Path, options: Options = Options()) -> Splits:
 
     The publishers split by patient and give no names. Raises FileFormatError if it cannot be read or lacks an array.
     """
+    require_regular(path)
     arrays = read_archive(path)
     with path.open("rb") as stream:
         checksum = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

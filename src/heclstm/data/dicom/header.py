@@ -22,6 +22,10 @@ GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
 WORDS_MAX = 40
+SECRET = (
+    "PatientID", "PatientName", "PatientBirthName", "PatientMotherBirthName", "OtherPatientIDs", "OtherPatientNames",
+    "AccessionNumber", "ReferringPhysicianName", "InstitutionName",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +40,7 @@ class Identity:
 
 @dataclass(frozen=True, repr=False)
 class Series:
-    """What a series may be called in a message. description: without names, numbers and dates of the patient."""
+    """What a series may be called in a message, without names, numbers and dates of its patient."""
 
     modality: str
     description: str
@@ -88,7 +92,7 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
     series = Series(
         _words(dataset, "Modality"),
-        _described(dataset),
+        _words(dataset, "SeriesDescription"),
         _words(dataset, "BodyPartExamined"),
         whole(dataset, "SeriesNumber") or 0,
     )
@@ -143,16 +147,10 @@ def _ratio(source: Source, dataset: Dataset) -> float:
 
 
 def _words(dataset: Dataset, keyword: str) -> str:
-    """Printable and short."""
+    """Printable, short, and without what the file says about its patient: people write names and dates anywhere."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text(dataset, keyword))
-    return " ".join(printable.split())[:WORDS_MAX]
-
-
-def _described(dataset: Dataset) -> str:
-    """The description of a series; people write names and dates into it, so those of the file are taken out."""
-    words = _words(dataset, "SeriesDescription")
-    secret = [text(dataset, name) for name in ("PatientID", "PatientName", "OtherPatientIDs", "AccessionNumber")]
-    parts = {part for value in secret for part in re.split(r"[\W_]+", value) if len(part) > 1}
+    words = " ".join(printable.split())
+    parts = {part for name in SECRET for part in re.split(r"[\W_]+", text(dataset, name)) if len(part) > 1}
     for part in sorted(parts, key=len, reverse=True):
         words = re.sub(re.escape(part), "…", words, flags=re.IGNORECASE)
-    return re.sub(r"\d[\d.\-/]{4,}\d", "…", words)
+    return re.sub(r"\d[\d.\-/]{4,}\d", "…", words)[:WORDS_MAX]

@@ -7,8 +7,6 @@ while it works, and errors are told by their class.
 from __future__ import annotations
 
 import logging
-import threading
-import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.data.quiet import quiet
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError, HeclstmError
 
@@ -31,10 +30,6 @@ EXPLICIT_LITTLE = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
 PIXEL_GROUP = 0x7FE0
 PIXEL_ELEMENTS = {0x7FE00010: "integer", 0x7FE00008: "float", 0x7FE00009: "float"}
 Dataset = Any  # pydicom's; it has no static shape
-
-_quiet = threading.Lock()
-_depth = 0
-_silencer: warnings.catch_warnings[None]
 
 
 def pydicom(name: object) -> Any:
@@ -51,7 +46,7 @@ def pydicom(name: object) -> Any:
 def guarded(name: object, what: str = "its header cannot be read") -> Iterator[None]:
     """Whatever pydicom or a decoder raises becomes a FileFormatError without a value of the file."""
     try:
-        with _silent():
+        with quiet():
             yield
     except HeclstmError:
         raise
@@ -63,25 +58,6 @@ def guarded(name: object, what: str = "its header cannot be read") -> Iterator[N
         if type(error).__name__ == "InvalidDicomError":
             raise FileFormatError(f"{name}: no image: not a DICOM file") from None
         raise FileFormatError(f"{name}: no image: {what} ({type(error).__name__})") from None
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """No warnings while at least one thread is inside. `catch_warnings` alone would mix the threads' filters up."""
-    global _depth, _silencer
-    with _quiet:
-        if _depth == 0:
-            _silencer = warnings.catch_warnings()
-            _silencer.__enter__()
-            warnings.simplefilter("ignore")
-        _depth += 1
-    try:
-        yield
-    finally:
-        with _quiet:
-            _depth -= 1
-            if _depth == 0:
-                _silencer.__exit__(None, None, None)
 
 
 def read_header(source: Source) -> tuple[Dataset, str]:

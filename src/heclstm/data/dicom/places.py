@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median_low
@@ -49,8 +49,9 @@ def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...
     if offsets is None or len(offsets) != frames:
         offsets = (0.0,) * frames
     shifts = _shifts(dataset, frames)
-    return tuple(
-        Place(
+
+    def place(frame: int) -> Place:
+        return Place(
             str(source),
             frame,
             number,
@@ -60,6 +61,15 @@ def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...
             _dimension(dataset, frame),
             _time(dataset, frame, shifts),
             _trigger(dataset, frame),
+        )
+
+    if items(dataset, "PerFrameFunctionalGroupsSequence"):
+        return tuple(place(frame) for frame in range(frames))
+    first = place(0)  # what frames do not have for themselves is the same for all
+    start = first.time if shifts else None
+    return tuple(
+        replace(
+            first, frame=frame, offset=offsets[frame], time=None if start is None else start + shifts[frame] - shifts[0]
         )
         for frame in range(frames)
     )

@@ -74,22 +74,29 @@ def given(dataset: Dataset, keyword: str) -> bool:
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence, none where it is absent."""
-    try:
-        return list(dataset.get(keyword) or ())
-    except UNREADABLE:
-        return []
+    return list(_sequence(dataset, keyword))
 
 
 def groups(dataset: Dataset, frame: int, keyword: str) -> Iterator[Dataset]:
     """The items of a functional group that hold for a frame: its own before those that all frames share."""
-    own = items(dataset, "PerFrameFunctionalGroupsSequence")
-    for holder in [*own[frame : frame + 1], *items(dataset, "SharedFunctionalGroupsSequence")[:1]]:
-        yield from items(holder, keyword)[:1]
+    for name, place in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        holders = _sequence(dataset, name)
+        if place < len(holders):
+            yield from _sequence(holders[place], keyword)[:1]
 
 
 def of_frame(dataset: Dataset, frame: int, group: str, keyword: str) -> Dataset:
     """The item or data set in which a frame finds an element: functional groups before the data set itself."""
     return next((item for item in groups(dataset, frame, group) if given(item, keyword)), dataset)
+
+
+def _sequence(dataset: Dataset, keyword: str) -> Any:
+    """The sequence itself: thousands of frames ask for one item each."""
+    try:
+        found = dataset.get(keyword)
+    except UNREADABLE:
+        return ()
+    return found if isinstance(found, MutableSequence) else ()
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
