@@ -1,5 +1,7 @@
 """Small DICOM files made from nothing, and the formulas of PS3.3 C.11 written a second time, to compare with."""
 
+import math
+
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -80,7 +82,7 @@ def window(values, center, width, function="LINEAR"):
 
     def one(x):
         if function == "SIGMOID":
-            return 255 / (1 + np.exp(-4 * (x - center) / width))
+            return 255 / (1 + math.exp(min(-4 * (x - center) / width, 700)))  # beyond it is 0 as well
         c, w = (center, width) if function == "LINEAR_EXACT" else (center - 0.5, width - 1)
         if x <= c - w / 2:
             return 0.0

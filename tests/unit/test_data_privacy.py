@@ -60,7 +60,15 @@ def heard(caplog):
     assert not leaks
 
 
-VALID = {"SpecificCharacterSet": "ISO_IR 100", "US": 1, "DA": "20240131", "TM": "120000", "DT": "20240131120000", "UI": "1.2", "CS": "A"}
+VALID = {
+    "SpecificCharacterSet": "ISO_IR 100",
+    "US": 1,
+    "DA": "20240131",
+    "TM": "120000",
+    "DT": "20240131120000",
+    "UI": "1.2",
+    "CS": "A",
+}
 
 
 def spoiled(path, keyword, value):

@@ -52,11 +52,19 @@ def dim(text: str) -> Text:
 
 def fail(message: str) -> None:
     """One line on stderr, whatever the message holds."""
-    print("heclstm: " + " ".join(message.split()), file=sys.stderr)
+    print("heclstm: " + printable(" ".join(message.split())), file=sys.stderr)
 
 
 def note(message: str) -> None:
-    err().print(message, soft_wrap=True)
+    err().print(printable(message), soft_wrap=True)
+
+
+def printable(message: str) -> str:
+    """Names of files may hold anything: what would steer a terminal, or is no text, becomes its number."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape", "surrogatepass").decode()
+        for letter in message
+    )
 
 
 def emit(data: dict[str, Any]) -> None:

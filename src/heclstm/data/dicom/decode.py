@@ -38,7 +38,7 @@ COMPRESSED = {
     "1.2.840.10008.1.2.4.201": ("HTJ2K", WAVELET),
     "1.2.840.10008.1.2.4.202": ("HTJ2K", WAVELET),
     "1.2.840.10008.1.2.4.203": ("HTJ2K", WAVELET),
-    RLE: ("RLE", (("pylibjpeg", "heclstm[dicom]"), ("pydicom", "heclstm[dicom]"))),
+    RLE: ("RLE", (("pydicom", "heclstm[dicom]"),)),  # the plug-in pylibjpeg-rle is faster, and panics on damage
 }
 
 

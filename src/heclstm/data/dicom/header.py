@@ -90,12 +90,9 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
         raise FileFormatError(f"{source}: no image: its pixels are floating-point values, not greys; export an image")
     identity = Identity(*(text(dataset, name) for name in IDENTIFIERS))
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
-    series = Series(
-        _words(dataset, "Modality"),
-        _words(dataset, "SeriesDescription"),
-        _words(dataset, "BodyPartExamined"),
-        whole(dataset, "SeriesNumber") or 0,
-    )
+    secrets = _secrets(dataset)
+    words = [_words(text(dataset, name), secrets) for name in ("Modality", "SeriesDescription", "BodyPartExamined")]
+    series = Series(*words, whole(dataset, "SeriesNumber") or 0)
     if not pixels:
         return Header(source, identity, series, directory, None)
     form = _form(source, dataset)
@@ -146,11 +143,15 @@ def _ratio(source: Source, dataset: Dataset) -> float:
     return 1.0
 
 
-def _words(dataset: Dataset, keyword: str) -> str:
-    """Printable, short, and without what the file says about its patient: people write names and dates anywhere."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text(dataset, keyword))
-    words = " ".join(printable.split())
-    parts = {part for name in SECRET for part in re.split(r"[\W_]+", text(dataset, name)) if len(part) > 1}
-    for part in sorted(parts, key=len, reverse=True):
+def _secrets(dataset: Dataset) -> list[str]:
+    """What the file says about its patient, word by word, the longest first."""
+    words = {part for name in SECRET for part in re.split(r"[\W_]+", text(dataset, name)) if len(part) > 1}
+    return sorted(words, key=len, reverse=True)
+
+
+def _words(value: str, secrets: list[str]) -> str:
+    """Printable, short, and without what is secret: people write names and dates anywhere."""
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
+    for part in secrets if words else ():
         words = re.sub(re.escape(part), "…", words, flags=re.IGNORECASE)
     return re.sub(r"\d[\d.\-/]{4,}\d", "…", words)[:WORDS_MAX]

@@ -43,9 +43,10 @@ class Shown:
 
 def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
     """Those with pixels, and a note on the others. Raises FileFormatError if none has."""
-    if len(sources) == 1 and header_of(sources[0]).directory:
-        sources = listed_in(sources[0])
-    headers = [header for header in map(header_of, sources) if not header.directory]
+    headers = [header_of(source) for source in sources]
+    if len(headers) == 1 and headers[0].directory:
+        headers = [header_of(source) for source in listed_in(sources[0])]
+    headers = [header for header in headers if not header.directory]
     images = [header for header in headers if header.form]
     if not images:
         raise FileFormatError(f"{where_are(sources)}: no image: a DICOM file without pixels")
