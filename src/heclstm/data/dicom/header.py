@@ -90,9 +90,9 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
         raise FileFormatError(f"{source}: no image: its pixels are floating-point values, not greys; export an image")
     identity = Identity(*(text(dataset, name) for name in IDENTIFIERS))
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
-    secrets = _secrets(dataset)
-    words = [_words(text(dataset, name), secrets) for name in ("Modality", "SeriesDescription", "BodyPartExamined")]
-    series = Series(*words, whole(dataset, "SeriesNumber") or 0)
+    secrets, names = _secrets(dataset), ("Modality", "SeriesDescription", "BodyPartExamined")
+    modality, description, body_part = (_words(text(dataset, name), secrets) for name in names)
+    series = Series(modality, description, body_part, whole(dataset, "SeriesNumber") or 0)
     if not pixels:
         return Header(source, identity, series, directory, None)
     form = _form(source, dataset)
