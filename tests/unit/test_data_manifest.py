@@ -40,7 +40,8 @@ def with_label(rows, value):
 
 
 @pytest.mark.parametrize(
-    "value", ["nan", "NaN", "NA", "", "inf", "-inf", "-1", "-1.0", "0.7", "yes", "positive", "TRUE", "2", "1,0", "0x1"]
+    "value",
+    ["nan", "NaN", "NA", "", "inf", "-inf", "-1", "-1.0", "0.7", "yes", "positive", "TRUE", "2", "1,0", "0x1", "0_1"],
 )
 def test_labels_are_0_or_1(tree, value):
     write, rows = tree

@@ -159,6 +159,10 @@ def test_two_patients_two_series_two_studies_are_refused_with_the_choice(tmp_pat
     assert "marked" not in str(seen.value)
     with pytest.raises(SequenceError, match="holds images of 2 patients"):
         read_images(sorted(file for file in two.rglob("*") if file.is_file()), as_given=True)
+    for number, name in enumerate(("Marked^A", "Marked^B")):  # without IDs, names tell them apart
+        save(tmp_path / "names" / name, flat(number), PatientID="", PatientName=name, InstanceNumber=number + 1)
+    with pytest.raises(SequenceError, match="names: holds images of 2 patients"):
+        read_images(tmp_path / "names")
     study = tmp_path / "study"
     slices(study / "a", count=3, numbers=[1, 2, 3], Modality="US", SeriesDescription="long axis", SeriesNumber=1)
     slices(
@@ -190,6 +194,16 @@ def test_an_image_that_is_there_twice_counts_once(tmp_path):
     data_set.save_as(tmp_path / "copy (1)")
     with pytest.raises(SequenceError, match="differ, and say that they are the same image; remove one"):
         read_images(tmp_path)
+
+
+def test_a_slice_that_was_copied_badly_is_no_file_beside(tmp_path):
+    """Among files without an ending, one that is empty."""
+    slices(tmp_path, count=3, names=["IM1", "IM2", "IM3"], numbers=[1, 2, 3])
+    (tmp_path / "IM4").write_bytes(b"")
+    with pytest.raises(FileFormatError, match="IM4: no image: not a DICOM file, as others without an ending beside it"):
+        read_images(tmp_path)
+    (tmp_path / "IM4").rename(tmp_path / "IM4.txt")
+    assert read_images(tmp_path).notes[0] == "1 files beside are no images: IM4.txt"
 
 
 def test_folders_archives_and_directories_give_the_same_sequence(tmp_path):

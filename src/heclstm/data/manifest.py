@@ -45,6 +45,8 @@ class Row:
             value = float(self[column])
         except ValueError:
             return None
+        if "_" in self[column]:  # Python's own way to group digits, nobody else's
+            return None
         return value if math.isfinite(value) else None
 
     def file(self, column: str) -> Path:

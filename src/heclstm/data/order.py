@@ -27,6 +27,11 @@ from heclstm.errors import SequenceError
 REMEDY = "give a manifest with seconds or order, or the files in their order with --as-given"
 # SOB_M_DC-14-2523-40-001: BreaKHis, where the magnification and the number differ at once.
 BREAKHIS = re.compile(r"SOB_([BM])_(A|F|PT|TA|DC|LC|MC|PC)-(\d+)-(\d+)([A-Z]*)-(40|100|200|400)-(\d+)", re.IGNORECASE)
+# 2024-01-31 23-59-59, 20240131_235959: the year first, so that it can be read as one number.
+MOMENT = re.compile(
+    r"(?<![0-9])((?:19|20)[0-9]{2})([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12][0-9]|3[01])"
+    r"(?:[-_ T.]?([01][0-9]|2[0-3])([-_.:]?)([0-5][0-9])\6([0-5][0-9]))?(?![0-9])"
+)
 # The ways in which a number in a name can be meant: 1.5 as 1 and 5 or as one and a half, -30 after a hyphen or a minus.
 READINGS = (
     r"[0-9]+",
@@ -73,7 +78,7 @@ def by_names(names: Sequence[str], where: str) -> Order:
     """
     if len(names) == 1:
         return Order((0,), "one picture")
-    stems = [re.sub(r"\.[A-Za-z]+$", "", name) for name in names]
+    stems = [MOMENT.sub(_one_number, re.sub(r"\.[A-Za-z]+$", "", name)) for name in names]
     listed = f": {some(sorted(names))}; {REMEDY}"
     if slides := [match for stem in stems if (match := BREAKHIS.fullmatch(stem))]:
         keys = [(int(match[6]), int(match[7])) for match in slides]
@@ -89,6 +94,10 @@ def by_names(names: Sequence[str], where: str) -> Order:
             if any(first > second for first, second in pairwise(column)):
                 raise SequenceError(f"{where}: the numbers in the names can be read in several orders{listed}")
     return order
+
+
+def _one_number(moment: re.Match[str]) -> str:
+    return "".join(part for part in moment.group(1, 3, 4, 5, 7, 8) if part)
 
 
 def _numbers(reading: str, stem: str) -> tuple[Fraction, ...]:

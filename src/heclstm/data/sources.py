@@ -130,7 +130,7 @@ def sort_out(named: Sequence[Source], inside: Sequence[Source] = ()) -> Found:
     """By kind."""
     pictures: list[Source] = []
     dicom: list[Source] = []
-    passed: list[str] = []
+    passed: list[Source] = []
     for place, source in enumerate([*named, *inside]):
         match kind_of(source):
             case "picture":
@@ -142,11 +142,19 @@ def sort_out(named: Sequence[Source], inside: Sequence[Source] = ()) -> Found:
             case "image":
                 raise FileFormatError(f"{source}: no image: of a kind that is not read; convert it to PNG or DICOM")
             case "" if place >= len(named) and not looks_like_an_image(source.name):
-                passed.append(source.name)
+                passed.append(source)
             case _:
                 raise not_an_image(source)
-    notes = (f"{len(passed)} files beside are no images: {some(sorted(passed))}",) if passed else ()
+    nameless = {source.folder for source in dicom if _without_ending(source) and source.name.upper() != "DICOMDIR"}
+    if suspect := [source for source in passed if _without_ending(source) and source.folder in nameless]:
+        raise FileFormatError(f"{suspect[0]}: no image: not a DICOM file, as others without an ending beside it are")
+    names = sorted(source.name for source in passed)
+    notes = (f"{len(names)} files beside are no images: {some(names)}",) if names else ()
     return Found(tuple(pictures), tuple(dicom), notes)
+
+
+def _without_ending(source: Source) -> bool:
+    return not re.search(r"\.[A-Za-z]\w*$", source.name)
 
 
 def looks_like_an_image(name: str) -> bool:

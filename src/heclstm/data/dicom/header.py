@@ -14,7 +14,7 @@ from heclstm.data.dicom.values import floats, of_frame, required_whole, text, wh
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError
 
-IDENTIFIERS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 DIRECTORY = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR
 FRAMES_MAX = 1 << 14
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
@@ -30,7 +30,7 @@ SECRET = (
 
 @dataclass(frozen=True, repr=False)
 class Identity:
-    """Who and what, as the file says it: "" where it does not."""
+    """Who and what, as the file says it: "" where it does not. patient: his ID, or his name where there is none."""
 
     patient: str
     study: str
@@ -88,7 +88,9 @@ def header_of(source: Source) -> Header:
 def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
     if pixels == "float":
         raise FileFormatError(f"{source}: no image: its pixels are floating-point values, not greys; export an image")
-    identity = Identity(*(text(dataset, name) for name in IDENTIFIERS))
+    study, group, instance = (text(dataset, name) for name in IDENTIFIERS)
+    patient = text(dataset, "PatientID") or text(dataset, "PatientName").casefold()
+    identity = Identity(patient, study, group, instance)
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
     secrets, names = _secrets(dataset), ("Modality", "SeriesDescription", "BodyPartExamined")
     modality, description, body_part = (_words(text(dataset, name), secrets) for name in names)
