@@ -1,6 +1,7 @@
 """Dependencies go one way, outside libraries stay in their place, and no file grows too long."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -89,6 +90,13 @@ def test_dependencies_go_one_way(package):
 def test_torch_is_used_where_models_are_trained_and_nowhere_else():
     users = {name for name in MODULES if outside([name]) & TORCH}
     assert users <= TORCH_USERS
+
+
+def test_pydicom_is_known_to_one_file():
+    """By its name alone, since it is an extra: nothing imports it before a DICOM file is read."""
+    assert not {name for name in MODULES if "pydicom" in outside([name])}
+    naming = {name for name, path in MODULES.items() if re.search(r"import_module\(.pydicom", path.read_text())}
+    assert naming == {"heclstm.data.dicom.library"}
 
 
 @pytest.mark.parametrize("package", ["circuit", "compiler", "backend", "deploy", "data", "report"])
