@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import sys
-from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -71,9 +69,6 @@ def main(
 
     To see all of it at once: heclstm demo
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal without our signs shows their numbers instead of failing
-            stream.reconfigure(errors="backslashreplace")
 
 
 for verb in (

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +34,13 @@ PIPE_WIDTH = 110  # columns, where nobody says how many there are
 OnProgress = Callable[[float, float], None]  # (done, in all), in any unit
 
 
+def show_anything() -> None:
+    """Letters that the terminal's encoding has not are escaped: no verb may fail after its work for a name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def out() -> Console:
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     return Console(highlight=False, markup=False, emoji=False, width=width)
@@ -50,21 +58,18 @@ def dim(text: str) -> Text:
     return Text(text, style="dim")
 
 
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: names of files, layers and fields may come from anybody."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 def fail(message: str) -> None:
     """One line on stderr, whatever the message holds."""
-    print("heclstm: " + printable(" ".join(message.split())), file=sys.stderr)
+    print(printable("heclstm: " + " ".join(message.split())), file=sys.stderr)
 
 
 def note(message: str) -> None:
     err().print(printable(message), soft_wrap=True)
-
-
-def printable(message: str) -> str:
-    """Names of files may hold anything: what would steer a terminal, or is no text, becomes its number."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape", "surrogatepass").decode()
-        for letter in message
-    )
 
 
 def emit(data: dict[str, Any]) -> None:
@@ -81,7 +86,7 @@ def progress(title: str) -> Iterator[OnProgress]:
         note(f"{title}: {time.monotonic() - start:.1f} s")
         return
     columns = (
-        TextColumn("{task.card:<22}"),
+        TextColumn("{task.description:<22}"),
         BarColumn(bar_width=36),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -93,9 +98,16 @@ def progress(title: str) -> Iterator[OnProgress]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+class _Rows(Table):
+    """A table whose cells show as they are."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     """A table whose first `left` columns are text and whose others are numbers."""
-    result = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=_box())
+    result = _Rows(title=title, title_justify="left", title_style="bold", header_style="bold", box=_box())
     for number, column in enumerate(columns):
         result.add_column(column, justify="left" if number < left else "right", overflow="fold")
     return result
@@ -103,7 +115,7 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
 
 def facts(rows: Mapping[str, str | Text], title: str | None = None) -> Table:
     """Names and values in two columns without a head."""
-    result = Table(title=title, title_justify="left", title_style="bold", box=_box(), show_header=False)
+    result = _Rows(title=title, title_justify="left", title_style="bold", box=_box(), show_header=False)
     result.add_column(style="dim")
     result.add_column(overflow="fold")
     for name, value in rows.items():

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from heclstm.cli.terminal import fail
+from heclstm.cli.terminal import fail, show_anything
 from heclstm.errors import HeclstmError, OutputError
 
 
@@ -21,6 +21,7 @@ class Verb(TyperCommand):
     """Looks at --output before any work starts, and turns expected errors into one line and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
+        show_anything()
         output = ctx.params.get("output")
         try:
             with ended_by_sigterm():
