@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 TABLE_BITS = 16  # up to here every stored value is mapped once
+BLOCK = 1 << 22  # pixels that are mapped at a time
 SHARES = (0.005, 0.995)  # of the data's own range: what lies outside is as dark or bright as it gets
 
 
@@ -87,11 +88,12 @@ class Greys:
 
     def show(self, stored: Array) -> NDArray[np.uint8]:
         """Whole numbers of any size → uint8."""
+        blocks = np.array_split(stored, 1 + stored.size // BLOCK)  # large frames would need eight times their size
         if stored.dtype.itemsize * 8 > TABLE_BITS:
-            return np.stack([self._shown(row) for row in stored])
+            return np.concatenate([self._shown(block) for block in blocks])
         limits = np.iinfo(stored.dtype)
         table = self._shown(np.arange(limits.min, limits.max + 1))
-        return np.asarray(table[stored.astype(np.int64) - limits.min])
+        return np.concatenate([table[block.astype(np.int64) - limits.min] for block in blocks])
 
     def spread(self, low: float, high: float) -> Greys:
         """With a range where there was none."""
