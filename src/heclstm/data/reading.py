@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, TypeVar
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
@@ -160,7 +161,10 @@ def _loaded(path: Path, read: Callable[[], Content]) -> Content:
         OverflowError,
         BadZipFile,
         EOFError,
-        KeyError,
+        LookupError,
+        SyntaxError,  # a header that Python cannot read, whose words NumPy splits as Python's
+        TokenError,
+        TypeError,
         AttributeError,
         NotImplementedError,  # a zip of another kind
         RuntimeError,  # a zip with a password
