@@ -124,6 +124,17 @@ def test_folders_that_are_called_like_files(tmp_path):
         read_frames(tmp_path / "loop")
 
 
+def test_links_to_folders_are_refused_and_links_to_files_are_read(tmp_path):
+    pictures(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    for number in range(3):
+        (tmp_path / "b" / f"{number}.png").symlink_to(tmp_path / "a" / f"{number}.png")
+    assert len(read_images(tmp_path / "b").frames) == 3
+    (tmp_path / "b" / "more").symlink_to(tmp_path / "a")
+    with pytest.raises(FileFormatError, match="more: is a link to a folder; give that folder, or remove the link"):
+        read_images(tmp_path / "b")
+
+
 def test_folders_and_lists_have_a_limit(tmp_path, monkeypatch):
     deep = tmp_path / "deep"
     pictures(deep.joinpath(*"abcdefghijklmnopq"))

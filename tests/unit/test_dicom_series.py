@@ -222,6 +222,8 @@ def test_folders_archives_and_directories_give_the_same_sequence(tmp_path):
     assert "1 DICOM files beside hold no pixels (such as reports)" in notes
     with pytest.raises(FileFormatError, match="a DICOM file without pixels"):
         read_images(tmp_path / "a" / "sr")
+    with pytest.raises(SequenceError, match="as given: 1 of 2 files hold no pixels"):
+        read_images([paths[0], tmp_path / "a" / "sr"], as_given=True)
 
 
 def _report(path):

@@ -23,6 +23,7 @@ from heclstm.errors import SequenceError
 
 FEW_LEVELS = 16
 DICOM = "DICOM files"
+BLOCK = 1 << 22  # pixels that are counted at a time: counting takes eight times their size
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,12 +68,14 @@ def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) 
         raise SequenceError(f"{files[0]}: {reason}: expected files, each of them once")
     if not _is_dicom(found, files[0]):
         return _made(read_pictures(found.pictures, Budget()), reason, found.pictures, found.notes)
-    headers, notes = headers_of(found.dicom)
+    headers, _ = headers_of(found.dicom)
     where = where_are(found.dicom)
+    if len(headers) != len(files):
+        raise SequenceError(f"{where}: {reason}: {len(files) - len(headers)} of {len(files)} files hold no pixels")
     if (count := len(patients_of(headers))) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the files of one")
     shown = show(headers, order_as_given(headers, reason, where), selection, Budget())
-    return _said(Images(shown.frames, reason, shown.names, DICOM, (*found.notes, *notes, *shown.notes)))
+    return _said(Images(shown.frames, reason, shown.names, DICOM, shown.notes))
 
 
 def _is_dicom(found: Found, where: Path) -> bool:
@@ -126,5 +129,6 @@ def levels(frames: Sequence[NDArray[np.uint8]]) -> int:
     seen = np.zeros((3, 256), bool)
     for frame in frames:
         for channel, row in zip(frame, seen, strict=False):
-            row |= np.bincount(channel.reshape(-1), minlength=256) > 0
+            for block in np.array_split(channel.reshape(-1), 1 + channel.size // BLOCK):
+                row |= np.bincount(block, minlength=256) > 0
     return int(seen.sum(axis=1).max())

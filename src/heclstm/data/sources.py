@@ -180,12 +180,16 @@ def is_litter(source: Source) -> bool:
 
 
 def files_below(folder: Path) -> list[Source]:
-    """All files in a folder and the folders in it; links to folders are not followed."""
+    """All files in a folder and the folders in it; links to folders, which may go anywhere, are refused."""
     found: list[Source] = []
     for place, folders, names in os.walk(folder, onerror=_cannot_be_read):
         if len(Path(place).relative_to(folder).parts) >= FOLDERS_DEEP_MAX:
             raise FileFormatError(
                 f"{folder}: holds folders more than {FOLDERS_DEEP_MAX} deep; give the one of a series"
+            )
+        if links := [name for name in sorted(folders) if (Path(place) / name).is_symlink()]:
+            raise FileFormatError(
+                f"{Path(place) / links[0]}: is a link to a folder; give that folder, or remove the link"
             )
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in LITTER)
         found += [Source(Path(place) / name) for name in sorted(names)]
