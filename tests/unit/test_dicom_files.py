@@ -1,10 +1,11 @@
 """DICOM files one by one: clips, colours, what is none, and what is missing on this machine."""
 
+import base64
 import sys
 
 import numpy as np
 import pytest
-from pydicom import examples
+from pydicom import examples, uid
 from pydicom.encaps import encapsulate
 
 import dataset_trees
@@ -156,3 +157,34 @@ def test_clips_of_a_patient_stay_together_by_what_the_files_say(tmp_path):
     assert len(set(patients)) == 12
     assert not any("secret" in patient for patient in patients)
     assert np.stack(splits.train.images[0]).shape == (5, 1, 6, 8)
+
+
+# A ramp of 16×20, value 5·row + 3·column, by OpenJPH's ojph_compress -reversible true -num_decomps 2.
+HTJ2K = base64.b85decode(
+    "|4;u>04YEK0000K0000G00000000000000K0000G0000000000009R90sl|{2mk^A000C3QUDA90ssL30t5s=0smY83LsEeSXfX{SpQ@I761W"
+    "HaAj^vP)HzFWpW@eE;%kRF8`1K3IG5A003P80soW07TEu5=fCIa_Sno{ftU0@dd@97Ix~nb001$$0Kf_01xQTt(SA#H0F;R6=10lwwgA8tFa>"
+    "Y`0PpGP>Ed?)2mk<p{((J`d-h4}x&Z&#"
+)
+
+
+@pytest.mark.parametrize("syntax", ["201", "202", "203"])
+def test_high_throughput_jpeg_2000(tmp_path, syntax):
+    ramp = np.add.outer(np.arange(16) * 5, np.arange(20) * 3).astype(np.uint8)
+    data_set = dicom_kit.data_set(ramp, PixelData=encapsulate([HTJ2K]))
+    data_set.file_meta.TransferSyntaxUID = f"1.2.840.10008.1.2.4.{syntax}"
+    data_set.save_as(path := tmp_path / "a", implicit_vr=False, little_endian=True)
+    assert np.array_equal(read_dicom(path).frames[0][0], ramp)
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.RLELossless, uid.JPEGLSLossless, uid.JPEG2000Lossless], ids=lambda each: each.name
+)
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16])
+def test_compressing_without_loss_changes_nothing(tmp_path, syntax, kind):
+    pixels = np.stack([dicom_kit.ramp(*ends, kind, size=(40, 48)) for ends in ((0, 250), (30, 90))])
+    data_set = dicom_kit.data_set(pixels, WindowCenter="120", WindowWidth="200")
+    data_set.save_as(tmp_path / "plain", enforce_file_format=True)
+    data_set.compress(syntax)
+    data_set.save_as(tmp_path / "small", enforce_file_format=True)
+    plain, small = (read_dicom(tmp_path / name).frames for name in ("plain", "small"))
+    assert all(np.array_equal(*pair) for pair in zip(plain, small, strict=True))
