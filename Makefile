@@ -2,7 +2,7 @@
 # make test    set up, then all checks and all tests
 # make check   the static checks alone
 # make sanitize the kernels under the address and undefined-behaviour sanitizers
-# make golden  write the golden costs anew, on purpose
+# make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
 # Everything is installed into .venv; stamps in it make repeated calls quick. PYTHON=python3.12 chooses another Python.
@@ -44,6 +44,7 @@ sanitize: $(VENV)/.test
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
+	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
 
 clean:
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/libheclstm.*

@@ -1,6 +1,7 @@
 """Dependencies go one way, outside libraries stay in their place, and no file grows too long."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -140,6 +141,13 @@ def test_modules_behind_a_registry_can_be_the_first_to_be_imported():
 
 def test_torch_is_used_where_models_are_trained_and_nowhere_else():
     assert {room(name) for name in MODULES if outside([name]) & TORCH} == {"training"}
+
+
+def test_pydicom_is_known_to_one_file():
+    """By its name alone, since it is an extra: nothing imports it before a DICOM file is read."""
+    assert not {name for name in MODULES if "pydicom" in outside([name])}
+    naming = {name for name, path in MODULES.items() if re.search(r"import_module\(.pydicom", path.read_text())}
+    assert naming == {"heclstm.data.dicom.library"}
 
 
 def test_torch_is_loaded_by_nothing_else():

@@ -89,7 +89,13 @@ def _chosen(frames: list[NDArray[Any]], preparation: Preparation, name: str) -> 
             f"{name}: number of frames: got {count}, expected at most {wanted}; "
             "choose some, or train with preparation.length = 'sample'"
         )
-    return [frames[row] for row in np.rint(np.linspace(0, count - 1, wanted)).astype(int)]
+    return [frames[row] for row in evenly(count, wanted)]
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Which of `count` frames are used: all, or `wanted` evenly spaced ones, the first and the last among them."""
+    rows: list[int] = np.rint(np.linspace(0, count - 1, min(count, wanted))).astype(int).tolist()
+    return rows
 
 
 def _coloured(frame: NDArray[Any], channels: int, name: str) -> NDArray[Any]:
