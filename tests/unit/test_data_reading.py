@@ -60,12 +60,12 @@ def test_labels_may_be_absent(tmp_path, volume):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.array([0.0, np.nan]), "got others than 0 .* and 1"),
-        (np.array([0.0, 0.7]), "got others than 0 .* and 1"),
-        (np.array([-1, 1]), "got others than 0 .* and 1"),
-        (np.array([0, 2]), "got others than 0 .* and 1"),
-        (np.eye(2, dtype=int), r"got an array of shape \(2, 2\), expected one for each patient"),
-        (np.array(1), r"got an array of shape \(\), expected one"),
+        (np.array([0.0, np.nan]), "1 of 2 labels are no whole numbers from 0, the first in row 1"),
+        (np.array([0.0, 0.7]), "1 of 2 labels are no whole numbers from 0"),
+        (np.array([-1, 1]), "1 of 2 labels are no whole numbers from 0"),
+        (np.array([0, 2]), "1 of 2 labels are above 1, expected 0 and 1"),
+        (np.eye(2, dtype=int), r"got labels of shape \(2, 2\), expected one for each sequence"),
+        (np.array(1), r"got labels of shape \(\), expected one"),
         (np.array(["no", "yes"]), "its values are no plain numbers"),
     ],
 )
