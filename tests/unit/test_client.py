@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from heclstm.backend.lattigo_secret import SecretKey
+from heclstm.backend.cpu.secret import SecretKey
 from heclstm.backend.precision import predict_errors, run_clear
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.data.sequence import ImageSequence
@@ -42,8 +42,8 @@ def hospital():
         folder = Path(name)
         (folder / "keys").write_bytes(keys)
         (folder / "query").write_bytes(query)
-        server.load_keys(folder / "keys")
-        server.evaluate(folder / "query", folder / "result")
+        evaluation_keys = server.open_keys(folder / "keys")
+        server.evaluate(folder / "query", evaluation_keys, folder / "result")
         result = (folder / "result").read_bytes()
     server.close()
     return secret, keys, query, result
@@ -80,7 +80,7 @@ def test_paths_are_as_good(client, tmp_path):
     assert (tmp_path / "query.he").read_bytes() == content(query)
     server = Server(tiny_program())
     server.load_keys(tmp_path / EVALUATION_KEYS_FILE)
-    server.evaluate(tmp_path / "query.he", tmp_path / "result.he")
+    server.evaluate(tmp_path / "query.he", keys, tmp_path / "result.he")
     server.close()
     other = Client(client.card, allow_insecure=True)
     other.load_secret_key(str(tmp_path / SECRET_KEY_FILE))
