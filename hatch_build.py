@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -15,16 +16,25 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 GO_VERSION_MIN = (1, 24)
+LIBRARY = "src/heclstm/backend/cpu/libheclstm"
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
 
 class NativeEngine(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's base has no useful parameter here
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         # In place, so that an editable install finds it as well.
-        build_library(Path(self.root, "native"), Path(self.root, "src/heclstm/backend/libheclstm" + SUFFIX))
+        build_library(Path(self.root, "native"), Path(self.root, LIBRARY + SUFFIX))
         build_data["pure_python"] = False
-        platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
-        build_data["tag"] = f"py3-none-{platform}"
+        build_data["tag"] = f"py3-none-{platform_tag(sysconfig.get_platform(), platform.machine())}"
+
+
+def platform_tag(python: str, machine: str) -> str:
+    """Where the library runs, for Python's own platform: it is built for one processor, whatever Python is."""
+    if python.endswith("-universal2"):
+        python = python.removesuffix("universal2") + machine
+    # Go's runtime and arm64 itself need macOS 11.
+    python = re.sub(r"^macosx-10\.\d+-", "macosx-11.0-", python)
+    return re.sub(r"[-.]", "_", python)
 
 
 def build_library(source: Path, target: Path) -> None:
@@ -35,7 +45,7 @@ def build_library(source: Path, target: Path) -> None:
         "GOTOOLCHAIN": "local",  # never download another toolchain
         "GOFLAGS": "-mod=readonly",
     }
-    command = [go, "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", str(target), "."]
+    command = [go, "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", str(target.resolve()), "."]
     try:
         subprocess.run(command, cwd=source, env=environment, check=True)
     except subprocess.CalledProcessError as error:

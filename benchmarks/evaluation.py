@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from heclstm.backend.primitives import machine_name, measure
+from heclstm.backend.prices import machine_name
 from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE
+from heclstm.devtools.measure import measure
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.program.files import load_program, save_program
 

@@ -13,7 +13,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from heclstm.backend.primitives import machine_name
+from heclstm.backend.prices import machine_name
 from heclstm.circuit.operations import LinearTransform, Rescale, Rotate, SumOfProducts
 from heclstm.program.files import load_program
 

@@ -16,10 +16,9 @@ from statistics import median
 
 import numpy as np
 
-from heclstm.backend.execute import Executor
-from heclstm.backend.lattigo import Engine
-from heclstm.backend.lattigo_secret import Encryptor, KeyGenerator
-from heclstm.backend.primitives import machine_name, timed
+from heclstm.backend.cpu.backend import CpuBackend
+from heclstm.backend.cpu.secret import Encryptor, KeyGenerator
+from heclstm.backend.prices import machine_name
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.operations import LinearTransform
 from heclstm.circuit.parameters import choose
@@ -27,16 +26,13 @@ from heclstm.compiler.fuse import fuse
 from heclstm.compiler.layouts import choose_layouts
 from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import lower, lower_encoder
+from heclstm.devtools.measure import timed
 from heclstm.model.cells.lstm.lowering import Lstm
 from heclstm.model.graph import part
 from heclstm.model.weights import load_model
 
 ROOT = Path(__file__).parents[1]
 ADRENAL = ROOT / "examples" / "adrenal"
-
-
-def engines(parameters):
-    return {name: Engine(parameters, threads=2, arithmetic=name) for name in ("auto", "lattigo")}
 
 
 def primitives() -> dict:
@@ -64,19 +60,19 @@ def encoder() -> dict:
     whole = lower(fused, choose_layouts(fused, 1 << 15))
     circuit = Circuit(parameters, whole.input_layout, whole.result_layout, tuple(operations), result)
     seconds = {}
-    for name, engine in engines(parameters).items():
-        keys = KeyGenerator(engine)
-        secret = keys.secret_key()
-        needed = circuit.needed_keys
-        engine.load_relinearization_key(keys.relinearization_key(secret, needed.relinearization_level))
+    for name in ("auto", "lattigo"):
+        prepared = CpuBackend(threads=2, arithmetic=name).prepare(circuit)
+        generator, needed = KeyGenerator(prepared.context), circuit.needed_keys
+        secret = generator.secret_key()
+        blobs = [("relinearization", generator.relinearization_key(secret, needed.relinearization_level))]
         for step, level in needed.rotations.items():
-            engine.load_rotation_key(keys.rotation_key(secret, step, level))
+            blobs.append((f"rotation {step}", generator.rotation_key(secret, step, level)))
+        keys = prepared.load_keys(blobs)
         values = np.random.default_rng(2).uniform(0, 1, parameters.slots)
-        blob = Encryptor(engine, secret).encrypt(values, level=circuit.input_level)
-        executor = Executor(circuit, engine)
-        x = engine.load_ciphertext(blob, level=circuit.input_level)
-        seconds[name] = median(timed(partial(executor.run, [x])) for _ in range(3))
-        engine.close()
+        inputs = prepared.load([Encryptor(prepared.context, secret).encrypt(values, level=circuit.input_level)])
+        seconds[name] = median(timed(partial(prepared.evaluate, inputs, keys)) for _ in range(3))
+        keys.close()
+        prepared.close()
     transforms = sum(isinstance(operation, LinearTransform) for operation in operations)
     return {
         "seconds": seconds,

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from heclstm.backend.cpu.backend import CpuBackend
 from heclstm.cli.run import peak_memory
 from heclstm.deploy.server import Server
 from heclstm.program.files import load_program
@@ -26,26 +27,23 @@ def main() -> None:
     arguments = parser.parse_args()
 
     start = time.perf_counter()
-    server = Server(
-        load_program(arguments.program),
-        threads=max(arguments.threads),
-        arithmetic=arguments.arithmetic,
-    )
+    backend = CpuBackend(threads=max(arguments.threads), arithmetic=arguments.arithmetic)
+    server = Server(load_program(arguments.program), backend)
     prepared = time.perf_counter()
-    server.load_keys(arguments.keys)
+    keys = server.open_keys(arguments.keys)
     loaded = time.perf_counter()
     runs: dict[int, list[float]] = {threads: [] for threads in arguments.threads}
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result.he")
         for _ in range(arguments.repeats + 1):
             for threads in arguments.threads:  # in turn, so that a noisy moment hits all alike
-                server.engine.set_threads(threads)
+                server.prepared.context.set_threads(threads)
                 before = time.perf_counter()
-                server.evaluate(arguments.query, result)
+                server.evaluate(arguments.query, keys, result)
                 runs[threads].append(time.perf_counter() - before)
         result_bytes = result.stat().st_size
     report = {
-        "arithmetic": server.engine.arithmetic,
+        "arithmetic": server.prepared.context.arithmetic,
         "prepare_seconds": prepared - start,
         "load_keys_seconds": loaded - prepared,
         # The first run of each warms the pools and does not count.

@@ -60,8 +60,8 @@ def hospital_encrypts(card_file: Path, images: np.ndarray, folder: Path) -> Clie
 def server_evaluates(program_folder: Path, keys: Path, query: Path, result: Path) -> None:
     """Sees ciphertexts and evaluation keys."""
     server = Server(load_program(program_folder))
-    server.load_keys(keys)
-    server.evaluate(query, result)
+    with server.open_keys(keys) as tenant:
+        server.evaluate(query, tenant, result)
     server.close()
 
 

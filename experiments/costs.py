@@ -21,10 +21,11 @@ from experiments.ablations import VARIANTS, folds
 from experiments.adrenal import TRAINING_FILE, distilled, load
 from experiments.fit import fit, restored
 from experiments.pareto import plot
-from heclstm.backend import primitives
+from heclstm.backend import prices as stored
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import Options, compile_circuit
+from heclstm.devtools.measure import measure as measure_units
 from heclstm.errors import ParameterError
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.train.network import HeClstm, export
@@ -57,7 +58,7 @@ def compiled(network: HeClstm) -> tuple[Circuit, float]:
         program = compile_circuit(export(network), Options(scale_bits=bits))
         if program.parameters.ring_degree <= LARGEST_RING:
             break
-    if primitives.load(program.parameters, THREADS) is None:
+    if stored.load(program.parameters, THREADS) is None:
         try:
             timed = compile_circuit(export(network), Options(scale_bits=bits, special_count=TIMED_SPECIAL))
         except ParameterError:
@@ -70,10 +71,10 @@ def compiled(network: HeClstm) -> tuple[Circuit, float]:
 def costs_of(network: HeClstm, *, measure: bool) -> dict[str, Any]:
     program, bits = compiled(network)
     parameters = program.parameters
-    prices = primitives.load(parameters, THREADS)
+    prices = stored.load(parameters, THREADS)
     if prices is None and measure:
-        prices = primitives.measure(parameters, threads=THREADS)
-        primitives.store(prices, parameters)
+        prices = measure_units(parameters, threads=THREADS)
+        stored.store(prices, parameters)
     costs = estimate(program, prices)
     return {
         "levels": costs.depth,

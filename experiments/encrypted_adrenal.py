@@ -4,7 +4,7 @@
     python -m experiments.encrypted_adrenal --limit 2  the same for the first volumes only (writes no results)
 
 It measures what encryption changes, not what the model is worth: the model was final before. One hospital with one
-secret key, one server engine at 128 bits; both roles in this process, about 3 GB and two seconds a volume. Keys
+secret key, one server at 128 bits; both roles in this process, about 3 GB and two seconds a volume. Keys
 and one JSON line per volume are kept in build/encrypted_adrenal/, so a run that was stopped goes on where it was.
 """
 
@@ -18,13 +18,14 @@ import numpy as np
 
 from experiments.record import ROOT, provenance, write
 from heclstm.backend.precision import run_clear
-from heclstm.backend.simulate import SimulatedBackend
+from heclstm.backend.registry import backend
+from heclstm.backend.simulate import SimulatedEvaluator
 from heclstm.data.prepare import prepare_all
 from heclstm.data.reading import read_labels, read_volumes
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
-from heclstm.deploy.server import Server
+from heclstm.deploy.server import Server, TenantKeys
 from heclstm.errors import DigestError, RangeError
 from heclstm.model.metrics import area_under_curve, measure
 from heclstm.model.reference import forward
@@ -71,10 +72,13 @@ def evaluate(frames: np.ndarray, card, threads: int) -> list[dict]:
                 client.load_secret_key(folder / SECRET_KEY_FILE)
             else:
                 client.generate_keys(folder)
-            with closing(Server(program, threads=threads)) as server, path.open("a") as stream:
-                server.load_keys(folder / EVALUATION_KEYS_FILE)
+            with (
+                closing(Server(program, backend("cpu", threads=threads))) as server,
+                server.open_keys(folder / EVALUATION_KEYS_FILE) as keys,
+                path.open("a") as stream,
+            ):
                 for volume in missing:
-                    line = {"volume": volume, **diagnose(client, server, folder, frames[volume])}
+                    line = {"volume": volume, **diagnose(client, server, keys, folder, frames[volume])}
                     stream.write(json.dumps(line) + "\n")
                     stream.flush()
                     lines[volume] = line
@@ -82,12 +86,12 @@ def evaluate(frames: np.ndarray, card, threads: int) -> list[dict]:
     return [lines[volume] for volume in range(len(frames))]
 
 
-def diagnose(client: Client, server: Server, folder: Path, frames: np.ndarray) -> dict:
+def diagnose(client: Client, server: Server, keys: TenantKeys, folder: Path, frames: np.ndarray) -> dict:
     """Encrypt, evaluate, decrypt; score None where the client refuses it. Seconds of each stage."""
     times = [time.perf_counter()]
     client.encrypt(ImageSequence(frames), folder / "query.he")
     times.append(time.perf_counter())
-    server.evaluate(folder / "query.he", folder / "result.he")
+    server.evaluate(folder / "query.he", keys, folder / "result.he")
     times.append(time.perf_counter())
     try:
         diagnosis = client.decrypt(folder / "result.he")
@@ -107,7 +111,7 @@ def summary(model, card, frames, labels, lines, threads) -> dict:
     on_slots = np.concatenate([run_clear(circuit, frames[at : at + CHUNK])[:, 0] for at in starts])
     simulated = np.concatenate(
         [
-            run_clear(circuit, frames[at : at + CHUNK], SimulatedBackend(circuit.parameters, seed=at))[:, 0]
+            run_clear(circuit, frames[at : at + CHUNK], SimulatedEvaluator(circuit.parameters, seed=at))[:, 0]
             for at in starts
         ]
     )

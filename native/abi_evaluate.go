@@ -4,9 +4,12 @@ package main
 // #include <stdlib.h>
 import "C"
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
-// Operations of heclstm_binary and heclstm_unary, as numbered in heclstm/backend/lattigo.py.
+// Operations of heclstm_binary and heclstm_unary.
 const (
 	opAdd = iota
 	opSubtract
@@ -14,16 +17,25 @@ const (
 	opMultiplyPlain
 	opRescale
 	opDropLevel
-	opRotate
 )
+
+var operations = map[string]int{
+	"add": opAdd, "subtract": opSubtract, "add_plain": opAddPlain, "multiply_plain": opMultiplyPlain,
+	"rescale": opRescale, "drop_level": opDropLevel,
+}
+
+func unknownOperation(operation C.int) error {
+	return failure("EngineError", "native engine: got operation %d, expected one of %v; rebuild heclstm", int(operation), operations)
+}
 
 //export heclstm_plaintext
 func heclstm_plaintext(handle C.uint64_t, values unsafe.Pointer, count C.size_t, level C.int, scale C.double,
 	out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
-	return withEngine(handle, failed, func(_ *scope, e *engine) error {
-		p, err := e.newPlaintext(view[float64](values, count), int(level), float64(scale))
+	return withContext(handle, failed, func(c *call, ctx *context) error {
+		p, err := ctx.newPlaintext(c, view[float64](values, count), int(level), float64(scale))
 		if err == nil {
-			*out, *bytes = C.uint64_t(register(p)), C.size_t(4*len(p.words))
+			c.hand(out, p)
+			*bytes = C.size_t(4 * len(p.words))
 		}
 		return err
 	})
@@ -35,14 +47,12 @@ func heclstm_plaintext(handle C.uint64_t, values unsafe.Pointer, count C.size_t,
 //export heclstm_transform
 func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLengths, chainSteps, folds, index, vectors,
 	scales unsafe.Pointer, outputScale C.double, out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
-	return withEngine(handle, failed, func(_ *scope, e *engine) error {
+	return withContext(handle, failed, func(c *call, ctx *context) error {
 		n := view[int64](shape, 10)
-		for _, size := range n {
-			if size < 0 {
-				return parameterError("transform: a size is negative")
-			}
+		if err := checkShape(n); err != nil {
+			return err
 		}
-		t, err := e.newTransform(plan{
+		t, err := ctx.newTransform(c.newLane(), plan{
 			level: int(n[0]), inputs: int(n[1]), outputs: int(n[2]), period: int(n[7]),
 			babies:          view[int64](babies, C.size_t(n[3])),
 			chainLengths:    view[int64](chainLengths, C.size_t(n[4])),
@@ -55,76 +65,110 @@ func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLen
 			compact:         n[9] != 0,
 		})
 		if err == nil {
-			*out, *bytes = C.uint64_t(register(t)), C.size_t(4*len(t.words))
+			c.hand(out, t)
+			*bytes = C.size_t(4 * len(t.words))
 		}
 		return err
 	})
+}
+
+// checkShape refuses sizes that no buffer can have, before a buffer is looked at.
+func checkShape(shape []int64) error {
+	for _, size := range shape {
+		if size < 0 || size > 1<<31 {
+			return parameterError("transform: got a size of %d, expected 0 … 2^31", size)
+		}
+	}
+	if high, low := bits.Mul64(uint64(shape[6]), uint64(shape[7])); high != 0 || low > 1<<40 {
+		return parameterError("transform: got %d vectors of %d values, expected at most 2^40 values", shape[6], shape[7])
+	}
+	return nil
 }
 
 //export heclstm_binary
 func heclstm_binary(handle C.uint64_t, operation C.int, left, right C.uint64_t, out *C.uint64_t, failed **C.char) C.int {
-	return withEngine(handle, failed, func(s *scope, e *engine) error {
-		a, err := holdCiphertext(s, e, uint64(left))
+	return withContext(handle, failed, func(c *call, _ *context) error {
+		a, err := holdOwn[*ciphertext](c, uint64(left), "ciphertext")
 		if err != nil {
 			return err
 		}
-		result, err := e.binary(s, int(operation), a, uint64(right))
+		result, err := c.binary(operation, a, uint64(right))
 		if err == nil {
-			*out = C.uint64_t(register(result))
+			c.hand(out, result)
 		}
 		return err
 	})
 }
 
-func (e *engine) binary(s *scope, operation int, a *ciphertext, right uint64) (*ciphertext, error) {
-	if operation == opAdd || operation == opSubtract {
-		b, err := holdCiphertext(s, e, right)
+func (c *call) binary(operation C.int, a *ciphertext, right uint64) (*ciphertext, error) {
+	l := c.newLane()
+	switch operation {
+	case opAdd, opSubtract:
+		b, err := holdOwn[*ciphertext](c, right, "ciphertext")
 		if err != nil {
 			return nil, err
 		}
-		return e.add(a, b, operation == opSubtract)
+		return c.context.add(l, a, b, operation == opSubtract)
+	case opAddPlain, opMultiplyPlain:
+		p, err := holdOwn[*plaintext](c, right, "plaintext")
+		if err != nil {
+			return nil, err
+		}
+		if operation == opAddPlain {
+			return c.context.addPlain(l, a, p)
+		}
+		return c.context.multiplyPlain(l, a, p)
 	}
-	p, err := hold[*plaintext](s, right, "plaintext")
-	if err != nil {
-		return nil, err
-	}
-	if p.engine != e {
-		return nil, parameterError("plaintext: belongs to another engine; encode it with this one")
-	}
-	if operation == opAddPlain {
-		return e.addPlain(a, p)
-	}
-	return e.multiplyPlain(a, p)
+	return nil, unknownOperation(operation)
 }
 
 //export heclstm_unary
 func heclstm_unary(handle C.uint64_t, operation C.int, input C.uint64_t, argument C.int64_t, out *C.uint64_t, failed **C.char) C.int {
-	return withEngine(handle, failed, func(s *scope, e *engine) error {
-		a, err := holdCiphertext(s, e, uint64(input))
+	return withContext(handle, failed, func(c *call, ctx *context) error {
+		a, err := holdOwn[*ciphertext](c, uint64(input), "ciphertext")
 		if err != nil {
 			return err
 		}
 		var result *ciphertext
 		switch operation {
 		case opRescale:
-			result, err = e.rescale(a)
+			result, err = ctx.rescale(c.newLane(), a)
 		case opDropLevel:
-			result, err = e.dropLevel(a, int(argument))
+			result, err = ctx.dropLevel(c.newLane(), a, int(argument))
 		default:
-			result, err = e.rotate(s, a, int(argument))
+			err = unknownOperation(operation)
 		}
 		if err == nil {
-			*out = C.uint64_t(register(result))
+			c.hand(out, result)
 		}
 		return err
 	})
 }
 
-func holdCiphertexts(s *scope, e *engine, handles unsafe.Pointer, count C.size_t) ([]*ciphertext, error) {
+//export heclstm_rotate
+func heclstm_rotate(handle, keys, input C.uint64_t, step C.int64_t, out *C.uint64_t, failed **C.char) C.int {
+	return withContext(handle, failed, func(c *call, ctx *context) error {
+		k, err := holdKeys(c, keys)
+		if err != nil {
+			return err
+		}
+		a, err := holdOwn[*ciphertext](c, uint64(input), "ciphertext")
+		if err != nil {
+			return err
+		}
+		result, err := ctx.rotate(c.newLane(), k, a, int(step))
+		if err == nil {
+			c.hand(out, result)
+		}
+		return err
+	})
+}
+
+func holdCiphertexts(c *call, handles unsafe.Pointer, count C.size_t) ([]*ciphertext, error) {
 	list := make([]*ciphertext, int(count))
 	for i, handle := range view[uint64](handles, count) {
 		var err error
-		if list[i], err = holdCiphertext(s, e, handle); err != nil {
+		if list[i], err = holdOwn[*ciphertext](c, handle, "ciphertext"); err != nil {
 			return nil, err
 		}
 	}
@@ -132,46 +176,57 @@ func holdCiphertexts(s *scope, e *engine, handles unsafe.Pointer, count C.size_t
 }
 
 //export heclstm_sum_of_products
-func heclstm_sum_of_products(handle C.uint64_t, left, right unsafe.Pointer, count C.size_t, out *C.uint64_t, failed **C.char) C.int {
-	return withEngine(handle, failed, func(s *scope, e *engine) error {
+func heclstm_sum_of_products(handle, keys C.uint64_t, left, right unsafe.Pointer, count C.size_t, out *C.uint64_t, failed **C.char) C.int {
+	return withContext(handle, failed, func(c *call, ctx *context) error {
 		if count < 1 {
 			return parameterError("sum_of_products: got no pairs, expected at least one")
 		}
-		a, err := holdCiphertexts(s, e, left, count)
+		k, err := holdKeys(c, keys)
 		if err != nil {
 			return err
 		}
-		b, err := holdCiphertexts(s, e, right, count)
+		a, err := holdCiphertexts(c, left, count)
 		if err != nil {
 			return err
 		}
-		result, err := e.sumOfProducts(s, a, b)
+		b, err := holdCiphertexts(c, right, count)
+		if err != nil {
+			return err
+		}
+		result, err := ctx.sumOfProducts(c.newLane(), k, a, b)
 		if err == nil {
-			*out = C.uint64_t(register(result))
+			c.hand(out, result)
 		}
 		return err
 	})
 }
 
 //export heclstm_linear_transform
-func heclstm_linear_transform(handle C.uint64_t, inputs unsafe.Pointer, count C.size_t, prepared C.uint64_t,
+func heclstm_linear_transform(handle, keys C.uint64_t, inputs unsafe.Pointer, count C.size_t, prepared C.uint64_t,
 	outputs unsafe.Pointer, outputCount C.size_t, failed **C.char) C.int {
-	return withEngine(handle, failed, func(s *scope, e *engine) error {
-		t, err := hold[*transform](s, uint64(prepared), "transform")
+	return withContext(handle, failed, func(c *call, ctx *context) error {
+		k, err := holdKeys(c, keys)
 		if err != nil {
 			return err
 		}
-		if t.engine != e || int(outputCount) != t.outputs {
-			return parameterError("linear_transform: the transform belongs to another engine or has other outputs")
-		}
-		list, err := holdCiphertexts(s, e, inputs, count)
+		t, err := holdOwn[*transform](c, uint64(prepared), "transform")
 		if err != nil {
 			return err
 		}
-		results, err := e.apply(s, list, t)
+		if int(outputCount) != t.outputs {
+			return parameterError("linear_transform: got room for %d outputs, expected %d", outputCount, t.outputs)
+		}
+		list, err := holdCiphertexts(c, inputs, count)
+		if err != nil {
+			return err
+		}
+		results, err := ctx.apply(c.newLane(), k, list, t)
+		if err != nil {
+			return err
+		}
 		for i, result := range results {
-			view[uint64](outputs, outputCount)[i] = register(result)
+			c.hand(&view[C.uint64_t](outputs, outputCount)[i], result)
 		}
-		return err
+		return nil
 	})
 }

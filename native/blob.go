@@ -29,20 +29,20 @@ const (
 
 type header struct{ kind, level, step int }
 
-func (e *engine) writeHeader(out []byte, h header) []byte {
+func (ctx *context) writeHeader(out []byte, h header) []byte {
 	clear(out[:headerBytes])
 	copy(out, blobMagic)
 	binary.LittleEndian.PutUint16(out[4:], blobVersion)
 	out[6] = byte(h.kind)
-	binary.LittleEndian.PutUint32(out[8:], uint32(e.RingDegree))
+	binary.LittleEndian.PutUint32(out[8:], uint32(ctx.RingDegree))
 	binary.LittleEndian.PutUint32(out[12:], uint32(h.level))
 	binary.LittleEndian.PutUint32(out[16:], uint32(h.step))
-	copy(out[24:], e.fingerprint[:])
+	copy(out[24:], ctx.fingerprint[:])
 	return out[headerBytes:]
 }
 
 // readHeader returns the header and what follows; level and size are checked by the caller.
-func (e *engine) readHeader(place string, data []byte, kinds ...int) (h header, rest []byte, err error) {
+func (ctx *context) readHeader(place string, data []byte, kinds ...int) (h header, rest []byte, err error) {
 	if len(data) < headerBytes {
 		return h, nil, formatError("%s: got %d bytes, expected at least %d; it is truncated", place, len(data), headerBytes)
 	}
@@ -56,16 +56,16 @@ func (e *engine) readHeader(place string, data []byte, kinds ...int) (h header, 
 	if !bytes.Contains(kindBytes(kinds), data[6:7]) {
 		return h, nil, formatError("%s: got an object of kind %d, expected one of %v", place, h.kind, kinds)
 	}
-	if degree := binary.LittleEndian.Uint32(data[8:]); degree != uint32(e.RingDegree) {
-		return h, nil, formatError("%s: got ring degree %d, expected %d", place, degree, e.RingDegree)
+	if degree := binary.LittleEndian.Uint32(data[8:]); degree != uint32(ctx.RingDegree) {
+		return h, nil, formatError("%s: got ring degree %d, expected %d", place, degree, ctx.RingDegree)
 	}
-	if !bytes.Equal(data[24:headerBytes], e.fingerprint[:]) {
+	if !bytes.Equal(data[24:headerBytes], ctx.fingerprint[:]) {
 		return h, nil, failure("DigestError", "%s: made for other parameters; make it anew for this program", place)
 	}
 	if data[7] != 0 || binary.LittleEndian.Uint32(data[20:]) != 0 {
 		return h, nil, formatError("%s: reserved bytes are not zero", place)
 	}
-	return h, data[headerBytes:], e.checkLevel(place, h.level)
+	return h, data[headerBytes:], ctx.checkLevel(place, h.level)
 }
 
 func kindBytes(kinds []int) (list []byte) {
@@ -82,14 +82,14 @@ func checkSize(place string, got, expected int) error {
 	return nil
 }
 
-func (e *engine) limbBytes(index int) int {
-	return e.RingDegree / 8 * bits.Len64(e.moduli[index].Q)
+func (ctx *context) limbBytes(index int) int {
+	return ctx.RingDegree / 8 * bits.Len64(ctx.moduli[index].Q)
 }
 
-func (e *engine) ciphertextBytes(level int, seeded bool) int {
+func (ctx *context) ciphertextBytes(level int, seeded bool) int {
 	polynomial := 0
 	for i := 0; i <= level; i++ {
-		polynomial += e.limbBytes(i)
+		polynomial += ctx.limbBytes(i)
 	}
 	if seeded {
 		return headerBytes + seedBytes + polynomial
@@ -97,18 +97,18 @@ func (e *engine) ciphertextBytes(level int, seeded bool) int {
 	return headerBytes + 2*polynomial
 }
 
-func (e *engine) keyBytes(level int) int {
+func (ctx *context) keyBytes(level int) int {
 	polynomial := 0
-	for limb := 0; limb < e.limbs(level); limb++ {
-		polynomial += e.limbBytes(e.place(level, limb))
+	for limb := 0; limb < ctx.limbs(level); limb++ {
+		polynomial += ctx.limbBytes(ctx.place(level, limb))
 	}
-	return headerBytes + seedBytes + e.digits(level)*polynomial
+	return headerBytes + seedBytes + ctx.digits(level)*polynomial
 }
 
 // pack writes one limb and returns what of out is left; unpack reads one and refuses residues above the prime.
 
-func pack[T uint32 | uint64](e *engine, out []byte, limb []T, index int) []byte {
-	width := bits.Len64(e.moduli[index].Q)
+func pack[T uint32 | uint64](ctx *context, out []byte, limb []T, index int) []byte {
+	width := bits.Len64(ctx.moduli[index].Q)
 	var word uint64
 	filled, at := 0, 0
 	for _, residue := range limb {
@@ -124,8 +124,8 @@ func pack[T uint32 | uint64](e *engine, out []byte, limb []T, index int) []byte 
 	return out[at:]
 }
 
-func unpack[T uint32 | uint64](e *engine, place string, data []byte, limb []T, index int) ([]byte, error) {
-	q := e.moduli[index].Q
+func unpack[T uint32 | uint64](ctx *context, place string, data []byte, limb []T, index int) ([]byte, error) {
+	q := ctx.moduli[index].Q
 	width := bits.Len64(q)
 	mask := uint64(1)<<width - 1
 	var word uint64

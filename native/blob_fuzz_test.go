@@ -8,16 +8,16 @@ import (
 // FuzzBlobs takes anything for a key or a ciphertext: it is refused with a typed error or taken in, never a panic.
 // `go test` runs the seeds; `go test -fuzz=FuzzBlobs .` searches on.
 func FuzzBlobs(f *testing.F) {
-	e := newTestEngine(f, "conjugate_invariant")
-	s := e.newSecret()
+	ctx := newTestContext(f, "conjugate_invariant")
+	s := ctx.newSecret()
 	f.Cleanup(s.drop)
-	level := len(e.Moduli) - 1
-	key := make([]byte, e.keyBytes(1))
+	level := len(ctx.Moduli) - 1
+	key := make([]byte, ctx.keyBytes(1))
 	if err := s.writeKey(key, kindRotation, 3, 1); err != nil {
 		f.Fatal(err)
 	}
-	seeded := make([]byte, e.ciphertextBytes(level, true))
-	if err := s.encrypt(seeded, make([]float64, e.slots()), level, true); err != nil {
+	seeded := make([]byte, ctx.ciphertextBytes(level, true))
+	if err := s.encrypt(seeded, make([]float64, ctx.slots()), level, true); err != nil {
 		f.Fatal(err)
 	}
 	for _, blob := range [][]byte{key, seeded, key[:headerBytes], seeded[:len(seeded)-1], {}} {
@@ -32,16 +32,11 @@ func FuzzBlobs(f *testing.F) {
 		if at >= 0 && at < len(data) {
 			data[at] ^= flip
 		}
-		for _, kind := range []int{kindRelinearization, kindRotation} {
-			refusedWell(t, safely(func() error { _, err := e.loadKey(data, kind); return err }))
-		}
-		refusedWell(t, safely(func() error {
-			c, err := e.loadCiphertext(data, level)
-			if err == nil {
-				c.drop()
-			}
-			return err
-		}))
+		c := &call{context: ctx}
+		defer c.end(false)
+		keys := ctx.newKeySet()
+		refusedWell(t, safely(func() error { _, err := keys.load(c.newLane(), data, -1); return err }))
+		refusedWell(t, safely(func() error { _, err := ctx.loadCiphertext(c.newLane(), data, level); return err }))
 	})
 }
 

@@ -12,35 +12,39 @@ import (
 // ciphertext is of degree one, in the NTT domain, with reduced residues.
 type ciphertext struct {
 	shared
-	engine *engine
-	level  int
-	scale  float64
-	value  [2]residues
+	context *context
+	level   int
+	scale   float64
+	value   [2]residues
 }
 
-func (e *engine) wrap(level int, scale float64, value [2]residues) *ciphertext {
-	c := &ciphertext{engine: e, level: level, scale: scale, value: value}
-	c.open(func() { e.freePair(value) })
+func (ctx *context) wrap(level int, scale float64, value [2]residues) *ciphertext {
+	c := &ciphertext{context: ctx, level: level, scale: scale, value: value}
+	c.open(func() { ctx.pool.give(c.memory()) })
 	return c
 }
 
+func (c *ciphertext) memory() residues {
+	return append(append(residues{}, c.value[0]...), c.value[1]...)
+}
+
 // expandSeed is the uniform polynomial of a seeded ciphertext, sampled by Lattigo.
-func (e *engine) expandSeed(seed []byte, level int) (ring.Poly, error) {
+func (ctx *context) expandSeed(seed []byte, level int) (ring.Poly, error) {
 	source, err := sampling.NewKeyedPRNG(seed)
 	if err != nil {
 		return ring.Poly{}, failure("EngineError", "seed: %v", err)
 	}
-	out := ring.NewPoly(e.RingDegree, level)
-	ringqp.NewUniformSampler(source, *e.parameters.RingQP()).AtLevel(level, -1).Read(ringqp.Poly{Q: out})
+	out := ring.NewPoly(ctx.RingDegree, level)
+	ringqp.NewUniformSampler(source, *ctx.parameters.RingQP()).AtLevel(level, -1).Read(ringqp.Poly{Q: out})
 	return out, nil
 }
 
-func (e *engine) loadCiphertext(data []byte, level int) (*ciphertext, error) {
+func (ctx *context) loadCiphertext(l *lane, data []byte, level int) (*ciphertext, error) {
 	const place = "ciphertext"
-	if err := e.checkLevel(place, level); err != nil {
+	if err := ctx.checkLevel(place, level); err != nil {
 		return nil, err
 	}
-	h, rest, err := e.readHeader(place, data, kindSeeded, kindFull)
+	h, rest, err := ctx.readHeader(place, data, kindSeeded, kindFull)
 	if err != nil {
 		return nil, err
 	}
@@ -48,19 +52,18 @@ func (e *engine) loadCiphertext(data []byte, level int) (*ciphertext, error) {
 		return nil, levelError("%s: got level %d, expected %d", place, h.level, level)
 	}
 	seeded := h.kind == kindSeeded
-	if err := checkSize(place, len(data), e.ciphertextBytes(level, seeded)); err != nil {
+	if err := checkSize(place, len(data), ctx.ciphertextBytes(level, seeded)); err != nil {
 		return nil, err
 	}
 	if h.step != 0 {
 		return nil, formatError("%s: reserved bytes are not zero", place)
 	}
 	components := 2
-	value := e.newPair(level + 1)
+	value := l.newPair(level + 1)
 	if seeded {
 		components = 1
-		uniform, err := e.expandSeed(rest[:seedBytes], level)
+		uniform, err := ctx.expandSeed(rest[:seedBytes], level)
 		if err != nil {
-			e.freePair(value)
 			return nil, err
 		}
 		for i, limb := range uniform.Coeffs {
@@ -70,30 +73,29 @@ func (e *engine) loadCiphertext(data []byte, level int) (*ciphertext, error) {
 	}
 	for component := range components {
 		for i, limb := range value[component] {
-			if rest, err = unpack(e, place, rest, limb, i); err != nil {
-				e.freePair(value)
+			if rest, err = unpack(ctx, place, rest, limb, i); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return e.wrap(level, e.Scales[level], value), nil
+	return ctx.wrap(level, ctx.Scales[level], value), nil
 }
 
 // write packs the ciphertext into out, which has exactly the right size. The scale is not written: it is the one
 // of its level, and any other is refused.
 func (c *ciphertext) write(out []byte) error {
-	e := c.engine
-	if !scalesAgree(c.scale, e.Scales[c.level]) {
+	ctx := c.context
+	if !scalesAgree(c.scale, ctx.Scales[c.level]) {
 		return failure("ScaleError", "serialize: got scale 2^%.9f, expected 2^%.9f, the scale of level %d; rescale first",
-			math.Log2(c.scale), math.Log2(e.Scales[c.level]), c.level)
+			math.Log2(c.scale), math.Log2(ctx.Scales[c.level]), c.level)
 	}
-	if err := checkSize("serialize", len(out), e.ciphertextBytes(c.level, false)); err != nil {
+	if err := checkSize("serialize", len(out), ctx.ciphertextBytes(c.level, false)); err != nil {
 		return err
 	}
-	out = e.writeHeader(out, header{kindFull, c.level, 0})
+	out = ctx.writeHeader(out, header{kindFull, c.level, 0})
 	for _, polynomial := range c.value {
 		for i, limb := range polynomial {
-			out = pack(e, out, limb, i)
+			out = pack(ctx, out, limb, i)
 		}
 	}
 	return nil
@@ -101,6 +103,6 @@ func (c *ciphertext) write(out []byte) error {
 
 // asLattigo is a copy in Lattigo's type.
 func (c *ciphertext) asLattigo() *rlwe.Ciphertext {
-	meta := c.engine.plaintextMeta(c.scale, c.engine.parameters.LogMaxSlots())
+	meta := c.context.plaintextMeta(c.scale, c.context.parameters.LogMaxSlots())
 	return &rlwe.Ciphertext{Element: rlwe.Element[ring.Poly]{MetaData: meta, Value: []ring.Poly{widenedPoly(c.value[0]), widenedPoly(c.value[1])}}}
 }

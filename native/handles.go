@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 )
@@ -26,7 +25,7 @@ func (s *shared) drop() {
 	}
 }
 
-// object is what a handle stands for: *engine, *ciphertext, *plaintext, *transform or *secret.
+// object is what a handle stands for: *context, *keySet, *ciphertext, *plaintext, *transform or *secret.
 type object interface {
 	retain()
 	drop()
@@ -57,30 +56,15 @@ func forget(handle uint64) {
 	}
 }
 
-// scope keeps what one call uses alive until the call ends.
-type scope struct{ held []object }
-
-func (s *scope) keep(o object) { s.held = append(s.held, o) }
-
-func (s *scope) leave() {
-	for _, o := range s.held {
-		o.drop()
-	}
-}
-
-// hold looks a handle up and keeps it open until s.leave.
-func hold[T object](s *scope, handle uint64, name string) (T, error) {
+// lookUp finds an object and retains it.
+func lookUp[T object](handle uint64, name string) (T, error) {
 	table.Lock()
 	defer table.Unlock()
 	found, ok := table.objects[handle].(T)
 	if !ok {
 		var none T
-		return none, failure("HandleError", "%s: the handle is closed or no %s; use the object before it is closed",
-			name, typeName(none))
+		return none, failure("HandleError", "%s: the handle is closed or no %s; use the object before it is closed", name, name)
 	}
 	found.retain()
-	s.keep(found)
 	return found, nil
 }
-
-func typeName(o any) string { return fmt.Sprintf("%T", o)[len("*main."):] }

@@ -22,7 +22,7 @@ const (
 	benchBabies    = 16
 )
 
-func benchEngine(b *testing.B) *engine {
+func benchContext(b *testing.B) *context {
 	generator := ring.NewNTTFriendlyPrimesGenerator(29, 4*benchDegree)
 	moduli, err := generator.NextAlternatingPrimes(21)
 	if err != nil {
@@ -41,12 +41,12 @@ func benchEngine(b *testing.B) *engine {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e, err := newEngine(text, 1)
+	ctx, err := newContext(text, 1)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(e.drop)
-	return e
+	b.Cleanup(ctx.drop)
+	return ctx
 }
 
 func randomVector() []float64 {
@@ -58,11 +58,11 @@ func randomVector() []float64 {
 }
 
 func BenchmarkSingle(b *testing.B) {
-	e := benchEngine(b)
-	params := e.parameters
+	ctx := benchContext(b)
+	params := ctx.parameters
 	generator := rlwe.NewKeyGenerator(params)
 	secretKey := generator.GenSecretKeyNew()
-	secret := e.wrapSecret(secretKey)
+	secret := ctx.wrapSecret(secretKey)
 	steps := []int{}
 	for baby := 1; baby < benchBabies; baby++ {
 		steps = append(steps, baby)
@@ -72,18 +72,20 @@ func BenchmarkSingle(b *testing.B) {
 	}
 	keys := rlwe.NewMemEvaluationKeySet(generator.GenRelinearizationKeyNew(secretKey), generator.GenGaloisKeysNew(params.GaloisElements(steps), secretKey)...)
 	evaluator := ckks.NewEvaluator(params, keys)
-	top := len(e.Moduli) - 1
+	top := len(ctx.Moduli) - 1
+	own := ctx.newKeySet()
+	b.Cleanup(own.drop)
 	for _, step := range steps[:benchBabies] { // 1 … 15, and 16 for Horner's rule
-		loadBenchKey(b, e, secret, kindRotation, step, top)
+		loadBenchKey(b, own, secret, kindRotation, step, top)
 	}
-	loadBenchKey(b, e, secret, kindRelinearization, 0, top)
+	loadBenchKey(b, own, secret, kindRelinearization, 0, top)
 	diagonals := lintrans.Diagonals[float64]{}
 	for k := range benchDiagonals {
 		diagonals[k] = randomVector()
 	}
 	for _, level := range []int{20, 5} {
 		theirs := benchLattigo(b, params, evaluator, secretKey, diagonals, level)
-		ours := benchOurs(b, e, secret, diagonals, level)
+		ours := benchOurs(b, own, secret, diagonals, level)
 		for _, name := range []string{"rotation", "product", "rescale", "256 diagonals"} {
 			b.Run(fmt.Sprintf("lattigo/%s, level %d", name, level), func(b *testing.B) { loop(b, theirs[name]) })
 			b.Run(fmt.Sprintf("ours/%s, level %d", name, level), func(b *testing.B) { loop(b, ours[name]) })
@@ -100,14 +102,16 @@ func loop(b *testing.B, work func() error) {
 	}
 }
 
-func loadBenchKey(b *testing.B, e *engine, s *secret, kind, step, level int) {
-	blob := make([]byte, e.keyBytes(level))
+func loadBenchKey(b *testing.B, keys *keySet, s *secret, kind, step, level int) {
+	blob := make([]byte, keys.context.keyBytes(level))
 	if err := s.writeKey(blob, kind, step, level); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := e.loadKey(blob, kind); err != nil {
+	c := &call{context: keys.context}
+	if _, err := keys.load(c.newLane(), blob, -1); err != nil {
 		b.Fatal(err)
 	}
+	c.end(true)
 }
 
 func benchLattigo(b *testing.B, params ckks.Parameters, evaluator *ckks.Evaluator, secretKey *rlwe.SecretKey, diagonals lintrans.Diagonals[float64], level int) map[string]func() error {
@@ -138,12 +142,14 @@ func benchLattigo(b *testing.B, params ckks.Parameters, evaluator *ckks.Evaluato
 	}
 }
 
-func benchOurs(b *testing.B, e *engine, s *secret, diagonals lintrans.Diagonals[float64], level int) map[string]func() error {
-	blob := make([]byte, e.ciphertextBytes(level, true))
+func benchOurs(b *testing.B, keys *keySet, s *secret, diagonals lintrans.Diagonals[float64], level int) map[string]func() error {
+	ctx, c := keys.context, &call{context: keys.context}
+	b.Cleanup(func() { c.end(false) })
+	blob := make([]byte, ctx.ciphertextBytes(level, true))
 	if err := s.encrypt(blob, randomVector(), level, true); err != nil {
 		b.Fatal(err)
 	}
-	x, err := e.loadCiphertext(blob, level)
+	x, err := ctx.loadCiphertext(c.newLane(), blob, level)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -159,36 +165,24 @@ func benchOurs(b *testing.B, e *engine, s *secret, diagonals lintrans.Diagonals[
 		p.index = append(p.index, 0, 0, int32(k/benchBabies), int32(k%benchBabies), 0)
 		p.vectors = append(p.vectors, diagonals[k]...)
 	}
-	t, err := e.newTransform(p)
+	t, err := ctx.newTransform(c.newLane(), p)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(t.drop)
-	keep := func(c *ciphertext, err error) error {
-		if err == nil {
-			c.drop()
+	within := func(work func(l *lane) error) func() error {
+		return func() error {
+			c := &call{context: ctx}
+			defer c.end(false)
+			return work(c.newLane())
 		}
-		return err
-	}
-	within := func(work func(s *scope) (*ciphertext, error)) error {
-		held := &scope{}
-		defer held.leave()
-		return keep(work(held))
 	}
 	return map[string]func() error{
-		"rotation": func() error { return within(func(s *scope) (*ciphertext, error) { return e.rotate(s, x, 1) }) },
-		"product": func() error {
-			return within(func(s *scope) (*ciphertext, error) { return e.sumOfProducts(s, []*ciphertext{x}, []*ciphertext{x}) })
-		},
-		"rescale": func() error { return keep(e.rescale(x)) },
-		"256 diagonals": func() error {
-			return within(func(s *scope) (*ciphertext, error) {
-				results, err := e.apply(s, []*ciphertext{x}, t)
-				if err != nil {
-					return nil, err
-				}
-				return results[0], nil
-			})
-		},
+		"rotation": within(func(l *lane) error { _, err := ctx.rotate(l, keys, x, 1); return err }),
+		"product": within(func(l *lane) error {
+			_, err := ctx.sumOfProducts(l, keys, []*ciphertext{x}, []*ciphertext{x})
+			return err
+		}),
+		"rescale":       within(func(l *lane) error { _, err := ctx.rescale(l, x); return err }),
+		"256 diagonals": within(func(l *lane) error { _, err := ctx.apply(l, keys, []*ciphertext{x}, t); return err }),
 	}
 }

@@ -1,6 +1,22 @@
 package main
 
-// #include <stdlib.h>
+/*
+#include <stdint.h>
+#include <stdlib.h>
+
+// Memory that begins with a cache line; the pointer that malloc gave stands in front of it. Every system has this,
+// which is not so for aligned_alloc and posix_memalign.
+static void *allocate_lines(size_t bytes) {
+    if (bytes > SIZE_MAX - 64 - sizeof(void *)) return NULL;
+    unsigned char *raw = malloc(bytes + 64 + sizeof(void *));
+    if (raw == NULL) return NULL;
+    void **lines = (void **)(((uintptr_t)raw + sizeof(void *) + 63) & ~(uintptr_t)63);
+    lines[-1] = raw;
+    return lines;
+}
+
+static void release_lines(void *lines) { free(((void **)lines)[-1]); }
+*/
 import "C"
 
 import (
@@ -12,14 +28,14 @@ import (
 // Limbs and slabs live outside of Go's heap: they are large and few, are freed at a known moment, and may be
 // handed to C in lists of pointers.
 
-// allocated is how many bytes of them there are, of all engines of the process.
+// allocated is how many bytes of them there are, of all contexts of the process.
 var allocated atomic.Int64
 
 func slabBytes(count int) int64 { return (int64(count)*4 + 63) &^ 63 } // whole cache lines
 
 // allocate panics when memory runs out; the caller's `safely` makes an error of it.
 func allocate(count int) []uint32 {
-	pointer := C.aligned_alloc(64, C.size_t(slabBytes(count)))
+	pointer := C.allocate_lines(C.size_t(slabBytes(count)))
 	if pointer == nil {
 		panic("out of memory")
 	}
@@ -30,11 +46,11 @@ func allocate(count int) []uint32 {
 func release(slab []uint32) {
 	if slab != nil {
 		allocated.Add(-slabBytes(cap(slab)))
-		C.free(unsafe.Pointer(unsafe.SliceData(slab)))
+		C.release_lines(unsafe.Pointer(unsafe.SliceData(slab)))
 	}
 }
 
-// limbPool recycles limbs of one length; beyond keep idle limbs, memory goes back to the system.
+// limbPool recycles limbs of one length between calls; beyond keep idle limbs, memory goes back to the system.
 type limbPool struct {
 	sync.Mutex
 	degree, keep int
@@ -42,29 +58,30 @@ type limbPool struct {
 	idle         residues
 }
 
-func (p *limbPool) get() []uint32 {
-	p.Lock()
-	if last := len(p.idle) - 1; last >= 0 {
-		limb := p.idle[last]
-		p.idle = p.idle[:last]
-		p.Unlock()
-		return limb
-	}
-	p.Unlock()
-	return allocate(p.degree)
-}
-
-func (p *limbPool) put(limb []uint32) {
-	if limb == nil {
-		return
-	}
+// take appends idle limbs to a list, at most count, or one new limb if none is idle.
+func (p *limbPool) take(to residues, count int) residues {
 	p.Lock()
 	defer p.Unlock()
-	if p.closed || len(p.idle) >= p.keep {
-		release(limb)
-		return
+	if len(p.idle) == 0 {
+		return append(to, allocate(p.degree))
 	}
-	p.idle = append(p.idle, limb)
+	rest := max(0, len(p.idle)-count)
+	to = append(to, p.idle[rest:]...)
+	clear(p.idle[rest:])
+	p.idle = p.idle[:rest]
+	return to
+}
+
+func (p *limbPool) give(limbs residues) {
+	p.Lock()
+	defer p.Unlock()
+	for _, limb := range limbs {
+		if p.closed || len(p.idle) >= p.keep {
+			release(limb)
+		} else {
+			p.idle = append(p.idle, limb)
+		}
+	}
 }
 
 func (p *limbPool) close() {
@@ -75,18 +92,4 @@ func (p *limbPool) close() {
 		release(limb)
 	}
 	p.idle = nil
-}
-
-func (p *limbPool) getMany(count int) residues {
-	limbs := make(residues, count)
-	for i := range limbs {
-		limbs[i] = p.get()
-	}
-	return limbs
-}
-
-func (p *limbPool) putMany(limbs residues) {
-	for _, limb := range limbs {
-		p.put(limb)
-	}
 }

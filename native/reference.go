@@ -4,22 +4,22 @@ import "github.com/tuneinsight/lattigo/v6/ring"
 
 // reference is Lattigo's transforms and basis extensions, on 64-bit words.
 type reference struct {
-	e          *engine
+	context    *context
 	decomposer *ring.Decomposer
 	extender   *ring.BasisExtender
 }
 
-func newReference(e *engine) *reference {
-	q, p := e.parameters.RingQ(), e.parameters.RingP()
-	return &reference{e, ring.NewDecomposer(q, p), ring.NewBasisExtender(q, p)}
+func newReference(ctx *context) *reference {
+	q, p := ctx.parameters.RingQ(), ctx.parameters.RingP()
+	return &reference{ctx, ring.NewDecomposer(q, p), ring.NewBasisExtender(q, p)}
 }
 
 func (r *reference) ntt(place int, limb []uint32) {
-	s, wide := r.e.subRingAt(place), widened(limb)
+	s, wide := r.context.subRingAt(place), widened(limb)
 	switch {
-	case len(wide) == r.e.RingDegree:
+	case len(wide) == r.context.RingDegree:
 		s.NTT(wide, wide)
-	case r.e.conjugateReals:
+	case r.context.conjugateReals:
 		ring.NTTConjugateInvariant(wide, wide, len(wide), s.Modulus, s.MRedConstant, s.BRedConstant, s.RootsForward)
 	default:
 		ring.NTTStandard(wide, wide, len(wide), s.Modulus, s.MRedConstant, s.BRedConstant, s.RootsForward)
@@ -29,37 +29,37 @@ func (r *reference) ntt(place int, limb []uint32) {
 
 func (r *reference) intt(place int, limb []uint32) {
 	wide := widened(limb)
-	r.e.subRingAt(place).INTT(wide, wide)
+	r.context.subRingAt(place).INTT(wide, wide)
 	narrow(limb, wide)
 }
 
 // ready is an extension that Lattigo has already made whole: digit, limb.
 type ready [][][]uint64
 
-func (r *reference) digits(level int, inverse residues) extension {
-	e := r.e
+func (r *reference) digits(l *lane, level int, inverse residues) extension {
+	ctx := r.context
 	in := widenedPoly(inverse)
-	e.pool.putMany(inverse)
-	out := make(ready, e.digits(level))
-	e.each(len(out), func(digit int) {
-		q, p := ring.NewPoly(e.RingDegree, level), ring.NewPoly(e.RingDegree, e.special-1)
-		r.decomposer.DecomposeAndSplit(level, e.special-1, e.special, digit, in, q, p)
+	l.putMany(inverse)
+	out := make(ready, ctx.digits(level))
+	l.each(len(out), func(_ *lane, digit int) {
+		q, p := ring.NewPoly(ctx.RingDegree, level), ring.NewPoly(ctx.RingDegree, ctx.special-1)
+		r.decomposer.DecomposeAndSplit(level, ctx.special-1, ctx.special, digit, in, q, p)
 		out[digit] = append(q.Coeffs, p.Coeffs...)
 	})
 	return out
 }
 
-func (r *reference) special(level int, inverse residues) extension {
+func (r *reference) special(l *lane, level int, inverse residues) extension {
 	in := widenedPoly(inverse)
-	r.e.pool.putMany(inverse)
-	out := ring.NewPoly(r.e.RingDegree, level)
-	r.extender.ModUpPtoQ(r.e.special-1, level, in, out)
+	l.putMany(inverse)
+	out := ring.NewPoly(r.context.RingDegree, level)
+	r.extender.ModUpPtoQ(r.context.special-1, level, in, out)
 	return ready{out.Coeffs}
 }
 
 func (x ready) limb(digit, limb int, out []uint32) { narrow(out, x[digit][limb]) }
 
-func (x ready) close() {}
+func (x ready) close(*lane) {}
 
 func (r *reference) close() {}
 

@@ -12,12 +12,12 @@ import (
 // secret holds the only private thing there is. Sampling and all arithmetic with it are Lattigo's.
 type secret struct {
 	shared
-	engine *engine
-	key    *rlwe.SecretKey
+	context *context
+	key     *rlwe.SecretKey
 }
 
-func (e *engine) wrapSecret(key *rlwe.SecretKey) *secret {
-	s := &secret{engine: e, key: key}
+func (ctx *context) wrapSecret(key *rlwe.SecretKey) *secret {
+	s := &secret{context: ctx, key: key}
 	s.open(func() {
 		for _, polynomial := range []ring.Poly{key.Value.Q, key.Value.P} {
 			for _, limb := range polynomial.Coeffs {
@@ -28,22 +28,22 @@ func (e *engine) wrapSecret(key *rlwe.SecretKey) *secret {
 	return s
 }
 
-func (e *engine) newSecret() *secret {
-	return e.wrapSecret(rlwe.NewKeyGenerator(e.parameters).GenSecretKeyNew())
+func (ctx *context) newSecret() *secret {
+	return ctx.wrapSecret(rlwe.NewKeyGenerator(ctx.parameters).GenSecretKeyNew())
 }
 
-func (e *engine) secretBytes() int { return headerBytes + e.RingDegree/4 }
+func (ctx *context) secretBytes() int { return headerBytes + ctx.RingDegree/4 }
 
 // write stores the ternary coefficients in two bits each: 0, 1, or 2 for -1.
 func (s *secret) write(out []byte) error {
-	e := s.engine
-	if err := checkSize("secret key", len(out), e.secretBytes()); err != nil {
+	ctx := s.context
+	if err := checkSize("secret key", len(out), ctx.secretBytes()); err != nil {
 		return err
 	}
-	out = e.writeHeader(out, header{kind: kindSecret})
+	out = ctx.writeHeader(out, header{kind: kindSecret})
 	clear(out)
-	first := e.parameters.RingQ().SubRings[0]
-	coefficients := make([]uint64, e.RingDegree)
+	first := ctx.parameters.RingQ().SubRings[0]
+	coefficients := make([]uint64, ctx.RingDegree)
 	defer clear(coefficients)
 	first.IMForm(s.key.Value.Q.Coeffs[0], coefficients)
 	first.INTT(coefficients, coefficients)
@@ -56,13 +56,13 @@ func (s *secret) write(out []byte) error {
 	return nil
 }
 
-func (e *engine) loadSecret(data []byte) (*secret, error) {
+func (ctx *context) loadSecret(l *lane, data []byte) (*secret, error) {
 	const place = "secret key"
-	h, rest, err := e.readHeader(place, data, kindSecret)
+	h, rest, err := ctx.readHeader(place, data, kindSecret)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSize(place, len(data), e.secretBytes()); err != nil {
+	if err := checkSize(place, len(data), ctx.secretBytes()); err != nil {
 		return nil, err
 	}
 	if h.level != 0 || h.step != 0 {
@@ -73,51 +73,56 @@ func (e *engine) loadSecret(data []byte) (*secret, error) {
 			return nil, formatError("%s: a coefficient is not ternary; the data are damaged", place)
 		}
 	}
-	key := rlwe.NewSecretKey(e.parameters)
-	level := len(e.Moduli) - 1
-	e.each(e.limbs(level), func(limb int) {
-		s, out := e.subRing(level, limb), limbOf(key.Value.Q, key.Value.P, level, limb)
+	key := rlwe.NewSecretKey(ctx.parameters)
+	level := len(ctx.Moduli) - 1
+	l.each(ctx.limbs(level), func(_ *lane, limb int) {
+		s, out := ctx.subRing(level, limb), limbOf(key.Value.Q, key.Value.P, level, limb)
 		for i := range out {
 			out[i] = [3]uint64{0, 1, s.Modulus - 1}[rest[i/4]>>(2*(i%4))&3]
 		}
 		s.NTT(out, out)
 		s.MForm(out, out)
 	})
-	return e.wrapSecret(key), nil
+	return ctx.wrapSecret(key), nil
 }
 
 // writeKey generates an evaluation key up to a level and packs it, with its own fresh seed, into out.
 func (s *secret) writeKey(out []byte, kind, step, level int) error {
-	e := s.engine
+	ctx := s.context
 	place := "relinearization key"
-	if kind == kindRotation {
+	switch kind {
+	case kindRotation:
 		place = "rotation key"
-		if step = e.step(step); step == 0 {
+		if step = ctx.step(step); step == 0 {
 			return parameterError("%s: got step 0, expected a rotation", place)
 		}
-	} else if step != 0 {
-		return parameterError("%s: got step %d, expected none", place, step)
+	case kindRelinearization:
+		if step != 0 {
+			return parameterError("%s: got step %d, expected none", place, step)
+		}
+	default:
+		return parameterError("evaluation key: got kind %d, expected %d or %d; rebuild heclstm", kind, kindRelinearization, kindRotation)
 	}
-	if err := e.checkLevel(place, level); err != nil {
+	if err := ctx.checkLevel(place, level); err != nil {
 		return err
 	}
-	if err := checkSize(place, len(out), e.keyBytes(level)); err != nil {
+	if err := checkSize(place, len(out), ctx.keyBytes(level)); err != nil {
 		return err
 	}
-	generator := rlwe.NewKeyGenerator(e.parameters)
+	generator := rlwe.NewKeyGenerator(ctx.parameters)
 	shape := rlwe.EvaluationKeyParameters{LevelQ: &level, Compressed: true}
 	var key *rlwe.EvaluationKey
 	if kind == kindRotation {
-		key = &generator.GenGaloisKeyNew(e.parameters.GaloisElement(step), s.key, shape).EvaluationKey
+		key = &generator.GenGaloisKeyNew(ctx.parameters.GaloisElement(step), s.key, shape).EvaluationKey
 	} else {
 		key = &generator.GenRelinearizationKeyNew(s.key, shape).EvaluationKey
 	}
-	out = e.writeHeader(out, header{kind, level, step})
+	out = ctx.writeHeader(out, header{kind, level, step})
 	out = out[copy(out, key.Seed[:]):]
 	for digit := range key.Value {
 		polynomial := key.Value[digit][0][0]
-		for limb := 0; limb < e.limbs(level); limb++ {
-			out = pack(e, out, limbOf(polynomial.Q, polynomial.P, level, limb), e.place(level, limb))
+		for limb := 0; limb < ctx.limbs(level); limb++ {
+			out = pack(ctx, out, limbOf(polynomial.Q, polynomial.P, level, limb), ctx.place(level, limb))
 		}
 	}
 	return nil
@@ -126,35 +131,35 @@ func (s *secret) writeKey(out []byte, kind, step, level int) error {
 // encrypt writes a fresh ciphertext into out, at the scale of its level.
 func (s *secret) encrypt(out []byte, values []float64, level int, seeded bool) error {
 	const place = "encrypt"
-	e := s.engine
-	if err := e.checkLevel(place, level); err != nil {
+	ctx := s.context
+	if err := ctx.checkLevel(place, level); err != nil {
 		return err
 	}
-	if len(values) != e.slots() {
-		return parameterError("%s: got %d values, expected %d, the number of slots", place, len(values), e.slots())
+	if len(values) != ctx.slots() {
+		return parameterError("%s: got %d values, expected %d, the number of slots", place, len(values), ctx.slots())
 	}
 	if err := checkFinite(place, values); err != nil {
 		return err
 	}
-	if err := checkSize(place, len(out), e.ciphertextBytes(level, seeded)); err != nil {
+	if err := checkSize(place, len(out), ctx.ciphertextBytes(level, seeded)); err != nil {
 		return err
 	}
-	plain := ckks.NewPlaintext(e.parameters, level)
-	plain.Scale = rlwe.NewScale(e.Scales[level])
-	if err := e.encoder.Encode(values, plain); err != nil {
+	plain := ckks.NewPlaintext(ctx.parameters, level)
+	plain.Scale = rlwe.NewScale(ctx.Scales[level])
+	if err := ctx.encoder.Encode(values, plain); err != nil {
 		return failure("EngineError", "%s: %v", place, err)
 	}
 	if seeded {
 		return s.encryptSeeded(out, plain, level)
 	}
-	fresh := ckks.NewCiphertext(e.parameters, 1, level)
-	if err := rlwe.NewEncryptor(e.parameters, s.key).Encrypt(plain, fresh); err != nil {
+	fresh := ckks.NewCiphertext(ctx.parameters, 1, level)
+	if err := rlwe.NewEncryptor(ctx.parameters, s.key).Encrypt(plain, fresh); err != nil {
 		return failure("EngineError", "%s: %v", place, err)
 	}
-	out = e.writeHeader(out, header{kindFull, level, 0})
+	out = ctx.writeHeader(out, header{kindFull, level, 0})
 	for _, polynomial := range fresh.Value {
 		for i, limb := range polynomial.Coeffs {
-			out = pack(e, out, limb, i)
+			out = pack(ctx, out, limb, i)
 		}
 	}
 	return nil
@@ -163,12 +168,12 @@ func (s *secret) encrypt(out []byte, values []float64, level int, seeded bool) e
 // encryptSeeded is Lattigo's secret-key encryption, (-a·s + error + message, a), with a grown from a fresh seed:
 // Lattigo's own encryptor has no way to fix the seed of a ciphertext.
 func (s *secret) encryptSeeded(out []byte, plain *rlwe.Plaintext, level int) error {
-	e := s.engine
+	ctx := s.context
 	seed := make([]byte, seedBytes)
 	if _, err := rand.Read(seed); err != nil {
 		return failure("EngineError", "encrypt: no randomness: %v", err)
 	}
-	uniform, err := e.expandSeed(seed, level)
+	uniform, err := ctx.expandSeed(seed, level)
 	if err != nil {
 		return err
 	}
@@ -176,8 +181,8 @@ func (s *secret) encryptSeeded(out []byte, plain *rlwe.Plaintext, level int) err
 	if err != nil {
 		return failure("EngineError", "encrypt: no randomness: %v", err)
 	}
-	r := e.parameters.RingQ().AtLevel(level)
-	sampler, err := ring.NewSampler(source, e.parameters.RingQ(), e.parameters.Xe(), false)
+	r := ctx.parameters.RingQ().AtLevel(level)
+	sampler, err := ring.NewSampler(source, ctx.parameters.RingQ(), ctx.parameters.Xe(), false)
 	if err != nil {
 		return failure("EngineError", "encrypt: %v", err)
 	}
@@ -187,21 +192,21 @@ func (s *secret) encryptSeeded(out []byte, plain *rlwe.Plaintext, level int) err
 	r.Add(c, plain.Value, c)
 	r.MulCoeffsMontgomeryThenSub(uniform, s.key.Value.Q, c)
 
-	out = e.writeHeader(out, header{kindSeeded, level, 0})
+	out = ctx.writeHeader(out, header{kindSeeded, level, 0})
 	out = out[copy(out, seed):]
 	for i, limb := range c.Coeffs {
-		out = pack(e, out, limb, i)
+		out = pack(ctx, out, limb, i)
 	}
 	return nil
 }
 
 func (s *secret) decrypt(out []float64, c *ciphertext) error {
-	e := s.engine
-	if len(out) != e.slots() {
-		return parameterError("decrypt: got room for %d values, expected %d, the number of slots", len(out), e.slots())
+	ctx := s.context
+	if len(out) != ctx.slots() {
+		return parameterError("decrypt: got room for %d values, expected %d, the number of slots", len(out), ctx.slots())
 	}
-	plain := rlwe.NewDecryptor(e.parameters, s.key).DecryptNew(c.asLattigo())
-	if err := e.encoder.Decode(plain, out); err != nil {
+	plain := rlwe.NewDecryptor(ctx.parameters, s.key).DecryptNew(c.asLattigo())
+	if err := ctx.encoder.Decode(plain, out); err != nil {
 		return failure("EngineError", "decrypt: %v", err)
 	}
 	return nil

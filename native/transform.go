@@ -2,10 +2,10 @@ package main
 
 import "unsafe"
 
-// transform is a prepared linear transformation of several ciphertexts, see TransformPlan in backend/lattigo.py.
+// transform is a prepared linear transformation of several ciphertexts, see TransformPlan in circuit/ir.py.
 type transform struct {
 	shared
-	engine        *engine
+	context       *context
 	level, limbs  int
 	outputs       int
 	inputScales   []float64 // scales of the plaintexts, one per input
@@ -52,52 +52,53 @@ type plan struct {
 	compact                bool // keep coefficients: two words each instead of one for every limb, and slower
 }
 
-func (e *engine) newTransform(p plan) (*transform, error) {
-	if err := e.checkPlan(p); err != nil {
+func (ctx *context) newTransform(l *lane, p plan) (*transform, error) {
+	if err := ctx.checkPlan(p); err != nil {
 		return nil, err
 	}
-	t := &transform{engine: e, level: p.level, limbs: p.level + 1, outputs: p.outputs, outputScale: p.outputScale}
+	t := &transform{context: ctx, level: p.level, limbs: p.level + 1, outputs: p.outputs, outputScale: p.outputScale}
 	t.inputScales = append(t.inputScales, p.plaintextScales...)
-	t.plaintextSize = e.residuesFor(p.period)
-	t.run = e.RingDegree / t.plaintextSize
+	t.plaintextSize = ctx.residuesFor(p.period)
+	t.run = ctx.RingDegree / t.plaintextSize
 	t.arrange(p)
 	if t.switched {
-		t.limbs = e.limbs(p.level)
+		t.limbs = ctx.limbs(p.level)
 	}
 	count := len(p.index) / 5
 	size := t.limbs * t.plaintextSize
 	if p.compact {
 		size = 2 * t.plaintextSize
 	}
-	t.words = allocate(count * size)
+	t.words = l.call.slab(count * size)
 	t.open(func() { release(t.words) })
 	if p.compact {
 		t.integers = unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(t.words))), count*t.plaintextSize)
 	}
 	failures := make([]error, count)
-	e.each(count, func(i int) {
+	l.each(count, func(_ *lane, i int) {
 		vector, scale := p.vectors[i*p.period:(i+1)*p.period], p.plaintextScales[p.index[5*i+4]]
 		if p.compact {
 			failures[i] = t.keep(i, vector, scale)
 		} else {
-			failures[i] = e.encode(t.words[i*size:(i+1)*size], vector, p.level, t.limbs, scale)
+			failures[i] = ctx.encode(t.words[i*size:(i+1)*size], vector, p.level, t.limbs, scale)
 		}
 	})
 	for _, err := range failures {
 		if err != nil {
-			t.drop()
 			return nil, err
 		}
 	}
 	return t, nil
 }
 
-func (e *engine) checkPlan(p plan) error {
+func (t *transform) memory() residues { return residues{t.words} }
+
+func (ctx *context) checkPlan(p plan) error {
 	const place = "transform"
-	if err := e.checkLevel(place, p.level); err != nil {
+	if err := ctx.checkLevel(place, p.level); err != nil {
 		return err
 	}
-	if err := e.checkPeriod(place, p.period); err != nil {
+	if err := ctx.checkPeriod(place, p.period); err != nil {
 		return err
 	}
 	if p.inputs < 1 || p.outputs < 1 || len(p.plaintextScales) != p.inputs || len(p.index) == 0 {
@@ -139,7 +140,7 @@ func (e *engine) checkPlan(p plan) error {
 
 // arrange groups the entries into inner sums and chains, in the order in which they first occur.
 func (t *transform) arrange(p plan) {
-	e := t.engine
+	ctx := t.context
 	t.decomposed = make([]bool, p.inputs)
 	starts := make([]int, len(p.chainLengths))
 	for c := 1; c < len(starts); c++ {
@@ -148,7 +149,7 @@ func (t *transform) arrange(p plan) {
 	babyOf, chainOf := map[baby]int{}, map[[2]int32]int{}
 	for i := 0; i < len(p.index); i += 5 {
 		output, c, position := p.index[i], p.index[i+1], p.index[i+2]
-		rotated := baby{e.step(int(p.babies[p.index[i+3]])), int(p.index[i+4])}
+		rotated := baby{ctx.step(int(p.babies[p.index[i+3]])), int(p.index[i+4])}
 		if _, ok := babyOf[rotated]; !ok {
 			babyOf[rotated] = len(t.babies)
 			t.babies = append(t.babies, rotated)
@@ -160,7 +161,7 @@ func (t *transform) arrange(p plan) {
 		if !ok {
 			where = len(t.chains)
 			chainOf[[2]int32{output, c}] = where
-			t.chains = append(t.chains, newChain(e, p, starts[c], int(p.chainLengths[c]), int(output)))
+			t.chains = append(t.chains, newChain(ctx, p, starts[c], int(p.chainLengths[c]), int(output)))
 		}
 		sums := t.chains[where].sums
 		if sums[position] < 0 {
@@ -171,19 +172,19 @@ func (t *transform) arrange(p plan) {
 		sum.entries = append(sum.entries, entry{babyOf[rotated], i / 5})
 	}
 	for _, c := range t.chains {
-		t.switched = t.switched || len(c.rotations(e)) > 0
+		t.switched = t.switched || len(c.rotations(ctx)) > 0
 	}
 	for _, fold := range p.folds {
-		if step := e.step(int(fold)); step != 0 {
+		if step := ctx.step(int(fold)); step != 0 {
 			t.folds, t.switched = append(t.folds, step), true
 		}
 	}
 }
 
-func newChain(e *engine, p plan, start, length, output int) chain {
+func newChain(ctx *context, p plan, start, length, output int) chain {
 	c := chain{output: output}
 	for _, step := range p.chainSteps[start : start+length] {
-		c.steps = append(c.steps, e.step(int(step)))
+		c.steps = append(c.steps, ctx.step(int(step)))
 		c.sums = append(c.sums, -1)
 	}
 	return c
@@ -199,10 +200,10 @@ func (c *chain) last() int {
 }
 
 // rotations lists the non-zero steps that the chain rotates by.
-func (c *chain) rotations(e *engine) (steps []int) {
+func (c *chain) rotations(ctx *context) (steps []int) {
 	last := c.last()
 	for k := last; k >= 0; k-- {
-		if step := c.rotation(e, k); step != 0 {
+		if step := c.rotation(ctx, k); step != 0 {
 			steps = append(steps, step)
 		}
 	}
@@ -210,35 +211,35 @@ func (c *chain) rotations(e *engine) (steps []int) {
 }
 
 // rotation is by how much the running sum turns after position k was added.
-func (c *chain) rotation(e *engine, k int) int {
+func (c *chain) rotation(ctx *context, k int) int {
 	if k == 0 {
 		return c.steps[0]
 	}
-	return e.step(c.steps[k] - c.steps[k-1])
+	return ctx.step(c.steps[k] - c.steps[k-1])
 }
 
 // keep stores the coefficients of one diagonal.
 func (t *transform) keep(index int, vector []float64, scale float64) error {
-	embedded, err := t.engine.embed(vector, t.plaintextSize)
+	embedded, err := t.context.embed(vector, t.plaintextSize)
 	if err != nil {
 		return err
 	}
-	if !t.engine.round(t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], embedded, scale) {
+	if !t.context.round(t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], embedded, scale) {
 		return parameterError("transform: a diagonal times its scale exceeds 2^62; prepare the transform without compact")
 	}
 	return nil
 }
 
 // plain is one limb of a diagonal; `borrowed` goes back to the pool after use, unless it is nil.
-func (t *transform) plain(index, limb int) (values, borrowed []uint32) {
+func (t *transform) plain(l *lane, index, limb int) (values, borrowed []uint32) {
 	if t.integers == nil {
 		at := (index*t.limbs + limb) * t.plaintextSize
 		return t.words[at : at+t.plaintextSize], nil
 	}
-	e := t.engine
-	borrowed = e.pool.get()
+	ctx := t.context
+	borrowed = l.get()
 	values = borrowed[:t.plaintextSize]
-	e.kernels.Residues(values, t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], e.modulus(t.level, limb))
-	e.transforms.ntt(e.place(t.level, limb), values)
+	ctx.kernels.Residues(values, t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], ctx.modulus(t.level, limb))
+	ctx.transforms.ntt(ctx.place(t.level, limb), values)
 	return values, borrowed
 }

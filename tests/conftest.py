@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from heclstm.backend.clear import ClearBackend
+from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 
 # No deadline: times depend on the machine. The blob of a failing example is printed, to run it again.
@@ -16,13 +16,13 @@ settings.load_profile("heclstm")
 def run_clear():
     """(program, frames (B, T, C, H, W)) → the slots of the result, (B, slots), from the clear backend."""
 
-    def run(program, frames, backend=None):
+    def run(program, frames, evaluator=None):
         parameters = program.parameters
-        backend = backend or ClearBackend(parameters.slots, parameters.moduli)
+        evaluator = evaluator or ClearEvaluator(parameters.slots, parameters.moduli)
         packed = program.input_layout.pack(frames.reshape(*frames.shape[:2], -1))
         level = program.input_level
-        inputs = [backend.value(packed[:, i], level, parameters.scales[level]) for i in range(packed.shape[1])]
-        values = Executor(program, backend).run(inputs).values
+        inputs = [evaluator.value(packed[:, i], level, parameters.scales[level]) for i in range(packed.shape[1])]
+        values = Executor(program, evaluator).run(inputs).values
         assert np.isfinite(values).all()
         return values
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from heclstm.backend.clear import ClearBackend, ClearValue
+from heclstm.backend.clear import ClearEvaluator, ClearValue
 from heclstm.circuit.operations import LinearTransform, MultiplyPlain, Rescale, Rotate, SumOfProducts
 
 
@@ -32,7 +32,7 @@ def totals(program):
     }
 
 
-class CountingBackend(ClearBackend):
+class CountingBackend(ClearEvaluator):
     """Walks every plan by single rotations of values that are not empty, and writes down what each needs.
 
     rotations: (step mod slots, level) → how often. relinearizations: level → how often.

@@ -96,6 +96,7 @@ func modulo(x *big.Int, m uint64) uint64 {
 func (b *Basis) allocate(bytes int) unsafe.Pointer {
 	memory := C.malloc(C.size_t(max(bytes, 8)))
 	if memory == nil {
+		b.Close()
 		panic("out of memory")
 	}
 	b.memory = append(b.memory, memory)

@@ -1,5 +1,5 @@
 // Package kernels is arithmetic on limbs: polynomials modulo one prime below 2^30, in 32-bit words, for AVX-512,
-// AVX2 and plain C, with identical results. It touches nothing secret.
+// AVX2, NEON and plain C, with identical results. It touches nothing secret.
 //
 // Limbs must live outside of Go's heap: lists of them reach C as lists of pointers.
 package kernels
@@ -52,6 +52,7 @@ static void call_add_runs(const kernel_set *k, uint32_t *o, uint32_t *x, uint32_
                           uint32_t q) {
     k->add_runs(o, x, p, run, n, q);
 }
+static uint32_t call_below(const kernel_set *k, uint32_t *x, size_t n, uint32_t q) { return k->below(x, n, q); }
 */
 import "C"
 
@@ -63,15 +64,25 @@ import (
 // Set is the kernels of one instruction set.
 type Set struct{ c *C.kernel_set }
 
-// Select returns the set "avx512", "avx2" or "portable", or the best of this processor if the name is empty.
+// Select returns the set "avx512", "avx2", "neon" or "portable", or the best of this processor if the name is empty.
 func Select(name string) (*Set, error) {
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
 	c := C.select_kernels(text)
 	if c == nil {
-		return nil, fmt.Errorf("kernels: this processor has no %q, expected one of \"avx512\", \"avx2\", \"portable\" or nothing", name)
+		return nil, fmt.Errorf("kernels: this processor has no %q, expected one of \"avx512\", \"avx2\", \"neon\", \"portable\" or nothing", name)
 	}
 	return &Set{c}, nil
+}
+
+// Available lists the sets of this processor, the best one first; plain C is always among them.
+func Available() (names []string) {
+	for _, name := range []string{"avx512", "avx2", "neon", "portable"} {
+		if _, err := Select(name); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Name of the instruction set.
@@ -166,4 +177,9 @@ func (s *Set) MultiplyRuns(out, x, p []uint32, run int, m *Modulus) {
 // AddRuns is out = x + p, where a value of p stands for `run` neighbours.
 func (s *Set) AddRuns(out, x, p []uint32, run int, m *Modulus) {
 	C.call_add_runs(s.c, pointer(out), pointer(x), pointer(p), C.size_t(run), size(out), C.uint32_t(m.Q))
+}
+
+// Below tells whether all values are residues of the modulus.
+func (s *Set) Below(x []uint32, m *Modulus) bool {
+	return C.call_below(s.c, pointer(x), size(x), C.uint32_t(m.Q)) != 0
 }

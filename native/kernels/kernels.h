@@ -1,5 +1,5 @@
-#ifndef HECK_KERNELS_H
-#define HECK_KERNELS_H
+#ifndef HECLSTM_KERNELS_H
+#define HECLSTM_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -72,6 +72,7 @@ typedef struct {
     void (*residues)(uint32_t *out, const int64_t *x, size_t n, const modulus *m); // |x| below 2^62
     void (*multiply_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, size_t run, size_t n, const modulus *m);
     void (*add_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, size_t run, size_t n, uint32_t q);
+    uint32_t (*below)(const uint32_t *x, size_t n, uint32_t q); // 1 if all are residues
 } kernel_set;
 
 // The set of that name, or the best that this processor has if name is empty; NULL if it has none of that name.

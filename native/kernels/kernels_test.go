@@ -12,7 +12,7 @@ import (
 
 // Every kernel on every instruction set against Lattigo or big integers, for random and for extreme residues.
 
-var sets = []string{"avx512", "avx2", "portable"}
+var sets = []string{"avx512", "avx2", "neon", "portable"}
 
 func available(t *testing.T) []*Set {
 	var list []*Set
@@ -266,6 +266,26 @@ func TestPointwise(t *testing.T) {
 					if uint64(out[i]) != c.want(i) {
 						t.Fatalf("%s on %s, content %d: value %d is %d, expected %d", name, set.Name(), content, i, out[i], c.want(i))
 					}
+				}
+			}
+		}
+	}
+}
+
+func TestBelow(t *testing.T) {
+	const n = 1024
+	m := NewModulus(primesFor(t, n, 1)[0])
+	x := newPins(t).limb(n)
+	for _, set := range available(t) {
+		for _, at := range []int{0, 1, n / 2, n - 1} {
+			fill(x, m.Q, 2)
+			if !set.Below(x, &m) {
+				t.Fatalf("%s: residues are taken for something else", set.Name())
+			}
+			for _, value := range []uint32{uint32(m.Q), 1 << 31, 1<<32 - 1} {
+				x[at] = value
+				if set.Below(x, &m) {
+					t.Fatalf("%s: %d at %d is taken for a residue", set.Name(), value, at)
 				}
 			}
 		}

@@ -75,13 +75,13 @@ INLINE void iradix2(uint32_t *x, size_t t, size_t k, const ntt_tables *c) {
 #define LOW(k, t) (2 * (t) * ((k) / (t)) + (k) % (t))
 
 INLINE void near_stage(V *r, const uint32_t *w, const uint32_t *s, size_t t, V q, V q2) {
-#pragma GCC unroll 8
+    UNROLL
     for (size_t k = 0; k < LANES / 2; k++)
         butterfly(&r[LOW(k, t)], &r[LOW(k, t) + t], load(w + k / t * LANES), load(s + k / t * LANES), q, q2);
 }
 
 INLINE void inear_stage(V *r, const uint32_t *w, const uint32_t *s, size_t t, V q, V q2) {
-#pragma GCC unroll 8
+    UNROLL
     for (size_t k = 0; k < LANES / 2; k++)
         ibutterfly(&r[LOW(k, t)], &r[LOW(k, t) + t], load(w + k / t * LANES), load(s + k / t * LANES), q, q2);
 }
@@ -95,7 +95,7 @@ INLINE void near_stages(uint32_t *x, const uint32_t *w, const uint32_t *s, V q, 
     for (size_t i = 0; i < LANES; i++) r[i] = load(x + i * LANES);
     transpose(r);
     if (LANES > 8) near_stage(r, w, s, 8, q, q2);
-    near_stage(r, w + NEAR(4), s + NEAR(4), 4, q, q2);
+    if (LANES > 4) near_stage(r, w + NEAR(4), s + NEAR(4), 4, q, q2);
     near_stage(r, w + NEAR(2), s + NEAR(2), 2, q, q2);
     near_stage(r, w + NEAR(1), s + NEAR(1), 1, q, q2);
     transpose(r);
@@ -108,7 +108,7 @@ INLINE void inear_stages(uint32_t *x, const uint32_t *w, const uint32_t *s, V q,
     transpose(r);
     inear_stage(r, w + NEAR(1), s + NEAR(1), 1, q, q2);
     inear_stage(r, w + NEAR(2), s + NEAR(2), 2, q, q2);
-    inear_stage(r, w + NEAR(4), s + NEAR(4), 4, q, q2);
+    if (LANES > 4) inear_stage(r, w + NEAR(4), s + NEAR(4), 4, q, q2);
     if (LANES > 8) inear_stage(r, w, s, 8, q, q2);
     transpose(r);
     for (size_t i = 0; i < LANES; i++) store(x + i * LANES, r[i]);

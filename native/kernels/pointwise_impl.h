@@ -58,3 +58,9 @@ static void NAME(add_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, 
     for (size_t i = 0; i < n; i += run)
         for (size_t j = i; j < i + run; j++) out[j] = wrap(x[j] + p[i / run], q);
 }
+
+static uint32_t NAME(below)(const uint32_t *x, size_t n, uint32_t q) {
+    uint32_t above = 0;
+    for (size_t i = 0; i < n; i++) above |= x[i] >= q;
+    return !above;
+}

@@ -7,15 +7,22 @@
 extern const kernel_set kernels_portable;
 #if defined(__x86_64__)
 extern const kernel_set kernels_avx2, kernels_avx512;
+#elif defined(__aarch64__)
+extern const kernel_set kernels_neon;
 #endif
 
 const kernel_set *select_kernels(const char *name) {
     int any = name[0] == '\0';
 #if defined(__x86_64__)
+    // All that the sets are compiled for: a hypervisor may hide any of them.
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
     int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                 __builtin_cpu_supports("bmi2");
     if (avx512 && (any || !strcmp(name, "avx512"))) return &kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && (any || !strcmp(name, "avx2"))) return &kernels_avx2;
+    if (avx2 && (any || !strcmp(name, "avx2"))) return &kernels_avx2;
+#elif defined(__aarch64__)
+    if (any || !strcmp(name, "neon")) return &kernels_neon;
 #endif
     return any || !strcmp(name, "portable") ? &kernels_portable : NULL;
 }

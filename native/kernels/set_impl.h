@@ -26,4 +26,9 @@ const kernel_set NAME(kernels) = {
     FIELD(residues),
     FIELD(multiply_runs),
     FIELD(add_runs),
+    FIELD(below),
 };
+
+#if defined(__clang__) && defined(TARGETED)
+#pragma clang attribute pop
+#endif

@@ -1,5 +1,6 @@
 // Sums of products: 15 products of residues below 2^30 and one residue fit into 64 bits. Lanes of 32 bits are
-// multiplied as even and odd ones into 64 bits, and come together again when they are reduced.
+// multiplied as two halves into 64 bits, and come together again when they are reduced. Which half a lane is in is the
+// vectors' affair: even and odd ones on x86, lower and upper ones on arm.
 
 #define TERMS 15
 
@@ -18,7 +19,7 @@ INLINE lanes in_lanes(const modulus *m) {
 INLINE W reduce_lazy(W x, const lanes *m) {
     W high = wide_high(x);
     W r = wide_sub(wide_mul(high, m->w), wide_mul(wide_high(wide_mul(high, m->w_shoup)), m->q));
-    W s = wide_sub(even((V)x), wide_mul(wide_high(wide_mul(x, m->one_shoup)), m->q));
+    W s = wide_sub(wide_low(x), wide_mul(wide_high(wide_mul(x, m->one_shoup)), m->q));
     return wide_add(r, s);
 }
 
@@ -34,7 +35,7 @@ typedef struct {
 } pair;
 
 INLINE pair multiply_add(pair s, V x, V y) {
-    return (pair){wide_add(s.e, wide_mul(x, y)), wide_add(s.o, wide_mul(odd(x), odd(y)))};
+    return (pair){wide_add(s.e, mul_even(x, y)), wide_add(s.o, mul_odd(x, y))};
 }
 
 INLINE pair add_residues(pair s, V x) { return (pair){wide_add(s.e, even(x)), wide_add(s.o, odd(x))}; }
@@ -57,7 +58,7 @@ INLINE void add_terms(sums *s, const uint32_t *const *x0, const uint32_t *const 
     for (size_t k = 0; k < n / LANES; k++, j += LANES) {
         pair s0 = first ? zero : s->s0[k], s1 = first ? zero : s->s1[k];
         if (full) s0 = fold(s0, m), s1 = fold(s1, m);
-#pragma GCC unroll 4
+        UNROLL
         for (size_t e = 0; e < group; e++) {
             V f = spread(p[e] + (j >> shift), run);
             s0 = multiply_add(s0, load(x0[e] + j), f);

@@ -72,6 +72,7 @@ func (t *Tables) lay(s *Set, w []uint64, q uint64) (plain, shoup, near, nearShou
 func (t *Tables) allocate(count int) *C.uint32_t {
 	memory := C.malloc(C.size_t(4 * max(count, 1)))
 	if memory == nil {
+		t.Close()
 		panic("out of memory")
 	}
 	t.memory = append(t.memory, memory)

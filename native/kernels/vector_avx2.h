@@ -1,6 +1,12 @@
 // Eight 32-bit lanes of AVX2.
-#pragma GCC target("avx2,bmi2")
 #include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,bmi2"))), apply_to = function)
+#else
+#pragma GCC target("avx2,bmi2")
+#endif
+#define TARGETED // set_impl.h ends it
 
 #define LANES 8
 #define NAME(f) f##_avx2
@@ -28,7 +34,10 @@ INLINE V interleave(W e, W o) { return _mm256_or_si256(e, _mm256_slli_epi64(o, 3
 INLINE W wide_add(W a, W b) { return _mm256_add_epi64(a, b); }
 INLINE W wide_sub(W a, W b) { return _mm256_sub_epi64(a, b); }
 INLINE W wide_mul(W a, W b) { return _mm256_mul_epu32(a, b); } // of the low halves
+INLINE W wide_low(W a) { return _mm256_and_si256(a, wide(0xffffffff)); }
 INLINE W wide_high(W a) { return _mm256_srli_epi64(a, 32); }
+INLINE W mul_even(V a, V b) { return _mm256_mul_epu32(a, b); }
+INLINE W mul_odd(V a, V b) { return _mm256_mul_epu32(odd(a), odd(b)); }
 // LANES values of which each stands for `run` neighbours.
 INLINE V spread(const uint32_t *p, size_t run) {
     const V lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);

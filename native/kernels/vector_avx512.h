@@ -1,6 +1,12 @@
 // Sixteen 32-bit lanes of AVX-512 (foundation and byte/word instructions).
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,bmi2")
 #include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi2"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,bmi2")
+#endif
+#define TARGETED // set_impl.h ends it
 
 #define LANES 16
 #define NAME(f) f##_avx512
@@ -30,7 +36,10 @@ INLINE V interleave(W e, W o) { return _mm512_or_si512(e, _mm512_slli_epi64(o, 3
 INLINE W wide_add(W a, W b) { return _mm512_add_epi64(a, b); }
 INLINE W wide_sub(W a, W b) { return _mm512_sub_epi64(a, b); }
 INLINE W wide_mul(W a, W b) { return _mm512_mul_epu32(a, b); } // of the low halves
+INLINE W wide_low(W a) { return _mm512_and_si512(a, wide(0xffffffff)); }
 INLINE W wide_high(W a) { return _mm512_srli_epi64(a, 32); }
+INLINE W mul_even(V a, V b) { return _mm512_mul_epu32(a, b); }
+INLINE W mul_odd(V a, V b) { return _mm512_mul_epu32(odd(a), odd(b)); }
 // LANES values of which each stands for `run` neighbours.
 INLINE V spread(const uint32_t *p, size_t run) {
     const V lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);

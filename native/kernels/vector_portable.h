@@ -21,6 +21,9 @@ INLINE V interleave(W e, W o) { return (void)o, (V)e; }
 INLINE W wide_add(W a, W b) { return a + b; }
 INLINE W wide_sub(W a, W b) { return a - b; }
 INLINE W wide_mul(W a, W b) { return (uint64_t)(uint32_t)a * (uint32_t)b; }
+INLINE W wide_low(W a) { return (uint32_t)a; }
 INLINE W wide_high(W a) { return a >> 32; }
+INLINE W mul_even(V a, V b) { return (uint64_t)a * b; }
+INLINE W mul_odd(V a, V b) { return (void)a, (void)b, 0; }
 INLINE V spread(const uint32_t *p, size_t run) { return (void)run, *p; }
 INLINE void transpose(V *r) { (void)r; }

@@ -13,8 +13,10 @@
     ├── FileFormatError               truncated, oversized, foreign or newer files and messages
     │   └── DigestError               made for another program, or altered on the way
     │       └── SignatureError        not signed by the model owner whom the hospital trusts
+    ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
     ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
+    ├── Cancelled                     an evaluation was stopped by whoever asked for it
     ├── HandleError                   a native object was used after it was closed
     └── EngineError                   the native engine refused; the text says what and where
 
@@ -74,12 +76,20 @@ class SignatureError(DigestError):
     """A program is not signed by the model owner whom the hospital trusts."""
 
 
+class ConfigError(HeclstmError):
+    """The configuration of a service has mistakes."""
+
+
 class OutputError(HeclstmError):
     """A file cannot be written where it should go; what stood there is untouched."""
 
 
 class MissingKeyError(HeclstmError):
     """An evaluation key that an operation needs is absent."""
+
+
+class Cancelled(HeclstmError):
+    """An evaluation was stopped by whoever asked for it."""
 
 
 class HandleError(HeclstmError):

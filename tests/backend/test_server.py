@@ -1,73 +1,207 @@
-"""Hospital and server in one process, on a small insecure ring: keys under false names, results of other queries."""
+"""Hospitals and a server in one process, on a small insecure ring: whose keys, whose query, whose result."""
+
+import threading
 
 import numpy as np
 import pytest
 
+from heclstm.backend.cpu.backend import CpuBackend
+from heclstm.backend.registry import backend
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE
 from heclstm.deploy.server import Server
 from heclstm.deploy.wire import Kind, read_file, read_header, write_file
-from heclstm.errors import DigestError, FileFormatError, MissingKeyError
+from heclstm.errors import Cancelled, DigestError, FileFormatError, HandleError
 from heclstm.program.files import load_card, load_program, save_program
 from random_models import random_frames, random_model, small_config
 
+OPTIONS = Options(ring_degree=1024, special_count=4, security="INSECURE_TEST")
+
+
+class Hospital:
+    def __init__(self, card, folder, seed):
+        self.folder, self.client = folder, Client(card, allow_insecure=True)
+        self.client.generate_keys(folder)
+        self.keys, self.query = folder / EVALUATION_KEYS_FILE, folder / "query.he"
+        frames = random_frames(small_config(), 1, seed)[0].astype(np.float32)
+        self.client.encrypt(ImageSequence(frames, "x"), self.query)
+        self.result = folder / "result.he"
+
 
 @pytest.fixture(scope="module")
-def parties(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("parties")
-    options = Options(ring_degree=1024, special_count=4, security="INSECURE_TEST")
-    save_program(compile_model(random_model(small_config(), 0), options), folder / "program")
-    card = load_card(folder / "program")
-    client = Client(card, allow_insecure=True)
-    client.generate_keys(folder)
-    for name, seed in (("first", 1), ("second", 2)):
-        frames = random_frames(small_config(), 1, seed)[0].astype(np.float32)
-        client.encrypt(ImageSequence(frames, name), folder / f"{name}.he")
-    server = Server(load_program(folder / "program"))
-    yield folder, client, server
+def program(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("program")
+    save_program(compile_model(random_model(small_config(), 0), OPTIONS), folder / "program")
+    return folder / "program"
+
+
+@pytest.fixture(scope="module")
+def hospitals(program, tmp_path_factory):
+    card = load_card(program)
+    made = [Hospital(card, tmp_path_factory.mktemp(f"hospital{seed}"), seed) for seed in (1, 2)]
+    yield made
+    for hospital in made:
+        hospital.client.close()
+
+
+@pytest.fixture(scope="module")
+def server(program):
+    server = Server(load_program(program), CpuBackend(threads=2))
+    yield server
     server.close()
-    client.close()
 
 
-def test_a_key_under_another_name_is_refused(parties):
+def test_many_tenants_on_many_threads(server, hospitals):
+    """Each hospital reads its own results, the same whoever else is served at that moment."""
+    keys = [server.open_keys(hospital.keys) for hospital in hospitals]
+    alone, found, failures = [], [[] for _ in hospitals], []
+    for hospital, tenant in zip(hospitals, keys, strict=True):
+        server.evaluate(hospital.query, tenant, hospital.result)
+        alone.append(hospital.client.decrypt(hospital.result, query=hospital.query).scores)
+
+    def serve(i, name):
+        try:
+            for _ in range(3):
+                result = hospitals[i].folder / name
+                server.evaluate(hospitals[i].query, keys[i], result)
+                found[i].append(hospitals[i].client.decrypt(result, query=hospitals[i].query).scores)
+        except Exception as error:  # it would vanish with its thread
+            failures.append(error)
+
+    workers = [threading.Thread(target=serve, args=(i, f"{n}.he")) for i in range(2) for n in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures
+    assert [set(scores) for scores in found] == [{scores} for scores in alone]
+    assert alone[0] != alone[1]
+    for tenant in keys:
+        tenant.close()
+
+
+def test_a_query_and_anothers_keys(server, hospitals):
+    first, second = hospitals
+    with server.open_keys(second.keys) as tenant:
+        with pytest.raises(DigestError, match=r"this query belongs to key \w+, expected \w+"):
+            server.evaluate(first.query, tenant, first.result)
+        header = read_header(first.query, Kind.QUERY)
+        with pytest.raises(DigestError, match="query: this query belongs to key"):
+            server.answer(header, [blob for _, blob in read_file(first.query, Kind.QUERY)], tenant)
+
+
+def test_a_key_under_another_name_is_refused(server, hospitals):
     """The checksum fits and the sizes do; only the steps inside of the blobs tell."""
-    folder, _, server = parties
-    keys = folder / EVALUATION_KEYS_FILE
-    blobs = [blob for _, blob in read_file(keys, Kind.EVALUATION_KEYS)]
-    header = read_header(keys, Kind.EVALUATION_KEYS)
+    hospital = hospitals[0]
+    blobs = [blob for _, blob in read_file(hospital.keys, Kind.EVALUATION_KEYS)]
+    header = read_header(hospital.keys, Kind.EVALUATION_KEYS)
     same = [i for i, (_, size) in enumerate(header.blobs) if size == header.blobs[-1][1]]
     blobs[same[-2]] = blobs[same[-1]]
-    write_file(folder / "false.keys", header, blobs)
-    with pytest.raises(FileFormatError, match=r"rotation \d+ is the key of rotation \d+"):
-        server.load_keys(folder / "false.keys")
-    with pytest.raises(MissingKeyError, match="has no evaluation keys"):
-        server.evaluate(folder / "first.he", folder / "result.he")
+    write_file(hospital.folder / "false.keys", header, blobs)
+    with pytest.raises(FileFormatError, match=r"got the key of step \d+ under the name of step \d+"):
+        server.open_keys(hospital.folder / "false.keys")
 
 
-def test_a_result_of_another_query_is_refused(parties):
-    folder, client, server = parties
-    server.load_keys(folder / EVALUATION_KEYS_FILE)
-    server.evaluate(folder / "first.he", folder / "result.he")
-    assert client.decrypt(folder / "result.he", query=folder / "first.he").scores
+def test_damaged_keys_stay_out(server, hospitals):
+    """The checksum is the last thing that is read; nothing that came before is kept."""
+    hospital = hospitals[0]
+    data = bytearray(hospital.keys.read_bytes())
+    data[-1] ^= 1
+    (hospital.folder / "damaged.keys").write_bytes(data)
+    before = server.prepared.context.allocated_bytes
+    with pytest.raises(FileFormatError, match="its checksum does not fit"):
+        server.open_keys(hospital.folder / "damaged.keys")
+    assert server.prepared.context.allocated_bytes == before
+
+
+def test_a_result_of_another_query_is_refused(server, hospitals):
+    hospital = hospitals[0]
+    other = hospital.folder / "other.he"
+    frames = random_frames(small_config(), 1, 7)[0].astype(np.float32)
+    hospital.client.encrypt(ImageSequence(frames, "other"), other)
+    with server.open_keys(hospital.keys) as tenant:
+        server.evaluate(hospital.query, tenant, hospital.result)
+    assert hospital.client.decrypt(hospital.result, query=hospital.query).scores
     with pytest.raises(DigestError, match="belongs to another sequence"):
-        client.decrypt(folder / "result.he", query=folder / "second.he")
+        hospital.client.decrypt(hospital.result, query=other)
 
 
-def test_keys_replaced_during_an_evaluation_are_noticed(parties):
-    folder, client, server = parties
-    server.load_keys(folder / EVALUATION_KEYS_FILE)
-    client_b = Client(client.card, allow_insecure=True)
-    client_b.generate_keys(folder / "b")
-    client_b.close()
-    seen = []
+def test_saved_keys_are_opened_at_once(server, hospitals, program, tmp_path):
+    hospital, path = hospitals[0], tmp_path / "tenant.keyset"
+    with server.open_keys(hospital.keys) as tenant:
+        tenant.save(path)
+        server.evaluate(hospital.query, tenant, hospital.result)
+        expected = [blob for _, blob in read_file(hospital.result, Kind.RESULT)]
+    before = server.prepared.context.allocated_bytes
+    with server.open_keys(path) as tenant:
+        assert server.prepared.context.allocated_bytes == before
+        server.evaluate(hospital.query, tenant, hospital.result)
+        assert [blob for _, blob in read_file(hospital.result, Kind.RESULT)] == expected
+        with pytest.raises(DigestError, match="belongs to key"):
+            server.evaluate(hospitals[1].query, tenant, hospitals[1].result)
 
-    def replace_keys(operation, outputs):
-        if not seen:
-            seen.append(operation)
-            server.load_keys(folder / "b" / EVALUATION_KEYS_FILE)
 
-    with pytest.raises(MissingKeyError, match="were replaced during an evaluation"):
-        server.evaluate(folder / "first.he", folder / "mixed.he", replace_keys)
-    assert not (folder / "mixed.he").exists()
+@pytest.mark.parametrize(
+    ("note", "error", "match"),
+    [
+        (b'{"program": "0123", "key": "45"}', DigestError, "were saved for program 0123, expected"),
+        (b"", FileFormatError, "does not say whose keys it holds"),
+        (b"[]", FileFormatError, "does not say whose keys it holds"),
+        (b'{"program": 1, "key": 2}', FileFormatError, "does not say whose keys it holds"),
+        (b'{"program": "0123"}', FileFormatError, "does not say whose keys it holds"),
+    ],
+)
+def test_saved_keys_of_nobody(server, hospitals, tmp_path, note, error, match):
+    with server.open_keys(hospitals[0].keys) as tenant:
+        tenant.keys.save(tmp_path / "tenant.keyset", note)
+    with pytest.raises(error, match=match):
+        server.open_keys(tmp_path / "tenant.keyset")
+
+
+def test_keys_that_are_no_file(server, tmp_path):
+    (tmp_path / "text").write_text("no keys")
+    with pytest.raises(FileFormatError, match="text: is no heclstm file"):
+        server.open_keys(tmp_path / "text")
+    with pytest.raises(FileFormatError, match="absent: cannot be read"):
+        server.open_keys(tmp_path / "absent")
+
+
+def test_closing_keys_lets_an_evaluation_finish(server, hospitals):
+    """A tenant who leaves in the middle of an evaluation gets its result; the next is refused, and memory is freed."""
+    hospital = hospitals[0]
+    before = server.prepared.context.allocated_bytes
+    tenant = server.open_keys(hospital.keys)
+    size = tenant.bytes_in_memory
+    server.evaluate(hospital.query, tenant, hospital.result, observe=lambda *_: tenant.close())
+    assert hospital.client.decrypt(hospital.result, query=hospital.query).scores
+    with pytest.raises(HandleError, match="KeySet: it is closed"):
+        server.evaluate(hospital.query, tenant, hospital.result)
+    assert server.prepared.context.allocated_bytes - before < size / 2  # a few limbs more in the pool
+
+
+def test_cancelling_writes_no_result(server, hospitals):
+    hospital, event = hospitals[0], threading.Event()
+    with server.open_keys(hospital.keys) as tenant:
+        event.set()
+        with pytest.raises(Cancelled):
+            server.evaluate(hospital.query, tenant, hospital.folder / "never.he", cancel=event)
+        assert not (hospital.folder / "never.he").exists()
+        event.clear()
+        seen = []
+        server.evaluate(
+            hospital.query, tenant, hospital.result, cancel=event, on_progress=lambda *both: seen.append(both)
+        )
+        assert seen[-1][0] == seen[-1][1]
+
+
+def test_any_backend_may_serve(program, hospitals):
+    """A server asks for no more than the contract; slots in clear are its queries then."""
+    loaded = load_program(program)
+    server = Server(loaded, backend("clear"))
+    prepared, layout = server.prepared, loaded.circuit.input_layout
+    packed = layout.pack(random_frames(small_config(), 1, 3)[0].reshape(layout.frames, -1))
+    inputs = prepared.load([row.astype("<f8").tobytes() for row in packed])
+    assert prepared.store(prepared.evaluate(inputs, prepared.load_keys()))
+    server.close()

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heclstm.backend.clear import ClearBackend
+from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
-from heclstm.backend.simulate import SimulatedBackend
+from heclstm.backend.simulate import SimulatedEvaluator
 from heclstm.data.prepare import prepare
 from heclstm.data.reading import read_volumes
 from heclstm.deploy.client import Client
@@ -48,7 +48,7 @@ def test_the_program_is_the_models(program, sequences):
     model = load_model(ADRENAL)
     assert program.card.model.digest == model.digest
     values = forward(model, np.stack([sequence.frames for sequence in sequences]))
-    clear = run(program, ClearBackend(program.circuit.parameters.slots, program.circuit.parameters.moduli), sequences)
+    clear = run(program, ClearEvaluator(program.circuit.parameters.slots, program.circuit.parameters.moduli), sequences)
     assert np.abs(clear[:, 0] - values["score"][:, 0]).max() < 1e-9
     assert np.abs(clear[:, 1:] - values["contributions"][..., 0]).max() < 1e-9
 
@@ -61,20 +61,20 @@ def test_encrypted_at_128_bits(program, sequences, tmp_path):
     client.generate_keys(tmp_path)
     assert (tmp_path / SECRET_KEY_FILE).stat().st_mode & 0o777 == 0o600
     server = Server(program)
-    server.load_keys(tmp_path / EVALUATION_KEYS_FILE)
-    loaded = server.engine.loaded_keys
-    assert loaded["rotations"] == card.keys.rotations, "keys needed and keys made differ"
+    keys = server.open_keys(tmp_path / EVALUATION_KEYS_FILE)
+    assert keys.keys.loaded.rotations == card.keys.rotations, "keys needed and keys made differ"
     decrypted = []
     for sequence in sequences:
         client.encrypt(sequence, tmp_path / "query.he")
-        server.evaluate(tmp_path / "query.he", tmp_path / "result.he")
+        server.evaluate(tmp_path / "query.he", keys, tmp_path / "result.he")
         decrypted.append(client.decrypt(tmp_path / "result.he"))
+    keys.close()
     server.close()
     client.close()
 
-    clear = run(program, ClearBackend(program.circuit.parameters.slots, program.circuit.parameters.moduli), sequences)
+    clear = run(program, ClearEvaluator(program.circuit.parameters.slots, program.circuit.parameters.moduli), sequences)
     predicted = np.concatenate(
-        [run(program, SimulatedBackend(program.circuit.parameters, seed), sequences) - clear for seed in range(8)]
+        [run(program, SimulatedEvaluator(program.circuit.parameters, seed), sequences) - clear for seed in range(8)]
     )
     got = np.array([[d.scores[0], *(row[0] for row in d.contributions)] for d in decrypted])
     rms = np.sqrt((predicted**2).mean())

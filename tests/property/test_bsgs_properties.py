@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heclstm.backend.clear import ClearBackend
+from heclstm.backend.clear import ClearEvaluator
 from heclstm.compiler.bsgs import _split, _windows, plan, split_offsets
 from heclstm.compiler.expressions import DiagonalMatrix
 
@@ -67,7 +67,7 @@ def test_chains_run_away_from_zero(offsets):
 def test_the_plan_of_every_window_equals_the_dense_product(case):
     matrix, rng = case
     inputs = rng.integers(-9, 10, (matrix.inputs, SLOTS)).astype(float)
-    backend = ClearBackend(SLOTS, [2, 2])
+    backend = ClearEvaluator(SLOTS, [2, 2])
     for window in _windows(matrix.offsets(), SLOTS):
         split = _split(matrix.offsets(), window)
         scales = (1.0,) * matrix.inputs

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from heclstm.backend.cpu.secret import SecretKey
 from heclstm.backend.precision import predict_errors, run_clear
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE, evaluation_key_blobs
 from heclstm.deploy.server import Server
-from heclstm.deploy.wire import Kind, received
-from heclstm.errors import DigestError, FileFormatError, InputError, SecurityError, SequenceError
+from heclstm.deploy.wire import Kind, Message, received
+from heclstm.errors import DigestError, FileFormatError, HandleError, InputError, SecurityError, SequenceError
 from random_models import random_frames
 from tiny_program import CONFIG, tiny_program
 
@@ -41,8 +42,8 @@ def hospital():
         folder = Path(name)
         (folder / "keys").write_bytes(keys)
         (folder / "query").write_bytes(query)
-        server.load_keys(folder / "keys")
-        server.evaluate(folder / "query", folder / "result")
+        evaluation_keys = server.open_keys(folder / "keys")
+        server.evaluate(folder / "query", evaluation_keys, folder / "result")
         result = (folder / "result").read_bytes()
     server.close()
     return secret, keys, query, result
@@ -78,8 +79,8 @@ def test_paths_are_as_good(client, tmp_path):
     query = client.encrypt(SEQUENCE, tmp_path / "query.he")
     assert (tmp_path / "query.he").read_bytes() == content(query)
     server = Server(tiny_program())
-    server.load_keys(tmp_path / EVALUATION_KEYS_FILE)
-    server.evaluate(tmp_path / "query.he", tmp_path / "result.he")
+    keys = server.open_keys(tmp_path / EVALUATION_KEYS_FILE)
+    server.evaluate(tmp_path / "query.he", keys, tmp_path / "result.he")
     server.close()
     other = Client(client.card, allow_insecure=True)
     other.load_secret_key(str(tmp_path / SECRET_KEY_FILE))
@@ -148,3 +149,48 @@ def test_weak_parameters_and_wrong_shapes_are_refused(client):
     client.load_secret_key(hospital()[0])
     with pytest.raises(SequenceError, match=r"got frames of shape \(1, 1, 8, 8\), expected \(2, 1, 8, 8\)"):
         client.encrypt(ImageSequence(SEQUENCE.frames[:1]))
+
+
+def with_header(source, **changes):
+    """The same container with other fields in its header, its checksum as it should be."""
+    with received(source) as message:
+        return content(Message(structs.replace(message.header, **changes), [blob for _, blob in message.blobs()]))
+
+
+def test_headers_are_compared_before_blobs_are_used(client, monkeypatch):
+    secret, _, _, result = hospital()
+    monkeypatch.setattr(SecretKey, "load", lambda *_: pytest.fail("took a key"))
+    with received(secret) as message:
+        size = message.header.blobs[0][1]
+    for changes, message in (
+        ({"blobs": (("other", size),)}, f"holds 1 blobs of {size} bytes, expected 1 of {size}"),
+        ({"program": "f" * 64}, r"made for program f{12}, expected \w{12}"),
+    ):
+        with pytest.raises(FileFormatError, match=message):
+            client.load_secret_key(with_header(secret, **changes))
+    monkeypatch.undo()
+    client.load_secret_key(secret)
+    monkeypatch.setattr(client.engine, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
+    with received(result) as message:
+        size = message.header.blobs[0][1]
+    for changes, message in (
+        ({"blobs": (("other", size),)}, f"holds 1 blobs of {size} bytes, expected 1 of {size}"),
+        ({"program": "f" * 64}, r"this result was made for program f{12}, expected \w{12}"),
+        ({"key": "f" * 32}, r"this result belongs to key f{12}"),
+    ):
+        with pytest.raises(FileFormatError, match=message):
+            client.decrypt(with_header(result, **changes))
+
+
+def test_secret_keys_are_closed_when_they_are_no_longer_needed(monkeypatch):
+    closed, close = [], SecretKey.close
+    monkeypatch.setattr(SecretKey, "close", lambda key: (closed.append(key), close(key)))
+    client = Client(tiny_program().card, allow_insecure=True)
+    client.new_secret_key()
+    assert not closed
+    client.load_secret_key(hospital()[0])  # in place of the first
+    assert len(closed) == 1
+    client.close()
+    assert len(set(map(id, closed))) == 2
+    with pytest.raises(HandleError):
+        client.new_secret_key()  # the engine is gone as well

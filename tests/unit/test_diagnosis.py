@@ -99,7 +99,7 @@ def test_the_operating_point_is_that_of_the_real_frames():
 
 def test_without_operating_point_and_temperature():
     found = read_result(slots(0.1, 0.1, 0.0), tiny_card(operating_points=(), temperature=None))
-    assert (found.threshold, found.positive, found.probability) == (0.0, True, None)
+    assert (found.threshold, found.positive, found.probability, found.offset) == (0.0, True, None, 0.0)
     assert PURPOSE.temperature == Temperature(0.75, -1.5)
 
 

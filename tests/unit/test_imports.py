@@ -29,6 +29,8 @@ ALLOWED = {
     "compiler": {"errors", "circuit", "card", "program", "model"},
     "backend": {"errors", "storage", "circuit"},
     "deploy": {"errors", "storage", "circuit", "card", "program", "backend", "data"},
+    "devtools": {"errors", "circuit", "backend"},
+    "service": {"errors", "storage", "circuit", "card", "program", "backend", "deploy"},
     "report": {"errors", "storage", "circuit", "card", "data", "deploy", "model"},
 }
 # What a room may import besides, within functions and for types: when it is asked for.
@@ -165,12 +167,44 @@ def test_who_serves_or_asks_loads_no_model(name):
 
 
 def test_the_server_can_hold_no_secret_key():
-    """Not even indirectly does it import code that makes or uses one, nor datasets, models, the compiler."""
+    """Not even indirectly does it import code that makes or uses one, nor datasets, models, the compiler, or the tools
+    of developers, some of which hold a secret key.
+    """
     loaded = reachable("heclstm.deploy.server")
-    assert "heclstm.backend.lattigo_secret" in MODULES  # the name that this test is about
-    assert "heclstm.backend.lattigo_secret" not in loaded
+    assert {"heclstm.backend.cpu.secret", "heclstm.devtools.shadow", "heclstm.devtools.measure"} <= MODULES.keys()
+    assert "heclstm.backend.cpu.evaluator" in loaded  # through the registry
+    assert not {name for name in loaded if "secret" in name}
     packages = {name.split(".")[1] for name in loaded if "." in name}
     assert packages <= {"errors", "storage", "circuit", "card", "program", "backend", "deploy"}
+
+
+def test_only_the_command_line_reaches_the_tools_of_developers():
+    users = {name for name in MODULES for imported in imports(name) if imported.startswith("heclstm.devtools")}
+    assert {name.split(".")[1] for name in users} <= {"cli", "devtools"}
+
+
+@pytest.mark.parametrize(
+    ("library", "folder"), [("litestar", "http"), ("sqlalchemy", "database"), ("alembic", "database")]
+)
+def test_a_large_library_lives_in_one_folder(library, folder):
+    users = {name for name in MODULES if library in outside([name])}
+    assert users
+    assert {name for name in users if not name.startswith(f"heclstm.service.{folder}.")} == set()
+
+
+def test_the_service_can_hold_no_secret_key():
+    """Nor datasets, training, reports; and its own process does not even load the engine."""
+    for name in MODULES:
+        if name.startswith("heclstm.service"):
+            loaded = reachable(name)
+            assert "heclstm.backend.cpu.secret" not in loaded, name
+            packages = {each.split(".")[1] for each in loaded if "." in each}
+            assert packages <= {"service", *ALLOWED["service"]}, name
+            assert not outside(loaded) & TORCH, name
+    # The pool that is chosen for a Ray cluster is the one way to the engine, on other machines.
+    own = reachable("heclstm.service.service") - reachable("heclstm.service.workers.ray_pool")
+    assert "heclstm.service.http.app" in own
+    assert "heclstm.backend.cpu.context" not in own
 
 
 def test_nothing_is_unpickled():
@@ -189,6 +223,11 @@ def test_nothing_is_unpickled():
         ("cryptography", {"heclstm.card.signature"}),
         ("zipfile", {"heclstm.storage.arrays", "heclstm.data.sources"}),
         ("PIL", {"heclstm.data.pictures"}),
+        ("structlog", {"heclstm.service.logs"}),
+        ("prometheus_client", {"heclstm.service.metrics"}),
+        ("fsspec", {"heclstm.service.blobs"}),
+        ("joserfc", {"heclstm.service.oidc"}),
+        ("ray", {"heclstm.service.workers.ray_pool"}),
     ],
 )
 def test_an_outside_library_lives_in_one_file(library, users):

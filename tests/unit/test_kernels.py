@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from heclstm.backend.clear import ClearBackend
+from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 from heclstm.card.model_facts import ModelFacts
 from heclstm.card.operating_point import OperatingPoint
@@ -145,7 +145,7 @@ def test_nothing_grows_outside_of_the_frame_of_a_step(degree, cell_output):
     """
     config = small_config(frames=3, lstm={"gate_degree": degree, "cell_output": cell_output})
     program = compile_circuit(random_model(config, seed=0), TEST)
-    backend = ClearBackend(program.parameters.slots, program.parameters.moduli)
+    backend = ClearEvaluator(program.parameters.slots, program.parameters.moduli)
     packed = program.input_layout.pack(random_frames(config, 1, seed=0).reshape(1, 3, -1))
     level = program.input_level
     seen = set()

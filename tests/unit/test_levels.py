@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from heclstm.backend.clear import ClearBackend
+from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 from heclstm.circuit.check import check
 from heclstm.circuit.circuit import Circuit
@@ -38,7 +38,7 @@ def compiled(trace, output, spare=0):
 
 
 def run(program, x):
-    backend = ClearBackend(SLOTS, program.parameters.moduli)
+    backend = ClearEvaluator(SLOTS, program.parameters.moduli)
     level = program.input_level
     value = backend.value(x, level, program.parameters.scales[level])
     seen = []

@@ -90,6 +90,12 @@ def write_both(folder, then, **options):
         then()
 
 
+def test_what_is_not_whole_yet_is_private(tmp_path):
+    """Key files wait there for each other."""
+    with new_files(tmp_path) as partial:
+        assert partial.stat().st_mode & 0o777 == 0o700
+
+
 def test_files_appear_together_or_not_at_all(tmp_path):
     (tmp_path / "other").write_text("stays")
 

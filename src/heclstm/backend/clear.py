@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from heclstm.backend.base import Cancel, KeySource, Observer, OnProgress
+from heclstm.backend.execute import Executor
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.layout import Floats
 from heclstm.circuit.operations import TransformPlan
-from heclstm.errors import LevelError, ScaleError
+from heclstm.errors import FileFormatError, LayoutError, LevelError, ParameterError, ScaleError
 
 SCALE_TOLERANCE = 2.0**-40
 
@@ -26,49 +30,61 @@ class ClearValue:
 @dataclass(frozen=True, eq=False)
 class ClearPlaintext:
     values: Floats  # (slots,)
+    level: int
     scale: float
 
 
-class ClearBackend:
-    """moduli: of the parameters, so that scales can be followed through rescales."""
+class ClearEvaluator:
+    """moduli, scales: of the parameters, so that scales can be followed through rescales."""
 
-    def __init__(self, slots: int, moduli: Sequence[int]) -> None:
-        self.slots, self.moduli = slots, moduli
+    def __init__(self, slots: int, moduli: Sequence[int], scales: Sequence[float] = ()) -> None:
+        self.slots, self.moduli, self.scales = slots, moduli, scales
 
     def value(self, values: Floats, level: int, scale: float) -> ClearValue:
         return ClearValue(np.asarray(values, dtype=np.float64), level, scale)
 
     def plaintext(self, values: Floats, level: int, scale: float) -> ClearPlaintext:
-        return ClearPlaintext(np.tile(values, self.slots // len(values)), scale)
+        return ClearPlaintext(np.tile(values, self.slots // len(values)), level, scale)
 
     def transform(self, plan: TransformPlan) -> TransformPlan:
         return plan
 
     def add(self, a: ClearValue, b: ClearValue) -> ClearValue:
-        _check_same(a, b)
+        _same_level("add", a.level, b.level)
+        _same_scale("add", a.scale, b.scale)
         return ClearValue(a.values + b.values, a.level, a.scale)
 
     def add_plain(self, a: ClearValue, plaintext: ClearPlaintext) -> ClearValue:
-        if not _agree(a.scale, plaintext.scale):
-            raise ScaleError(f"add_plain: {_bits(a.scale)} and {_bits(plaintext.scale)}, expected the same")
+        _same_level("add_plain", a.level, plaintext.level)
+        _same_scale("add_plain", a.scale, plaintext.scale)
         return ClearValue(a.values + plaintext.values, a.level, a.scale)
 
     def multiply_plain(self, a: ClearValue, plaintext: ClearPlaintext) -> ClearValue:
+        _same_level("multiply_plain", a.level, plaintext.level)
         return ClearValue(a.values * plaintext.values, a.level, a.scale * plaintext.scale)
 
     def sum_of_products(self, pairs: Sequence[tuple[ClearValue, ClearValue]]) -> ClearValue:
+        if not pairs:
+            raise ParameterError("sum_of_products: got no pairs, expected at least one")
         first, second = pairs[0]
-        if len({value.level for pair in pairs for value in pair}) > 1:
-            raise LevelError(f"product: operands have levels {[(a.level, b.level) for a, b in pairs]}")
-        if not all(_agree(a.scale * b.scale, first.scale * second.scale) for a, b in pairs):
-            raise ScaleError("product: pairs have different scales")
+        for a, b in pairs:
+            _same_level("sum_of_products", a.level, first.level)
+            _same_level("sum_of_products", b.level, first.level)
+            _same_scale("sum_of_products", a.scale * b.scale, first.scale * second.scale)
         total = sum((a.values * b.values for a, b in pairs[1:]), first.values * second.values)
         return ClearValue(np.asarray(total), first.level, first.scale * second.scale)
 
     def rescale(self, a: ClearValue) -> ClearValue:
-        return ClearValue(a.values, a.level - 1, a.scale / self.moduli[a.level])
+        if a.level == 0:
+            raise LevelError("rescale: got level 0, expected at least 1; use parameters with more levels")
+        level, scale = a.level - 1, a.scale / self.moduli[a.level]
+        if self.scales and _agree(scale, self.scales[level]):
+            scale = self.scales[level]  # or rounding errors of the scale would double at every product
+        return ClearValue(a.values, level, scale)
 
     def drop_level(self, a: ClearValue, level: int) -> ClearValue:
+        if not 0 <= level <= a.level:
+            raise LevelError(f"drop_level: got {level}, expected 0 … {a.level}, the ciphertext's level")
         return ClearValue(a.values, level, a.scale)
 
     def rotate(self, a: ClearValue, step: int) -> ClearValue:
@@ -76,12 +92,13 @@ class ClearBackend:
 
     def linear_transform(self, inputs: Sequence[ClearValue], transform: TransformPlan) -> list[ClearValue]:
         """By the plan, step by step, so that a wrong plan gives a wrong result."""
-        plan, slots, lead = transform, self.slots, inputs[0].values.shape[:-1]
+        plan, slots = transform, self.slots
+        if len(inputs) != len(plan.plaintext_scales):
+            raise ParameterError(f"linear_transform: got {len(inputs)} inputs, expected {len(plan.plaintext_scales)}")
         for value, scale in zip(inputs, plan.plaintext_scales, strict=True):
-            if value.level != plan.level:
-                raise LevelError(f"linear_transform: an input has level {value.level}, expected {plan.level}")
-            if not _agree(value.scale * scale, plan.output_scale):
-                raise ScaleError(f"linear_transform: an input gives {_bits(value.scale * scale)}")
+            _same_level("linear_transform", value.level, plan.level)
+            _same_scale("linear_transform", value.scale * scale, plan.output_scale)
+        lead = inputs[0].values.shape[:-1]
         turned = {
             (b, j): np.roll(value.values, -step, axis=-1).reshape(*lead, slots // plan.period, plan.period)
             for b, step in enumerate(plan.babies)
@@ -109,16 +126,82 @@ class ClearBackend:
         return outputs
 
 
-def _check_same(a: ClearValue, b: ClearValue) -> None:
-    if a.level != b.level:
-        raise LevelError(f"add: operands have levels {a.level} and {b.level}")
-    if not _agree(a.scale, b.scale):
-        raise ScaleError(f"add: {_bits(a.scale)} and {_bits(b.scale)}, expected the same")
+class ClearKeys:
+    """There are none."""
+
+    bytes_in_memory = 0
+    note = b""
+
+    def save(self, path: Path, note: bytes = b"") -> None:
+        raise ParameterError(f"{path}: this backend has no keys to save; use the cpu backend")
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class ClearProgram:
+    """`Prepared` on clear slots. A blob is the slots of a value as little-endian float64; several sequences may stand
+    one after another in each blob.
+    """
+
+    def __init__(self, circuit: Circuit, evaluator: ClearEvaluator, on_progress: OnProgress | None = None) -> None:
+        self.circuit, self.evaluator = circuit, evaluator
+        self.executor = Executor(circuit, evaluator, on_progress)
+        self.bytes_in_memory = 0  # the circuit's own vectors
+
+    def load_keys(self, source: KeySource | None = None, on_progress: OnProgress | None = None) -> ClearKeys:
+        return ClearKeys()
+
+    def load(self, blobs: Sequence[bytes]) -> list[ClearValue]:
+        expected, slots = self.circuit.input_layout.ciphertexts, self.circuit.parameters.slots
+        if len(blobs) != expected:
+            raise LayoutError(f"load: got {len(blobs)} ciphertexts, expected {expected}")
+        level = self.circuit.input_level
+        values = []
+        for blob in blobs:
+            if not blob or len(blob) % (8 * slots):
+                raise FileFormatError(f"ciphertext: got {len(blob)} bytes, expected a multiple of {8 * slots}")
+            rows = np.frombuffer(blob, dtype="<f8").reshape(-1, slots)
+            values.append(self.evaluator.value(rows, level, self.circuit.parameters.scales[level]))
+        return values
+
+    def evaluate(
+        self,
+        inputs: Sequence[ClearValue],
+        keys: ClearKeys | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+        observe: Observer | None = None,
+    ) -> ClearValue:
+        return self.executor.run(inputs, observe, on_progress=on_progress, cancel=cancel)
+
+    def store(self, value: ClearValue) -> bytes:
+        return value.values.astype("<f8").tobytes()
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class ClearBackend:
+    def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> ClearProgram:
+        parameters = circuit.parameters
+        evaluator = ClearEvaluator(parameters.slots, parameters.moduli, parameters.scales)
+        return ClearProgram(circuit, evaluator, on_progress)
+
+
+def _same_level(place: str, got: int, expected: int) -> None:
+    if got != expected:
+        raise LevelError(f"{place}: got levels {got} and {expected}, expected the same; drop the higher one first")
+
+
+def _same_scale(place: str, got: float, expected: float) -> None:
+    if not _agree(got, expected):
+        raise ScaleError(
+            f"{place}: got scales 2^{np.log2(got):.9f} and 2^{np.log2(expected):.9f}, expected the same; rescale or "
+            "encode at the other's scale"
+        )
 
 
 def _agree(a: float, b: float) -> bool:
     return abs(a / b - 1) <= SCALE_TOLERANCE
-
-
-def _bits(scale: float) -> str:
-    return f"scale 2^{np.log2(scale):.6f}"

@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from heclstm.backend.clear import ClearBackend
+from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
-from heclstm.backend.simulate import SimulatedBackend
+from heclstm.backend.simulate import SimulatedEvaluator
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.layout import Floats
 
 
-def run_clear(circuit: Circuit, frames: Floats, backend: ClearBackend | None = None) -> Floats:
+def run_clear(circuit: Circuit, frames: Floats, evaluator: ClearEvaluator | None = None) -> Floats:
     """frames: (B, T, C, H, W) → (B, K + T·K): the scores and contributions, from clear or simulated slots."""
     parameters, layout = circuit.parameters, circuit.input_layout
-    backend = backend or ClearBackend(parameters.slots, parameters.moduli)
+    evaluator = evaluator or ClearEvaluator(parameters.slots, parameters.moduli, parameters.scales)
     packed = layout.pack(frames.reshape(len(frames), layout.frames, layout.features).astype(np.float64))
     level = circuit.input_level
-    inputs = [backend.value(packed[:, i], level, parameters.scales[level]) for i in range(packed.shape[1])]
-    slots = Executor(circuit, backend).run(inputs).values
+    inputs = [evaluator.value(packed[:, i], level, parameters.scales[level]) for i in range(packed.shape[1])]
+    slots = Executor(circuit, evaluator).run(inputs).values
     return np.asarray(circuit.result_layout.unpack(slots[:, None, :])[:, 0])
 
 
@@ -32,7 +32,7 @@ def predict_errors(
     clear = run_clear(circuit, frames)
     errors = []
     for seed in range(seeds):
-        errors.append(run_clear(circuit, frames, SimulatedBackend(circuit.parameters, seed)) - clear)
+        errors.append(run_clear(circuit, frames, SimulatedEvaluator(circuit.parameters, seed)) - clear)
         if on_progress:
             on_progress(seed + 1, seeds)
     return np.asarray(np.sqrt(np.mean(np.square(errors), axis=(0, 1))))

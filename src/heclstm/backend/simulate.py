@@ -12,16 +12,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from heclstm.backend.clear import ClearBackend, ClearPlaintext, ClearValue
+from heclstm.backend.base import OnProgress
+from heclstm.backend.clear import ClearEvaluator, ClearPlaintext, ClearProgram, ClearValue
+from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.layout import Floats
 from heclstm.circuit.noise import Noise
 from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 
 
-class SimulatedBackend(ClearBackend):
+class SimulatedEvaluator(ClearEvaluator):
     def __init__(self, parameters: Parameters, seed: int = 0) -> None:
-        super().__init__(parameters.slots, parameters.moduli)
+        super().__init__(parameters.slots, parameters.moduli, parameters.scales)
         self.noise = Noise(parameters)
         self.rng = np.random.default_rng(seed)
 
@@ -47,28 +49,34 @@ class SimulatedBackend(ClearBackend):
         return self._with(super().rescale(a), self.noise.rounding)
 
     def rotate(self, a: ClearValue, step: int) -> ClearValue:
-        return self._switched(super().rotate(a, step))
+        turned = super().rotate(a, step)
+        return self._switched(turned) if step % self.slots else turned
 
     def linear_transform(self, inputs: Sequence[ClearValue], transform: TransformPlan) -> list[ClearValue]:
-        """Every turned input carries a key switch of its own; giant steps switch at the product's scale."""
-        outputs = super().linear_transform(inputs, transform)
-        switch = self.noise.key_switch(transform.level)
-        steps = len(transform.giant_steps)
-        giant = np.sqrt(steps) * switch + self.noise.rounding
-        return [
-            self._with(replace(output, values=output.values + self._baby_errors(i, inputs, transform, switch)), giant)
-            for i, output in enumerate(outputs)
-        ]
+        """Every turned input carries a key switch of its own; giant steps and folds switch at the product's scale.
 
-    def _baby_errors(self, i: int, inputs: Sequence[ClearValue], plan: TransformPlan, switch: float) -> Floats:
+        A fold adds to a sum itself, turned, with all the errors that it has by then.
+        """
+        outputs = super().linear_transform(inputs, transform)
+        turn = np.hypot(self.noise.key_switch(transform.level), self.noise.rounding) / transform.output_scale
+        giants = len(transform.giant_steps) - len(transform.folds)
+        results = []
+        for i, output in enumerate(outputs):
+            error = self._baby_errors(i, inputs, transform) + self._draw(output.values.shape, np.sqrt(giants) * turn)
+            for step in transform.folds:
+                error = error + np.roll(error, -step, axis=-1) + self._draw(output.values.shape, turn)
+            results.append(self._with(replace(output, values=output.values + error), self.noise.rounding))
+        return results
+
+    def _baby_errors(self, i: int, inputs: Sequence[ClearValue], plan: TransformPlan) -> Floats:
         """Σ over babies of (Σ vectors²)^½ · error: the errors of one turned input, through all its diagonals."""
         shape = inputs[0].values.shape
-        squares = np.zeros(plan.period)
         scale = min(value.scale for value in inputs)
         mine = plan.index[:, 0] == i
         turned = np.array([step % self.slots != 0 for step in plan.babies])[plan.index[:, 3]]
         squares = (plan.vectors[mine & turned] ** 2).sum(axis=0)
-        std = np.tile(np.sqrt(squares), self.slots // plan.period) * switch / scale
+        switch = self.noise.key_switch(plan.level) / scale
+        std = np.tile(np.sqrt(squares), self.slots // plan.period) * switch
         return np.asarray(self.rng.standard_normal(shape) * std)
 
     def _switched(self, a: ClearValue) -> ClearValue:
@@ -79,3 +87,13 @@ class SimulatedBackend(ClearBackend):
 
     def _draw(self, shape: tuple[int, ...], std: float) -> Floats:
         return np.asarray(self.rng.standard_normal(shape) * std)
+
+
+class SimulatedBackend:
+    """seed: of the noise, which is drawn anew at every evaluation of a program."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> ClearProgram:
+        return ClearProgram(circuit, SimulatedEvaluator(circuit.parameters, self.seed), on_progress)

@@ -26,6 +26,7 @@ MAX_LOG_QP_128 = {10: 26, 11: 53, 12: 106, 13: 214, 14: 430, 15: 868, 16: 1747, 
 
 PRIME_BITS_MAX = 30  # every prime is below 2^30: half the bytes on the wire, 16 products fit into 64 bits
 PRIMES_MAX = 256  # 2^17 has room for 125 of 28 bits
+SPECIAL_COUNT_MAX = 15  # a digit has as many primes as P, and sums of their carries must fit 64 bits
 LEVEL_MIN = 1  # the base is two primes: one alone could not hold a value at a scale of 28–30 bits
 SCALE_BITS_DEFAULT = 29.0
 SCALE_DRIFT_MAX = 0.5  # bits between a level's scale and the wanted one
@@ -58,6 +59,10 @@ class Parameters:
             )
         if len(self.moduli) + len(self.special_moduli) > PRIMES_MAX:
             raise ParameterError(f"moduli: got {len(self.moduli)}, expected at most {PRIMES_MAX} primes in all")
+        if len(self.special_moduli) > SPECIAL_COUNT_MAX:
+            raise ParameterError(
+                f"special_moduli: got {len(self.special_moduli)}, expected at most {SPECIAL_COUNT_MAX}"
+            )
         if len(self.scales) != len(self.moduli):
             raise ParameterError(f"scales: got {len(self.scales)}, expected one per level: {len(self.moduli)}")
         if not all(0 < scale < math.inf for scale in self.scales):

@@ -12,7 +12,7 @@ from heclstm.cli.options import AsJson, Index, Threads
 from heclstm.cli.terminal import emit, note, progress, seconds
 
 if TYPE_CHECKING:
-    from heclstm.backend.primitives import Primitives
+    from heclstm.backend.prices import Primitives
     from heclstm.program.program import Program
 
 
@@ -82,13 +82,15 @@ def _program(path: Path) -> Program:
 
 
 def _prices(program: Program, threads: int, *, measure: bool) -> Primitives | None:
-    from heclstm.backend import primitives
+    from heclstm.backend import prices
 
     if not measure:
-        return primitives.load(program.circuit.parameters, threads)
+        return prices.load(program.circuit.parameters, threads)
+    from heclstm.devtools.measure import measure as time_units
+
     with progress("measuring primitives") as update:
-        measured = primitives.measure(program.circuit.parameters, threads=threads, on_progress=update)
-    note(f"stored in {primitives.store(measured, program.circuit.parameters)}")
+        measured = time_units(program.circuit.parameters, threads=threads, on_progress=update)
+    note(f"stored in {prices.store(measured, program.circuit.parameters)}")
     return measured
 
 

@@ -25,8 +25,10 @@ from heclstm.cli import (
     keygen,
     report,
     run,
+    serve,
     sign,
     signing_key,
+    token,
     train,
 )
 from heclstm.cli.verb import Verb
@@ -84,9 +86,12 @@ for verb in (
     keygen.keygen,
     encrypt.encrypt,
     run.run,
+    serve.serve,
     decrypt.decrypt,
     report.report,
     demo.demo,
     inspect.inspect,
 ):
     app.command(cls=Verb)(verb)
+
+app.add_typer(token.token, name="token")

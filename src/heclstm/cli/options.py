@@ -9,14 +9,16 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, for programs.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Cores to use; all by default.")]
-Backend = Annotated[
+Arithmetic = Annotated[
     str,
     typer.Option(
-        "--backend",
-        help="Who computes: simd (our kernels, the widest vectors that the processor has), avx512, avx2 or portable "
-        "(one of them), lattigo (Lattigo's transforms: the reference, several times slower). Results are the same.",
+        "--arithmetic",
+        help="How the processor computes: auto (our kernels, the widest vectors that it has), avx512, avx2, neon or "
+        "portable (one of them), lattigo (Lattigo's transforms: the reference, several times slower). Results are "
+        "the same.",
     ),
 ]
+OldBackend = Annotated[str | None, typer.Option("--backend", hidden=True, help="The former name of --arithmetic.")]
 Index = Annotated[
     int | None,
     typer.Option("--index", "-i", min=0, help="Which patient, if INPUT holds many (counted from 0)."),

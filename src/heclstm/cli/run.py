@@ -9,14 +9,13 @@ import typer
 
 from heclstm.cli.card import read_card
 from heclstm.cli.clock import Clock
-from heclstm.cli.options import AsJson, Backend, Index, ProgramFolder, Threads
-from heclstm.cli.terminal import bold, emit, facts, out, progress, seconds, size
+from heclstm.cli.options import Arithmetic, AsJson, Index, OldBackend, ProgramFolder, Threads
+from heclstm.cli.terminal import bold, emit, facts, note, out, progress, seconds, size
 
 if TYPE_CHECKING:
-    from heclstm.backend.execute import Observer
-    from heclstm.backend.shadow import Shadow
-    from heclstm.circuit.operations import Operation
-    from heclstm.deploy.server import Server
+    from heclstm.backend.cpu.context import Arithmetic as Computed
+    from heclstm.backend.cpu.context import Context
+    from heclstm.devtools.shadow import Shadow
     from heclstm.program.program import Program
 
 
@@ -26,7 +25,7 @@ def run(
     keys: Annotated[Path, typer.Option("--keys", metavar="EVALUATION.KEYS", help="The hospital's evaluation keys.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="RESULT.HE", help="Where the result goes.")],
     threads: Threads = None,
-    backend: Backend = "simd",
+    arithmetic: Arithmetic = "auto",
     low_memory: Annotated[
         bool,
         typer.Option("--low-memory", help="Transform the program's diagonals at each use: less memory, slower."),
@@ -40,6 +39,7 @@ def run(
     ] = None,
     index: Index = None,
     as_json: AsJson = False,
+    backend: OldBackend = None,
 ) -> None:
     """Server: diagnose an encrypted query without a secret key.
 
@@ -51,7 +51,7 @@ def run(
 
         heclstm run program/ --keys evaluation.keys query.he -o result.he
     """
-    from heclstm.backend.lattigo import arithmetic
+    from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE
     from heclstm.deploy.server import Server
     from heclstm.deploy.wire import Kind, read_header, require_program
@@ -60,24 +60,27 @@ def run(
 
     if (shadow is None) != (images is None):
         raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
+    cpu = CpuBackend(threads=threads, arithmetic=_arithmetic(arithmetic, backend), compact=low_memory)
     keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
     clock, card = Clock(), read_card(program, key=keys, alone=False)
     require_program(read_header(query, Kind.QUERY), card.digest, query)  # before anything that takes long
     with progress("preparing program") as update:
         loaded = load_program(program)
-        server = Server(loaded, threads=threads, arithmetic=arithmetic(backend), compact=low_memory, on_prepare=update)
+        server = Server(loaded, cpu, on_prepare=update)
     clock.lap("prepare")
+    prepared = server.prepared
+    assert isinstance(prepared, CpuProgram)  # of the backend above
     try:
         with progress("loading keys") as update:
-            server.load_keys(keys, update)
+            tenant = server.open_keys(keys, update)
         clock.lap("load_keys")
-        watch = _shadow(server, loaded, shadow, images, index) if shadow and images else None
+        watch = _shadow(prepared.context, loaded, shadow, images, index) if shadow and images else None
         clock.lap("shadow")
         with progress("evaluating") as update:
-            written = server.evaluate(query, output, _observer(loaded, update, watch))
+            written = server.evaluate(query, tenant, output, on_progress=update, observe=watch)
         clock.lap("evaluate")
-        computed_by = server.engine.arithmetic
-        key_memory = server.engine.loaded_keys["bytes_in_memory"]
+        computed_by = prepared.context.arithmetic
+        program_memory, key_memory = prepared.bytes_in_memory, tenant.bytes_in_memory
     finally:
         server.close()
     if not watch:
@@ -86,9 +89,11 @@ def run(
         "result": str(output),
         "bytes": written,
         "program": card.digest,
-        "backend": computed_by,
+        "backend": "cpu",
+        "arithmetic": computed_by,
         "seconds": clock.laps,
         "peak_memory_bytes": peak_memory(),
+        "program_memory_bytes": program_memory,
         "key_memory_bytes": key_memory,
     }
     if watch:
@@ -122,32 +127,22 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
-def _observer(program: Program, update: Any, shadow: Shadow | None) -> Observer:
-    """Progress by work: limbs times units, with a diagonal or an addition as a tenth of a key switch."""
-    light = {"diagonal", "add", "add_plain", "multiply_plain", "rescale", "further_pair"}
+def _arithmetic(name: str, old: str | None) -> Computed:
+    """The option --arithmetic, or --backend as it was called before."""
+    from heclstm.backend.cpu.context import arithmetic
 
-    def weight(operation: Operation) -> float:
-        units = operation.work()
-        return float(operation.level + 1) * sum(0.1 * n if unit in light else n for unit, n in units.items())
-
-    total, done = sum(map(weight, program.circuit.operations)), 0.0
-
-    def observe(operation: Operation, outputs: list[Any]) -> None:
-        nonlocal done
-        if shadow:
-            shadow(operation, outputs)
-        done += weight(operation)
-        update(done, total)
-
-    return observe
+    if old is not None:
+        note("--backend is called --arithmetic now, and its simd is auto")
+        name = "auto" if old == "simd" else old
+    return arithmetic(name)
 
 
-def _shadow(server: Server, program: Program, key: Path, images: Path, index: int | None) -> Shadow:
-    from heclstm.backend.shadow import Shadow
+def _shadow(context: Context, program: Program, key: Path, images: Path, index: int | None) -> Shadow:
     from heclstm.circuit.sizes import secret_key_bytes
     from heclstm.cli.images import read_sequence
     from heclstm.cli.keygen import warn_if_others_read
     from heclstm.deploy.wire import Kind, received, require_card, require_sizes
+    from heclstm.devtools.shadow import Shadow
 
     warn_if_others_read(key)
     with received(key, Kind.SECRET_KEY) as message:
@@ -158,14 +153,14 @@ def _shadow(server: Server, program: Program, key: Path, images: Path, index: in
     layout = program.circuit.input_layout
     packed = layout.pack(frames.astype("float64").reshape(layout.frames, layout.features))
     with progress("clear and simulated run"):
-        return Shadow(program.circuit, server.engine, secret, packed)
+        return Shadow(program.circuit, context, secret, packed)
 
 
 def _print_shadow(watch: Shadow) -> None:
     from math import inf, log2
 
-    from heclstm.backend.shadow import DRIFT
     from heclstm.cli.terminal import table
+    from heclstm.devtools.shadow import DRIFT
 
     rows = table("layer", "error, bits", "predicted", "ratio", "")
     for row in watch.layers:

@@ -43,15 +43,15 @@ def _on_slots(subject: Subject, frames: Frames, mask: Mask, seed: int | None, on
     import numpy as np
 
     from heclstm.backend.precision import run_clear
-    from heclstm.backend.simulate import SimulatedBackend
+    from heclstm.backend.simulate import SimulatedEvaluator
     from heclstm.program.files import load_program
 
     assert subject.program is not None  # `compiled` saw to it
     circuit, scores = load_program(subject.program).circuit, np.zeros(len(frames))
     for start in range(0, len(frames), CHUNK):
         rows = slice(start, start + CHUNK)
-        backend = None if seed is None else SimulatedBackend(circuit.parameters, seed + start)
-        results = run_clear(circuit, frames[rows].astype(np.float64), backend)
+        evaluator = None if seed is None else SimulatedEvaluator(circuit.parameters, seed + start)
+        results = run_clear(circuit, frames[rows].astype(np.float64), evaluator)
         # Padding gets no vote: as in `deploy.diagnosis`, contributions of real frames make the score.
         scores[rows] = results[:, 0] if mask is None else (results[:, 1:] * mask[rows]).sum(axis=1)
         on_progress(min(start + CHUNK, len(frames)), len(frames))
@@ -79,11 +79,12 @@ def encrypted_scores(
 ) -> tuple[Array, int]:
     """(scores, sequences whose result the client refused); NaN for those and for rows that were not asked for.
 
-    Plays both roles with one server engine. keys: a folder with both key files; without it, keys are made and
+    Plays both roles in one process. keys: a folder with both key files; without it, keys are made and
     thrown away.
     """
     import numpy as np
 
+    from heclstm.backend.registry import backend
     from heclstm.cli.keygen import warn_if_others_read
     from heclstm.data.sequence import ImageSequence
     from heclstm.deploy.client import Client
@@ -104,11 +105,13 @@ def encrypted_scores(
         else:
             warn_if_others_read(keys / SECRET_KEY_FILE)
             client.load_secret_key(keys / SECRET_KEY_FILE)
-        with closing(Server(load_program(subject.program), threads=threads)) as server:
-            server.load_keys((keys or folder) / EVALUATION_KEYS_FILE)
+        with (
+            closing(Server(load_program(subject.program), backend("cpu", threads=threads))) as server,
+            server.open_keys((keys or folder) / EVALUATION_KEYS_FILE) as tenant,
+        ):
             for done, row in enumerate(rows, start=1):
                 client.encrypt(ImageSequence(frames[row]), folder / "query.he")
-                server.evaluate(folder / "query.he", folder / "result.he")
+                server.evaluate(folder / "query.he", tenant, folder / "result.he")
                 try:
                     real = None if mask is None else int(mask[row].sum())
                     scores[row] = client.decrypt(folder / "result.he", frames=real).scores[0]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from heclstm.backend.lattigo import Engine
-from heclstm.backend.lattigo_secret import Decryptor, Encryptor, KeyGenerator, SecretKey
+from heclstm.backend.cpu.context import Context
+from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator, SecretKey, wipe
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
@@ -56,7 +56,7 @@ class Client:
                 "never encrypt a patient's images with them"
             )
         self.card = card
-        self.engine = Engine(card.parameters, threads=threads)
+        self.context = Context(card.parameters, threads=threads)
         self._secret: SecretKey | None = None
         self._label = ""
 
@@ -76,10 +76,10 @@ class Client:
 
     def new_secret_key(self) -> Message:
         """Make a secret key and use it from now on. Who has this message can read every query and result."""
-        secret = KeyGenerator(self.engine).secret_key()
+        secret = KeyGenerator(self.context).secret_key()
         self._take(secret, secrets.token_hex(16))
         blobs = [("secret", secret_key_bytes(self.card.parameters))]
-        return Message(self._header(Kind.SECRET_KEY, blobs), [secret.serialize()])
+        return Message(self._header(Kind.SECRET_KEY, blobs), _wiped(secret.serialize()))
 
     def evaluation_keys(self) -> Message:
         """What lets a server compute under the secret key, not decrypt. Keys are made while they are written, once."""
@@ -90,7 +90,7 @@ class Client:
         with received(source, Kind.SECRET_KEY) as message:
             require_card(message.header, self.card, message.name)
             require_sizes(message.header, [("secret", secret_key_bytes(self.card.parameters))], message.name)
-            self._take(SecretKey.load(self.engine, message.blob()), message.header.key)
+            self._take(SecretKey.load(self.context, message.blob()), message.header.key)
 
     def encrypt(self, sequence: ImageSequence, path: Path | None = None) -> Message:
         """Pack and encrypt `sequence` into a query, and save it if there is a path."""
@@ -102,7 +102,7 @@ class Client:
                 "prepare the images as program.json says"
             )
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
-        encryptor = Encryptor(self.engine, self._key())
+        encryptor = Encryptor(self.context, self._key())
         blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
         query = Message(self._header(Kind.QUERY, query_blobs(self.card), secrets.token_hex(16)), blobs)
         if path is not None:
@@ -126,14 +126,14 @@ class Client:
                 asked = query.header if isinstance(query, Message) else read_header(query, Kind.QUERY)
                 require_query(message.header, asked, message.name)
             blob = message.blob()
-        with closing(self.engine.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
-            slots = Decryptor(self.engine, self._key()).decrypt(ciphertext)
+        with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
+            slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
         return read_result(slots, self.card, name, frames)
 
     def close(self) -> None:
-        """Forget the secret key and free the engine."""
+        """Overwrite the secret key, as far as that can be done (see docs/security.md), and free the engine."""
         self._take(None, "")
-        self.engine.close()
+        self.context.close()
 
     def _take(self, secret: SecretKey | None, label: str) -> None:
         if self._secret is not None:
@@ -153,7 +153,7 @@ class Client:
 
     def _evaluation_keys(self) -> Iterator[bytes]:
         """Keys in the order of `evaluation_key_blobs`, made on all cores a few ahead of the writer."""
-        generator, keys, secret = KeyGenerator(self.engine), self.card.keys, self._key()
+        generator, keys, secret = KeyGenerator(self.context), self.card.keys, self._key()
         jobs: list[Callable[[], bytes]] = []
         if (level := keys.relinearization_level) is not None:
             jobs.append(partial(generator.relinearization_key, secret, level))
@@ -162,3 +162,11 @@ class Client:
         with ThreadPoolExecutor(max_workers=2) as pool:
             for start in range(0, len(jobs), 8):
                 yield from pool.map(lambda job: job(), jobs[start : start + 8])
+
+
+def _wiped(secret: bytearray) -> Iterator[bytearray]:
+    """Hand out the only copy in Python's memory, and overwrite it once it was written."""
+    try:
+        yield secret
+    finally:
+        wipe(secret)

@@ -14,7 +14,7 @@ __all__ = ["Header", "Kind", "Message", "read_file", "read_header", "received", 
 
 
 def write_file(
-    path: Path, header: Header, blobs: Iterable[bytes], *, on_bytes: Callable[[int], None] | None = None
+    path: Path, header: Header, blobs: Iterable[bytes | bytearray], *, on_bytes: Callable[[int], None] | None = None
 ) -> int:
     """Write one container; returns its size."""
     return Message(header, blobs).save(path, on_bytes)

@@ -78,7 +78,7 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True):
 class Message:
     """A container to be written, once. blobs: made while it is written, if they come from a generator."""
 
-    def __init__(self, header: Header, blobs: Iterable[bytes]) -> None:
+    def __init__(self, header: Header, blobs: Iterable[bytes | bytearray]) -> None:
         self.header = header
         self._blobs = blobs
 
@@ -102,7 +102,7 @@ class Message:
         with new_file(path, 0o600 if self.header.kind is Kind.SECRET_KEY else 0o666) as stream:
             return self.write(stream, on_bytes)
 
-    def _parts(self) -> Iterator[bytes]:
+    def _parts(self) -> Iterator[bytes | bytearray]:
         header = self.header
         yield header.encode()
         rest = iter(header.blobs)
@@ -200,7 +200,7 @@ def _parsed(body: bytes, kind: Kind, name: str) -> Header:
     return typed({**fields, "kind": int(kind)}, Header, f"{name}: its header")
 
 
-def _write(stream: IO[bytes], content: bytes) -> None:
+def _write(stream: IO[bytes], content: bytes | bytearray) -> None:
     """All of it: a raw stream may take less than it is given."""
     left = memoryview(content)
     while left:

@@ -20,7 +20,11 @@ Linear = TypeVar("Linear")
 
 
 class Evaluator(Protocol[Value, Plain, Linear]):
-    """Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step)."""
+    """Values, plaintexts and transforms are opaque. Scales and levels are written in the circuit; an evaluator keeps
+    them and refuses operands that do not fit each other (LevelError, ScaleError).
+
+    Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step).
+    """
 
     def plaintext(self, values: Floats, level: int, scale: float) -> Plain: ...
 

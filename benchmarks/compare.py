@@ -1,0 +1,143 @@
+"""Two builds of heclstm beside each other: the same program, keys and query, evaluated in turn, A B A B …
+
+    python benchmarks/compare.py OTHER_CHECKOUT [--repeats 20] [--threads 1 2] [--arithmetic auto]
+
+OTHER_CHECKOUT is a checkout of an older commit with its library built; it makes the keys and the query, so that their
+files are those of the older release. Each build gets a process of its own, and the two take turns within the same
+seconds, so that what else the machine does hits both alike. Prints medians and their ratio as a table, and writes
+benchmarks/results/compare.json. Exit code 1 if a ratio exceeds --limit.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = Path("examples", "adrenal", "program")
+
+
+def start(checkout: Path, *arguments: object) -> subprocess.Popen:
+    """This script in a process that imports the heclstm of that checkout."""
+    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+    command = [sys.executable, str(Path(__file__).resolve()), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def make_inputs(program: Path, folder: Path) -> None:
+    """Keys and a query of random pixels, by whichever heclstm is imported here."""
+    import numpy as np
+
+    from heclstm.data.sequence import ImageSequence
+    from heclstm.deploy.client import Client
+
+    try:
+        from heclstm.program.files import load_card
+    except ImportError:  # before cards
+        from heclstm.circuit.files import load_description as load_card
+
+    card = load_card(program)
+    client = Client(card)
+    client.generate_keys(folder)
+    layout = card.input_layout
+    shape = (layout.frames, layout.channels, layout.height, layout.width)
+    frames = np.random.default_rng(0).random(shape, dtype=np.float32) * 0.5
+    client.encrypt(ImageSequence(frames, "random"), folder / "query.he")
+    client.close()
+
+
+def serve(program: Path, folder: Path, arithmetic: str) -> None:
+    """Answers each line on stdin, a number of threads, with the seconds of one evaluation."""
+    from heclstm.deploy.server import Server
+
+    query, result = folder / "query.he", folder / f"result-{os.getpid()}.he"
+    keys = folder / "evaluation.keys"
+    if hasattr(Server, "open_keys"):
+        from heclstm.backend.cpu.backend import CpuBackend
+        from heclstm.program.files import load_program
+
+        server = Server(load_program(program), CpuBackend(threads=2, arithmetic=arithmetic))
+        evaluate = partial(server.evaluate, query, server.open_keys(keys), result)
+        set_threads = server.prepared.context.set_threads
+    else:  # version 0.1 at 1e9d999, before key sets were apart from contexts
+        from heclstm.circuit.files import load_description, load_program
+
+        server = Server(load_program(program), load_description(program), threads=2, arithmetic=arithmetic)
+        server.load_keys(keys)
+        evaluate = partial(server.evaluate, query, result)
+        set_threads = server.engine.set_threads
+    print("ready", flush=True)
+    for line in sys.stdin:
+        set_threads(int(line))
+        before = time.perf_counter()
+        evaluate()
+        print(time.perf_counter() - before, flush=True)
+
+
+def compare(other: Path, repeats: int, threads: list[int], arithmetic: str) -> dict:
+    with tempfile.TemporaryDirectory() as name:
+        folder, program = Path(name), other / PROGRAM
+        maker = start(other, "--make", program, folder)
+        if maker.wait():
+            raise SystemExit(f"{other}: keys could not be made; is its library built?")
+        servers = {"old": start(other, "--serve", program, folder, arithmetic)}
+        servers["old"].stdout.readline()  # one after another, or their peaks would add up
+        servers["new"] = start(ROOT, "--serve", program, folder, arithmetic)
+        servers["new"].stdout.readline()
+        seconds: dict = {count: {"old": [], "new": []} for count in threads}
+        for round_number in range(repeats + 1):  # the first warms up and does not count
+            for count in threads:
+                order = list(servers) if round_number % 2 else list(servers)[::-1]
+                for build in order:
+                    servers[build].stdin.write(f"{count}\n")
+                    servers[build].stdin.flush()
+                    spent = float(servers[build].stdout.readline())
+                    if round_number:
+                        seconds[count][build].append(spent)
+        results = [sorted(folder.glob("result-*.he"))[i].read_bytes() for i in range(2)]
+        for server in servers.values():
+            server.stdin.close()
+            server.wait()
+    report: dict = {"arithmetic": arithmetic, "repeats": repeats, "same_bytes": results[0] == results[1], "threads": {}}
+    for count, times in seconds.items():
+        medians = {build: median(values) for build, values in times.items()}
+        # Each pair ran within the same seconds: the median of their ratios is steadier than the ratio of medians.
+        pairs = median(new / old for new, old in zip(times["new"], times["old"], strict=True))
+        row = {"old_median": medians["old"], "new_median": medians["new"]}
+        report["threads"][count] = {**row, "ratio": medians["new"] / medians["old"], "ratio_of_pairs": pairs}
+    return report
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--make"]:
+        make_inputs(Path(sys.argv[2]), Path(sys.argv[3]))
+        return 0
+    if sys.argv[1:2] == ["--serve"]:
+        serve(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", type=Path)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--arithmetic", default="auto")
+    parser.add_argument("--limit", type=float, default=1.02)
+    options = parser.parse_args()
+    report = compare(options.other.resolve(), options.repeats, options.threads, options.arithmetic)
+    (ROOT / "benchmarks" / "results" / "compare.json").write_text(json.dumps(report, indent=1) + "\n")
+    print("| threads | old, s | new, s | new over old | median of pairs |\n|---|---|---|---|---|")
+    for count, row in report["threads"].items():
+        medians = f"{row['old_median']:.3f} | {row['new_median']:.3f}"
+        print(f"| {count} | {medians} | {row['ratio']:.3f} | {row['ratio_of_pairs']:.3f} |")
+    print(f"\nresults are {'the same bytes' if report['same_bytes'] else 'DIFFERENT'}")
+    slow = any(row["ratio"] > options.limit for row in report["threads"].values())
+    return int(slow or not report["same_bytes"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

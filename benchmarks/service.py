@@ -1,0 +1,190 @@
+"""The service on the shipped 128-bit program: requests, sequences an hour, what it costs over the bare evaluation,
+memory by tenants, uploads against nginx, from start to the first result. Writes results/service.{json,md}.
+
+PYTHONPATH=src:tests python -m benchmarks.service [--tenants 1 4 16] [--queries 20] [--only upload start]
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import trustme
+from benchmarks.service_kit import (
+    bare,
+    curl_put,
+    hospital_of,
+    memory_of,
+    nginx,
+    requests_per_second,
+    serving,
+    tenants_of,
+)
+
+from service.kit import expect
+
+ROOT = Path(__file__).parents[1]
+PROGRAM, IMAGES = ROOT / "examples" / "adrenal" / "program", ROOT / "examples" / "adrenal" / "volumes.npz"
+PARTS = ("requests", "cost", "memory", "upload", "start")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tenants", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--queries", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "service.json")
+    arguments = parser.parse_args()
+    report = {"machine": platform.processor() or platform.machine(), "threads": arguments.threads}
+    if arguments.output.exists():
+        report = {**json.loads(arguments.output.read_text()), **report}
+    with tempfile.TemporaryDirectory(prefix="heclstm-service-") as place:
+        folder = Path(place)
+        hospital = hospital_of(folder, PROGRAM, IMAGES)
+        tls, authority = certificates(folder)
+        for part in arguments.only:
+            report[part] = globals()[part](folder, hospital, tls, authority, arguments)
+            print(part, json.dumps(report[part]), flush=True)
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+    arguments.output.with_suffix(".md").write_text(table(report))
+
+
+def certificates(folder: Path):
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.private_key_pem.write_to_path(str(folder / "server.key"))
+    issued.cert_chain_pems[0].write_to_path(str(folder / "server.pem"))
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    return {"certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}, folder / "authority.pem"
+
+
+def settings(arguments, **more) -> dict:
+    return {"evaluation": {"threads": arguments.threads, "memory_bytes": 40 << 30, **more}}
+
+
+def requests(folder, hospital, tls, authority, arguments) -> dict:
+    """Routes that evaluate nothing, without TLS."""
+    place = folder / "requests"
+    place.mkdir()
+    with serving(place, PROGRAM, **settings(arguments)) as server:
+        tenant = tenants_of(server, hospital, 1, expect)[0]
+        job = expect(tenant.post(hospital.queries[0]), 202).json()["id"]
+        tenant.ended(job)
+        token = tenant.http.headers["authorization"].partition(" ")[2]
+        paths = {"healthz": "/healthz", "programs": "/v1/programs", "job": f"/v1/jobs/{job}"}
+        return {name: round(requests_per_second(server, path, token, 5)) for name, path in paths.items()}
+
+
+def cost(folder, hospital, tls, authority, arguments) -> dict:
+    """One worker with all threads against the bare evaluation, in turn; a batch, and queries one by one."""
+    place = folder / "cost"
+    place.mkdir()
+    count, alone, batch, single = arguments.queries, [], [], []
+    for _ in range(3):
+        alone += bare(PROGRAM, hospital, arguments.threads, count)
+        with serving(place, PROGRAM, tls, authority, **settings(arguments)) as server:
+            tenant = tenants_of(server, hospital, 1, expect)[0]
+            tenant.ended(expect(tenant.post(hospital.queries[0], key=f"warm-{time.time()}"), 202).json()["id"])
+            body = b"".join(hospital.queries[number % 8] for number in range(count))
+            begin = time.perf_counter()
+            tenant.ended(expect(tenant.post(body, key=f"{time.time()}"), 202).json()["id"], 600)
+            batch.append((time.perf_counter() - begin) / count)
+            for number in range(count // 2):
+                begin = time.perf_counter()
+                job = expect(tenant.post(hospital.queries[number % 8], key=f"{time.time()}"), 202).json()["id"]
+                tenant.ended(job)
+                tenant.result(job)
+                single.append(time.perf_counter() - begin)
+    one = median(alone)
+    return {
+        "bare_seconds": one,
+        "batch_seconds_each": median(batch),
+        "single_seconds": median(single),
+        "sequences_an_hour": round(3600 / median(batch)),
+        "cost_of_batch": median(batch) / one - 1,
+        "cost_of_single": median(single) / one - 1,
+    }
+
+
+def memory(folder, hospital, tls, authority, arguments) -> dict:
+    """After every tenant had a result: MiB by kind of process."""
+    place, found = folder / "memory", {}
+    place.mkdir()
+    with serving(place, PROGRAM, tls, authority, **settings(arguments, key_sets=64)) as server:
+        for count in sorted(arguments.tenants):
+            for number, tenant in enumerate(tenants_of(server, hospital, count, expect)):
+                tenant.ended(expect(tenant.post(hospital.queries[0], key=f"{count}-{number}"), 202).json()["id"], 300)
+            found[count] = memory_of(server)
+    from heclstm.circuit.cost import estimate
+    from heclstm.program.files import load_program
+
+    return {"tenants": found, "key_set": estimate(load_program(PROGRAM).circuit).key_memory / (1 << 20)}
+
+
+def upload(folder, hospital, tls, authority, arguments) -> dict:
+    """MB/s of evaluation.keys over TLS by curl, until stored and expanded; the same bytes to nginx, until stored."""
+    place, file = folder / "upload", hospital.folder / "evaluation.keys"
+    place.mkdir()
+    size, ours, theirs = file.stat().st_size / 1e6, [], []
+    with serving(place, PROGRAM, tls, authority, **settings(arguments)) as server, nginx(place, tls) as other:
+        for number in range(3):
+            theirs.append(size / curl_put(f"{other}/keys-{number}", file, authority))
+            token = server.token(f"tenant-{number}")
+            ours.append(size / curl_put(f"{server.url}/v1/keys/{hospital.label}", file, authority, token))
+    return {"service_mb_s": median(ours), "nginx_mb_s": median(theirs), "ratio": median(ours) / median(theirs)}
+
+
+def start(folder, hospital, tls, authority, arguments) -> dict:
+    """From starting the process to a result on the client's side, for a tenant whose keys are stored."""
+    place, seconds = folder / "start", []
+    place.mkdir()
+    with serving(place, PROGRAM, tls, authority, **settings(arguments)) as server:
+        tenants_of(server, hospital, 1, expect)
+        token = server.token("tenant-0")
+        for number in range(3):
+            server.stop()
+            begin = time.perf_counter()
+            server.start(ready=False)
+            from service.kit import Remote
+
+            tenant = Remote(server.http(token))
+            job = expect(tenant.post(hospital.queries[0], key=f"{number}"), 202).json()["id"]
+            tenant.ended(job)
+            tenant.result(job)
+            seconds.append(time.perf_counter() - begin)
+    return {"seconds": median(seconds)}
+
+
+def table(report: dict) -> str:
+    rows = []
+    if found := report.get("requests"):
+        rows += [f"| requests a second, {name} | {value} |" for name, value in found.items()]
+    if found := report.get("cost"):
+        rows += [
+            f"| bare evaluation, {report['threads']} threads | {found['bare_seconds']:.3f} s |",
+            f"| a query of a batch | {found['batch_seconds_each']:.3f} s, {found['cost_of_batch']:+.1%} |",
+            f"| one query, from POST to result | {found['single_seconds']:.3f} s, {found['cost_of_single']:+.1%} |",
+            f"| sequences an hour | {found['sequences_an_hour']} |",
+        ]
+    if found := report.get("memory"):
+        rows.append(f"| one key set, expanded | {found['key_set']:.0f} MiB |")
+        for count, kinds in found["tenants"].items():
+            own = ", ".join(f"{name} {each['own']:.0f}" for name, each in kinds.items())
+            total = sum(each["proportional"] for each in kinds.values())
+            rows.append(f"| {count} tenants: all, with mapped keys (of their own: {own}) | {total:.0f} MiB |")
+    if found := report.get("upload"):
+        rows.append(
+            f"| upload of evaluation.keys until ready; to nginx; ratio | {found['service_mb_s']:.0f} MB/s; "
+            f"{found['nginx_mb_s']:.0f} MB/s; {found['ratio']:.0%} |"
+        )
+    if found := report.get("start"):
+        rows.append(f"| from the start of the server to the first result | {found['seconds']:.2f} s |")
+    return "\n".join(["| | |", "|---|---|", *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    main()

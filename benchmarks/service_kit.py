@@ -1,0 +1,157 @@
+"""What `benchmarks.service` measures with: a server on the shipped program, curl, nginx, memory by process."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psutil
+
+from service.kit import Hospital, Remote, Running, free_port, write_config
+
+MIB = 1 << 20
+
+
+@contextmanager
+def serving(folder: Path, program: Path, tls=None, authority=None, **changes):
+    """A production server on that program; its state stays in the folder."""
+    settings = {"allow_insecure_test": False, "quotas": {"requests_per_second": 1e6, "key_bytes": 1 << 45}, **changes}
+    config = write_config(folder, [{"folder": str(program)}], tls=tls, **settings)
+    server = Running(config, authority)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def hospital_of(folder: Path, program: Path, images: Path) -> Hospital:
+    """128-bit keys, and queries of the first images."""
+    from heclstm.cli.images import read_sequence
+    from heclstm.program.files import load_card
+
+    hospital = Hospital(folder / "hospital", program)
+    card = load_card(program)
+    for index in range(8):
+        hospital.queries.append(_query(hospital, read_sequence(images, card, index)))
+    return hospital
+
+
+def _query(hospital: Hospital, sequence) -> bytes:
+    path = hospital.folder / "query.he"
+    hospital.client.encrypt(sequence, path)
+    return path.read_bytes()
+
+
+def requests_per_second(server: Running, path: str, token: str, seconds: float, connections: int = 4) -> float:
+    """Over kept connections, without TLS, asked from threads of this process: client and server share the cores."""
+    counts, end = [0] * connections, time.perf_counter() + seconds
+    headers = {"authorization": f"Bearer {token}"}
+
+    def ask(number: int) -> None:
+        connection = HTTPConnection(*server.config.address)
+        while time.perf_counter() < end:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+            counts[number] += 1
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(connections)]
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - begin)
+
+
+def memory_of(server: Running) -> dict[str, float]:
+    """MiB by process: of its own (not shared), and proportional, so that mapped key sets count once."""
+    found = {}
+    main = psutil.Process(server.process.pid)
+    for process in [main, *main.children()]:
+        command = " ".join(process.cmdline())
+        name = next((part for part in ("intake", "process") if f"workers.{part}" in command), "server")
+        memory = process.memory_full_info()
+        entry = found.setdefault({"process": "workers"}.get(name, name), {"own": 0.0, "proportional": 0.0})
+        entry["own"] += memory.uss / MIB - _mapped_keys(process)
+        entry["proportional"] += memory.pss / MIB
+    return found
+
+
+def _mapped_keys(process: psutil.Process) -> float:
+    """MiB of key sets that only this process has mapped: page cache, which the system may drop."""
+    maps = [each for each in process.memory_maps() if "/keys/" in each.path]
+    return sum(each.private_clean + each.private_dirty for each in maps) / MIB
+
+
+def curl_put(url: str, file: Path, authority: Path, token: str = "") -> float:
+    """Seconds of one upload."""
+    command = ["curl", "--silent", "--show-error", "--fail", "--cacert", str(authority), "-T", str(file)]
+    command += ["-H", f"authorization: Bearer {token}", "-o", os.devnull, "-w", "%{time_total}", url]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@contextmanager
+def nginx(folder: Path, tls: dict):
+    """A plain upload server (WebDAV) with the same certificates; gives its URL."""
+    port, place = free_port(), folder / "nginx"
+    for name in ("files", "body"):
+        (place / name).mkdir(parents=True)
+    place.chmod(0o755)
+    (place / "nginx.conf").write_text(
+        f"user root; worker_processes 1; daemon off; pid {place}/pid; events {{}}\n"
+        f"http {{ access_log off; client_max_body_size 0; client_body_temp_path {place}/body;\n"
+        f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {tls['certificate']};\n"
+        f"ssl_certificate_key {tls['key']}; root {place}/files; location / {{ dav_methods PUT; }} }} }}\n"
+    )
+    process = subprocess.Popen(["nginx", "-p", str(place), "-c", str(place / "nginx.conf"), "-e", "stderr"])
+    time.sleep(1)
+    try:
+        yield f"https://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def bare(program: Path, hospital: Hospital, threads: int, count: int) -> list[float]:
+    """Seconds of each evaluation in a process that does nothing else, from expanded keys that are mapped."""
+    code = (
+        "import json, sys, time, threading\n"
+        "from pathlib import Path\n"
+        "from heclstm.service.evaluation import Evaluator, expand\n"
+        "from heclstm.program.files import load_card\n"
+        "from heclstm.storage.container import Kind, received\n"
+        "program, keys, query, threads, count = sys.argv[1:]\n"
+        "place = Path(keys).with_suffix('.expanded')\n"
+        "with received(keys, Kind.EVALUATION_KEYS) as message:\n"
+        "    place.exists() or expand(load_card(Path(program)), message.header.key, message, place, 2)\n"
+        "evaluator = Evaluator(Path(program), int(threads)); evaluator.prepare()\n"
+        "opened, content, times = evaluator.open_keys(place), Path(query).read_bytes(), []\n"
+        "for _ in range(int(count) + 2):\n"
+        "    begin = time.perf_counter()\n"
+        "    evaluator.evaluate(content, opened, lambda *_: None, threading.Event())\n"
+        "    times.append(time.perf_counter() - begin)\n"
+        "print(json.dumps(times[2:]))\n"
+    )
+    query = hospital.folder / "bare.he"
+    query.write_bytes(hospital.queries[0])
+    keys = hospital.folder / "evaluation.keys"
+    command = [sys.executable, "-c", code, str(program), str(keys), str(query), str(threads), str(count)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def tenants_of(server: Running, hospital: Hospital, count: int, expect) -> list[Remote]:
+    """That many tenants with keys (the same, stored once for each)."""
+    tenants = [server.tenant(f"tenant-{number}") for number in range(count)]
+    for tenant in tenants:
+        if tenant.http.get(f"/v1/keys/{hospital.label}").status_code != 200:
+            expect(tenant.put_keys(hospital), 201)
+    return tenants

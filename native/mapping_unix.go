@@ -1,0 +1,39 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// mapping is a file in memory, read-only. Its pages are shared between processes, and the system drops and reads them
+// again as it needs.
+type mapping struct{ data []byte }
+
+func openMapping(path string) (*mapping, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // the mapping stays
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return &mapping{}, nil // refused by its length
+	}
+	data, err := syscall.Mmap(int(file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	return &mapping{data}, nil
+}
+
+func (m *mapping) close() {
+	if m.data != nil {
+		_ = syscall.Munmap(m.data) // fails for a wrong address only
+		m.data = nil
+	}
+}

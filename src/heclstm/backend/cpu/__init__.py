@@ -1,0 +1,1 @@
+"""The CPU backend: ciphertexts and keys in the native engine of `native/`."""

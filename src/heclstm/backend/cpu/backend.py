@@ -1,0 +1,120 @@
+"""The CPU backend: circuits on the native engine, for any number of tenants at once."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from heclstm.backend.base import Cancel, KeySource, Observer, OnProgress, key_name, key_step
+from heclstm.backend.cpu.context import Arithmetic, Context
+from heclstm.backend.cpu.evaluator import CpuEvaluator
+from heclstm.backend.cpu.keyset import KeySet
+from heclstm.backend.cpu.values import Ciphertext
+from heclstm.backend.execute import Executor
+from heclstm.circuit.circuit import Circuit
+from heclstm.circuit.sizes import evaluation_key_bytes
+from heclstm.errors import LayoutError, MissingKeyError
+
+
+class CpuBackend:
+    """threads: cores that one evaluation uses, all by default. arithmetic: see `cpu.context`.
+
+    compact: keep diagonals as coefficients and transform them at each use: a tenth of their memory, and slower.
+    """
+
+    def __init__(self, *, threads: int | None = None, arithmetic: Arithmetic = "auto", compact: bool = False) -> None:
+        self.threads, self.arithmetic, self.compact = threads, arithmetic, compact
+
+    def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> CpuProgram:
+        context = Context(circuit.parameters, threads=self.threads, arithmetic=self.arithmetic, compact=self.compact)
+        return CpuProgram(circuit, context, self.threads or os.cpu_count() or 1, on_progress)
+
+
+class CpuProgram:
+    """`Prepared` on a context of its own."""
+
+    def __init__(self, circuit: Circuit, context: Context, threads: int, on_progress: OnProgress | None = None) -> None:
+        self.circuit, self.context, self._threads = circuit, context, threads
+        self._executor = Executor(circuit, CpuEvaluator(context), on_progress)
+        self.bytes_in_memory = sum(item.bytes_in_memory for item in self._executor.prepared if item is not None)
+
+    def load_keys(self, source: KeySource | None = None, on_progress: OnProgress | None = None) -> KeySet:
+        """source: a file that `KeySet.save` wrote, which is opened at once, or seeded keys, which are expanded."""
+        keys = KeySet.open(self.context, source) if isinstance(source, Path) else KeySet(self.context)
+        try:
+            if not isinstance(source, Path):
+                self._expand(keys, source or (), on_progress)
+            self._require_all(keys)
+        except BaseException:
+            keys.close()
+            raise
+        return keys
+
+    def _expand(self, keys: KeySet, blobs: Iterable[tuple[str, bytes]], on_progress: OnProgress | None) -> None:
+        """Expanding seeds is most of the work and runs outside of the GIL, a few keys at a time."""
+        parameters, needed = self.circuit.parameters, self.circuit.needed_keys
+        levels = [level for level in (needed.relinearization_level, *needed.rotations.values()) if level is not None]
+        total, done = sum(evaluation_key_bytes(parameters, level) for level in levels), 0
+
+        def load(name: str, blob: bytes) -> int:
+            keys.load(blob, key_step(name))
+            return len(blob)
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            pending: deque[Future[int]] = deque()
+            for name, blob in blobs:
+                pending.append(pool.submit(load, name, blob))
+                if len(pending) > 2 * self._threads:
+                    done += pending.popleft().result()
+                    if on_progress:
+                        on_progress(min(done, total), total)
+            for job in pending:
+                job.result()
+        if on_progress:
+            on_progress(total, total)
+
+    def _require_all(self, keys: KeySet) -> None:
+        loaded, needed = keys.loaded, self.circuit.needed_keys
+        found = {0: loaded.relinearization_level, **loaded.rotations}
+        for step, level in {0: needed.relinearization_level, **needed.rotations}.items():
+            reached = found.get(step)
+            if level is not None and (reached is None or reached < level):
+                raise MissingKeyError(
+                    f"evaluation keys: {key_name(step)} is needed at level {level}, "
+                    f"got {'none' if reached is None else f'one for level {reached}'}; get the file again"
+                )
+
+    def load(self, blobs: Sequence[bytes]) -> list[Ciphertext]:
+        expected = self.circuit.input_layout.ciphertexts
+        if len(blobs) != expected:
+            raise LayoutError(f"load: got {len(blobs)} ciphertexts, expected {expected}")
+        return [self.context.load_ciphertext(blob, level=self.circuit.input_level) for blob in blobs]
+
+    def evaluate(
+        self,
+        inputs: Sequence[Ciphertext],
+        keys: KeySet | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+        observe: Observer | None = None,
+    ) -> Ciphertext:
+        own = keys.share() if keys else None  # so that a tenant who closes his keys meanwhile takes nothing away
+        try:
+            evaluator = CpuEvaluator(self.context, own)
+            return self._executor.run(inputs, observe, evaluator=evaluator, on_progress=on_progress, cancel=cancel)
+        finally:
+            if own:
+                own.close()
+
+    def store(self, value: Ciphertext) -> bytes:
+        return value.serialize()
+
+    def close(self) -> None:
+        for item in self._executor.prepared:
+            if item is not None:
+                item.close()
+        self.context.close()

@@ -1,0 +1,41 @@
+"""heclstm serve"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.TOML", help="The configuration; see docs/deployment.md.")],
+    check: Annotated[bool, typer.Option("--check", help="Read configuration and programs, and stop.")] = False,
+) -> None:
+    """Server: offer programs to hospitals over HTTPS, for many tenants.
+
+    Takes in evaluation keys and encrypted queries, evaluates them in worker processes, and hands out encrypted
+    results. Whatever is accepted survives a crash. SIGTERM lets running evaluations end; SIGHUP reads the programs
+    of the configuration anew.
+
+    Example:
+
+        heclstm serve service.toml
+    """
+    from heclstm.cli.service import required
+
+    required()
+    from heclstm.cli.terminal import note
+    from heclstm.service.config import load_config
+    from heclstm.service.launch import launch
+    from heclstm.service.logs import set_up
+
+    settings = load_config(config)
+    if check:
+        from heclstm.service.programs import Programs
+
+        served = Programs(settings.programs, allow_insecure_test=settings.allow_insecure_test)
+        note(f"{config}: is fine; serves {len(served.all())} programs at {settings.listen}")
+        return
+    set_up()
+    launch(settings, str(config))

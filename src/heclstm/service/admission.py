@@ -1,0 +1,79 @@
+"""Which worker gets which query: who has the keys open, what fits into memory, what is closed to make room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from heclstm.service.database.jobs import EvaluationRow
+from heclstm.service.workers.pool import Worker
+
+
+@dataclass(eq=False)
+class Slot:
+    """A worker, as the dispatcher sees it. state: loading, preparing, idle, busy, stopping.
+
+    open: the key sets that it has mapped, oldest use first. row: what it evaluates. since, heard: when it began, and
+    when there was progress.
+    """
+
+    worker: Worker
+    program: str
+    state: str = "loading"
+    program_bytes: int = 0
+    key_bytes: int = 0
+    open: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    row: EvaluationRow | None = None
+    keys: str = ""
+    since: float = 0.0
+    heard: float = 0.0
+    share: float = 0.0
+    layer: str = ""
+
+
+def key_bytes(slots: Iterable[Slot]) -> int:
+    """Of all open key sets. Workers that map the same file share its pages, so each counts once."""
+    return sum({name: size for slot in slots for name, size in slot.open.items()}.values())
+
+
+def memory(slots: Iterable[Slot]) -> int:
+    slots = list(slots)
+    return sum(slot.program_bytes for slot in slots) + key_bytes(slots)
+
+
+def choose(slots: Iterable[Slot], program: str, keys: str) -> Slot | None:
+    """An idle worker of the program: one that has these keys open, else the one with the fewest."""
+    idle = [slot for slot in slots if slot.state == "idle" and slot.program == program]
+    return min(idle, key=lambda slot: (keys not in slot.open, len(slot.open)), default=None)
+
+
+def make_room(
+    slots: Iterable[Slot], chosen: Slot, keys: str, budget: int, key_sets: int
+) -> dict[int, list[str]] | None:
+    """What to close so that `chosen` may open these keys: id of a slot → names. None: wait until others are done.
+
+    At most `key_sets` stay open in one worker, and all memory stays within the budget (bytes).
+    """
+    slots = list(slots)
+    closing: dict[int, list[str]] = {}
+    mine = [name for name in chosen.open if name != keys]
+    if (excess := len(mine) + 1 - key_sets) > 0:
+        closing[id(chosen)] = mine[:excess]
+    left = {id(slot): [name for name in slot.open if name not in closing.get(id(slot), ())] for slot in slots}
+    sizes = {name: size for slot in slots for name, size in slot.open.items()} | {keys: chosen.key_bytes}
+    programs = sum(slot.program_bytes for slot in slots)
+
+    def total() -> int:
+        return programs + sum(sizes[name] for name in {keys, *(name for names in left.values() for name in names)})
+
+    used = {keys} | {slot.keys for slot in slots if slot.state == "busy"}
+    for slot in sorted(slots, key=lambda slot: slot.since):
+        for name in list(left[id(slot)]):
+            if total() <= budget:
+                break
+            if name not in used:
+                left[id(slot)].remove(name)
+                closing.setdefault(id(slot), []).append(name)
+    busy = any(slot.state == "busy" for slot in slots)
+    return closing if total() <= budget or not busy else None

@@ -1,0 +1,98 @@
+"""The port to the engine: all that the service knows of programs that compute. Used in child processes only."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+from heclstm.backend.base import key_name
+from heclstm.backend.cpu.backend import CpuBackend
+from heclstm.backend.cpu.context import Context
+from heclstm.backend.cpu.keyset import KeySet
+from heclstm.card.program_card import ProgramCard
+from heclstm.circuit.cost import PROCESS_MEMORY, estimate
+from heclstm.circuit.operations import Operation
+from heclstm.deploy.keys import evaluation_key_blobs
+from heclstm.deploy.server import Server, TenantKeys
+from heclstm.deploy.wire import require_card, require_key, require_sizes
+from heclstm.errors import FileFormatError
+from heclstm.program.files import load_program
+from heclstm.storage.container import Kind, Message, Received, received
+
+OnProgress = Callable[[float, float, str], None]  # (done, in all, layer that was finished last)
+
+
+class Evaluator:
+    """One program for many key sets."""
+
+    def __init__(self, folder: Path, threads: int | None) -> None:
+        self._program = load_program(folder)
+        self._threads = threads
+        costs = estimate(self._program.circuit)
+        self.program_bytes = PROCESS_MEMORY + costs.plaintext_memory + costs.working_memory
+        self.key_bytes = costs.key_memory
+
+    def prepare(self) -> None:
+        self._server = Server(self._program, CpuBackend(threads=self._threads))
+
+    def open_keys(self, path: Path) -> TenantKeys:
+        """What `expand` wrote: mapped into memory, and shared with other processes that do the same."""
+        return self._server.open_keys(path)
+
+    def evaluate(self, query: bytes, keys: TenantKeys, on_progress: OnProgress, cancel: threading.Event) -> bytes:
+        """A query's result. Raises Cancelled."""
+        layer = ""
+
+        def observe(operation: Operation, _: list[object]) -> None:
+            nonlocal layer
+            layer = operation.layer
+
+        with received(query, Kind.QUERY) as message:
+            header, blobs = message.header, [blob for _, blob in message.blobs()]
+        answer, blob = self._server.answer(
+            header,
+            blobs,
+            keys,
+            on_progress=lambda done, total: on_progress(done, total, layer),
+            cancel=cancel,
+            observe=observe,
+        )
+        stream = BytesIO()
+        Message(answer, [blob]).write(stream)
+        return stream.getvalue()
+
+
+def expand(card: ProgramCard, label: str, message: Received, target: Path, threads: int) -> None:
+    """Check a client's evaluation keys as they arrive, and write them in the form that is opened fastest.
+
+    Raises FileFormatError or DigestError, and then writes nothing; OutputError if there is no room.
+    """
+    require_card(message.header, card, message.name)
+    require_key(message.header, label, message.name)
+    require_sizes(message.header, evaluation_key_blobs(card), message.name)
+    with Context(card.parameters, threads=threads) as context, TenantKeys(card.digest, label, KeySet(context)) as keys:
+        _load(keys, message, threads)
+        keys.save(target)
+
+
+def _load(keys: TenantKeys, message: Received, threads: int) -> None:
+    """A few keys at a time: expanding seeds is most of the work, and runs outside of the GIL."""
+    key_set = keys.keys
+    assert isinstance(key_set, KeySet)
+
+    def load(name: str, blob: bytes) -> None:
+        if name != (found := key_name(key_set.load(blob))):
+            raise FileFormatError(f"evaluation keys: {name} is the key of {found}; get the file again")
+
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[None]] = deque()
+        for name, blob in message.blobs():
+            pending.append(pool.submit(load, name, blob))
+            if len(pending) > threads:
+                pending.popleft().result()
+        for job in pending:
+            job.result()

@@ -1,0 +1,224 @@
+"""/v1/jobs: queries that are evaluated, and their results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from litestar import Response, Router, delete, get, post
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from heclstm.errors import FileFormatError
+from heclstm.service import clock
+from heclstm.service.app_state import App
+from heclstm.service.database.jobs import DONE, FAILED, JobRow, NewJob, blobs_of
+from heclstm.service.http.events import events_of
+from heclstm.service.http.models import JobList, JobStatus
+from heclstm.service.http.openapi import BYTES, GUARDED, QueriesBody, problems
+from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
+from heclstm.service.jobs import job_status
+from heclstm.service.limits import body
+from heclstm.service.problems import NOT_FOUND, Problem
+
+JobPath = Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32, description="Id of the job")]
+_POST = (
+    "unknown-program",
+    "retired-program",
+    "foreign-file",
+    "damaged",
+    "wrong-sizes",
+    "wrong-key",
+    "secret-key",
+    "unknown-keys",
+    "idempotency-mismatch",
+    "quota-queued",
+    "quota-daily",
+    "too-large",
+    "draining",
+    "storage-full",
+)
+PAGE = 100
+
+
+@get("/", opt={"scope": "jobs"}, responses=problems(*GUARDED))
+async def list_jobs(
+    request: Asked,
+    after: Annotated[str | None, Parameter(pattern="^[0-9a-f]{32}$", description="`next` of the page before")] = None,
+) -> JobList:
+    """The jobs of this tenant, newest first, a hundred a page."""
+    app = app_of(request)
+    rows = await asyncio.to_thread(app.jobs.of, identity_of(request).tenant, PAGE, after)
+    jobs = [await asyncio.to_thread(job_status, app, row) for row in rows]
+    return JobList(jobs, jobs[-1].id if len(jobs) == PAGE else None)
+
+
+@post(
+    "/",
+    opt={"scope": "jobs", "begins": True},
+    operation_class=QueriesBody,
+    request_max_body_size=None,
+    status_code=202,
+    responses=problems(*GUARDED, *_POST),
+)
+async def post_job(
+    request: Asked,
+    idempotency_key: Annotated[
+        str | None,
+        Parameter(
+            header="idempotency-key",
+            pattern="^[!-~]{1,128}$",
+            description="A text of your own: the same one again is the same job. Without it, the same body is.",
+        ),
+    ] = None,
+) -> Response[JobStatus]:
+    """Evaluate a query, or a batch of them. When this is answered, the job is on disk and will be done.
+
+    202 for a new job; 200 if it had been accepted before.
+    """
+    app, identity = app_of(request), identity_of(request)
+    pieces = body(request.receive, app.config.limits, app.metrics.received.labels("jobs").inc)
+    idempotency = None if idempotency_key is None else f"key {idempotency_key}"
+    try:
+        job = await app.queries.receive(identity.tenant, idempotency, pieces)
+    except Problem as problem:
+        if problem.code == "secret-key":
+            app.audit.write("secret key sent", identity.tenant, by=identity.by)
+        raise
+    id, new = await _accepted(app, job)
+    if new:
+        app.audit.write(
+            "job accepted", identity.tenant, job=id, program=job.program, key=job.label, queries=job.queries,
+            body=job.body, by=identity.by,
+        )  # fmt: skip
+        app.dispatcher.wake()
+    row = await _row(app, identity.tenant, id)
+    status = await asyncio.to_thread(job_status, app, row)
+    return Response(status, status_code=202 if new else 200, headers={"location": f"/v1/jobs/{id}"})
+
+
+@get("/{job:str}", opt={"scope": "jobs"}, responses=problems(*GUARDED, "not-found"))
+async def get_job(
+    request: Asked,
+    job: JobPath,
+    wait: Annotated[
+        float, Parameter(ge=0, le=600, description="Seconds to wait for a change, if the job has not ended")
+    ] = 0,
+) -> JobStatus:
+    """How a job is getting on. With `wait`, the answer comes when something has changed, or the time is over."""
+    app, tenant = app_of(request), identity_of(request).tenant
+    status = await asyncio.to_thread(job_status, app, await _row(app, tenant, job))
+    before, end = (status.state, status.done), clock.steady() + min(wait, app.config.limits.wait_seconds)
+    while _waits(status) and (status.state, status.done) == before and not app.hub.closed:
+        left = end - clock.steady()
+        if left <= 0:
+            break
+        await app.hub.wait(job, left)
+        status = await asyncio.to_thread(job_status, app, await _row(app, tenant, job))
+    return status
+
+
+@get(
+    "/{job:str}/events",
+    opt={"scope": "jobs"},
+    media_type="text/event-stream",
+    responses=problems(*GUARDED, "not-found"),
+)
+async def get_events(request: Asked, job: JobPath) -> Stream:
+    """Server-sent events: `job` with its status whenever that changes, until the job has ended."""
+    app, tenant = app_of(request), identity_of(request).tenant
+    await _row(app, tenant, job)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return Stream(events_of(app, tenant, job), media_type="text/event-stream", headers=headers)
+
+
+@get(
+    "/{job:str}/result",
+    opt={"scope": "jobs"},
+    media_type=BYTES,
+    responses=problems(*GUARDED, "not-found", "job-not-done", "job-failed"),
+)
+async def get_result(
+    request: Asked,
+    job: JobPath,
+    number: Annotated[int | None, Parameter(ge=0, le=1 << 20, description="Of one query; else all, in order")] = None,
+) -> Stream:
+    """The encrypted results, one after another in the order of the queries. Only the hospital can read them."""
+    app, identity = app_of(request), identity_of(request)
+    row = await _row(app, identity.tenant, job)
+    wanted = [each for each in row.evaluations if number is None or each.number == number]
+    if not wanted:
+        raise NOT_FOUND
+    for each in wanted:
+        if each.state == FAILED:
+            raise Problem("job-failed", f"query {each.number}: failed ({each.problem}); docs/errors.md tells why")
+        if each.state != DONE:
+            raise Problem("job-not-done", f"query {each.number}: is {each.state}; wait for it", retry_after_seconds=1)
+    names = [each.result_blob for each in wanted]
+    first = await asyncio.to_thread(_read, app, names[0])
+    app.audit.write("result sent", identity.tenant, job=job, results=len(names), by=identity.by)
+    headers = {"cache-control": "no-store"}
+    return Stream(_contents(app, first, names[1:]), media_type=BYTES, headers=headers)
+
+
+@delete("/{job:str}", opt={"scope": "jobs"}, responses=problems(*GUARDED, "not-found"))
+async def delete_job(request: Asked, job: JobPath) -> None:
+    """Cancel a job, or erase one that has ended, with its queries and results."""
+    app, identity = app_of(request), identity_of(request)
+    row = await asyncio.to_thread(app.jobs.remove, identity.tenant, job)
+    if row is None:
+        raise NOT_FOUND
+    app.dispatcher.cancel(job)
+    for name in blobs_of(job, row.queries):
+        await asyncio.to_thread(app.blobs.delete, name)
+    app.hub.changed(job)
+    app.audit.write("job deleted", identity.tenant, job=job, state=row.state, by=identity.by)
+
+
+async def _accepted(app: App, job: NewJob) -> tuple[str, bool]:
+    """Note the job. What was stored for it goes if it is not a new one."""
+    new = False
+    try:
+        quotas = app.config.quotas_of(job.tenant)
+        id, new = await asyncio.to_thread(lambda: app.database.retried(lambda: app.jobs.accept(job, quotas)))
+        # After a lost answer of the database, the same job is found again: under its own id.
+        new = new or id == job.id
+    finally:
+        if new:
+            app.queries.settle(job)
+        else:
+            await app.queries.forget(job.id, job.queries)
+    return id, new
+
+
+async def _row(app: App, tenant: str, job: str) -> JobRow:
+    row = await asyncio.to_thread(app.jobs.get, tenant, job)
+    if row is None:
+        raise NOT_FOUND
+    return row
+
+
+def _waits(status: JobStatus) -> bool:
+    return status.state not in (DONE, FAILED)
+
+
+def _read(app: App, name: str) -> bytes:
+    try:
+        return app.blobs.read(name)
+    except FileFormatError:
+        raise NOT_FOUND from None  # deleted meanwhile
+
+
+async def _contents(app: App, first: bytes, names: list[str]) -> AsyncIterator[bytes]:
+    yield first
+    for name in names:
+        yield await asyncio.to_thread(app.blobs.read, name)
+
+
+router = Router(
+    "/v1/jobs",
+    route_handlers=[list_jobs, post_job, get_job, get_events, get_result, delete_job],
+    guards=[require_identity],
+    tags=["jobs"],
+)

@@ -1,0 +1,166 @@
+"""/v1/keys: evaluation keys, by the label of their secret key."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated
+
+from litestar import Response, Router, delete, get, put
+from litestar.params import Parameter
+
+from heclstm.service import clock
+from heclstm.service.app_state import App
+from heclstm.service.database.jobs import blobs_of
+from heclstm.service.database.key_sets import READY, KeySetRow
+from heclstm.service.http.models import KeyList, KeyStatus
+from heclstm.service.http.openapi import GUARDED, KeysBody, problems
+from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
+from heclstm.service.limits import body
+from heclstm.service.problems import NOT_FOUND, Problem
+
+KeyPath = Annotated[
+    str, Parameter(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32, description="Label of the secret key")
+]
+_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
+_RECEIVE = (
+    "unknown-program",
+    "retired-program",
+    "foreign-file",
+    "damaged",
+    "wrong-sizes",
+    "wrong-key",
+    "secret-key",
+    "wrong-offset",
+    "upload-in-progress",
+    "quota-keys",
+    "too-large",
+    "not-found",
+    "draining",
+    "storage-full",
+)
+
+
+@get("/", opt={"scope": "keys"}, responses=problems(*GUARDED))
+async def list_keys(request: Asked) -> KeyList:
+    """All evaluation keys of this tenant, and uploads of them that have begun."""
+    app = app_of(request)
+    rows = await asyncio.to_thread(app.key_sets.of, identity_of(request).tenant)
+    return KeyList([await _status(app, row) for row in rows])
+
+
+@get("/{key:str}", opt={"scope": "keys"}, responses=problems(*GUARDED, "not-found"))
+async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
+    """What is known of these keys; of an upload that was cut, where it goes on."""
+    app = app_of(request)
+    row = await asyncio.to_thread(app.key_sets.get, identity_of(request).tenant, key)
+    if row is None:
+        raise NOT_FOUND
+    return _answer(await _status(app, row), 200)
+
+
+@put(
+    "/{key:str}",
+    opt={"scope": "keys", "begins": True},
+    operation_class=KeysBody,
+    request_max_body_size=None,
+    status_code=201,
+    responses=problems(*GUARDED, *_RECEIVE),
+)
+async def put_keys(
+    request: Asked,
+    key: KeyPath,
+    upload_offset: Annotated[
+        int | None,
+        Parameter(header="upload-offset", ge=0, le=1 << 50, description="At which byte of the file the body begins; 0"),
+    ] = None,
+    content_range: Annotated[
+        str | None,
+        Parameter(header="content-range", max_length=64, description="The same as `bytes FIRST-LAST/TOTAL`"),
+    ] = None,
+    prefer: Annotated[
+        str | None,
+        Parameter(header="prefer", max_length=200, description="`respond-async`: do not wait until they are expanded"),
+    ] = None,
+) -> Response[KeyStatus]:
+    """Upload evaluation.keys, or the rest of it.
+
+    Every key is checked and expanded as it arrives. If the connection is cut, ask for the status and send on from
+    `received_bytes`. Answers 201 when the keys are ready; 202 when more must come, or with `prefer: respond-async` when
+    all came: then the status tells when they are ready, or is gone if they were no good.
+    """
+    app, tenant = app_of(request), identity_of(request).tenant
+    offset = _offset(upload_offset, content_range)
+    counted = app.metrics.received.labels("keys").inc
+    pieces = body(request.receive, app.config.limits, counted)
+    try:
+        row, size, ready = await app.uploads.receive(
+            tenant, key, offset, pieces, wait="respond-async" not in (prefer or "")
+        )
+    except Problem as problem:
+        if problem.code == "secret-key":
+            app.audit.write("secret key sent", tenant, key=key, by=identity_of(request).by)
+        raise
+    status = await _status(app, row)
+    return _answer(status, 201 if ready else 202)
+
+
+@delete("/{key:str}", opt={"scope": "keys"}, responses=problems(*GUARDED, "not-found"))
+async def delete_keys(request: Asked, key: KeyPath) -> None:
+    """Erase these keys, and the jobs that wait for them. Results that are there already stay."""
+    app, identity = app_of(request), identity_of(request)
+    row = await asyncio.to_thread(app.key_sets.remove, identity.tenant, key)
+    if row is None:
+        raise NOT_FOUND
+    await erase_keys(app, row)
+    app.audit.write("keys deleted", identity.tenant, key=key, program=row.program, by=identity.by)
+
+
+async def erase_keys(app: App, row: KeySetRow) -> None:
+    """The files of a key set whose row is gone."""
+    for job in await asyncio.to_thread(app.jobs.remove_of_keys, row.tenant, row.label):
+        app.dispatcher.cancel(job.id)
+        for name in blobs_of(job.id, job.queries):
+            await asyncio.to_thread(app.blobs.delete, name)
+        app.hub.changed(job.id)
+    app.dispatcher.close_keys(row.upload)
+    await app.uploads.drop(row)
+    await asyncio.to_thread(app.blobs.delete, f"keys/{row.upload}")
+
+
+def _offset(upload_offset: int | None, content_range: str | None) -> int:
+    if content_range is None:
+        return upload_offset or 0
+    found = _RANGE.fullmatch(content_range)
+    if not found:
+        raise Problem("bad-request", "content-range: expected `bytes FIRST-LAST/TOTAL`")
+    if upload_offset not in (None, int(found[1])):
+        raise Problem("bad-request", "content-range: does not begin at upload-offset; send one of them")
+    return int(found[1])
+
+
+async def _status(app: App, row: KeySetRow) -> KeyStatus:
+    size, keeping, now = await app.uploads.size(row), app.config.retention, clock.now()
+    kept = 86400 * (keeping.keys_days if row.state == READY else keeping.uploads_days)
+    return KeyStatus(
+        key=row.label,
+        program=row.program,
+        state="ready" if row.state == READY else "expanding" if size == row.upload_bytes else "receiving",
+        received_bytes=size,
+        upload_bytes=row.upload_bytes,
+        stored_bytes=row.stored_bytes,
+        created=clock.iso(row.created) or "",
+        age_seconds=max(0.0, round(now - row.created, 1)),
+        last_used=clock.iso(row.last_used) or "",
+        expires=clock.iso(row.last_used + kept) or "",
+    )
+
+
+def _answer(status: KeyStatus, code: int) -> Response[KeyStatus]:
+    headers = {"upload-offset": str(status.received_bytes)}
+    return Response(status, status_code=code, headers=headers)
+
+
+router = Router(
+    "/v1/keys", route_handlers=[list_keys, get_keys, put_keys, delete_keys], guards=[require_identity], tags=["keys"]
+)

@@ -1,0 +1,114 @@
+"""What uvicorn's protocol leaves open: limits on the head of a request in bytes and seconds, and the certificate of a
+client. A refusal before a request is one is a problem, like all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from heclstm.service.config import Limits
+from heclstm.service.identity import CONNECTION
+from heclstm.service.problems import CODES, MEDIA_TYPE, details
+
+CLOSING_SECONDS = 0.5  # for a client to close its side of TLS
+
+
+def protocol(limits: Limits) -> type[HttpToolsProtocol]:
+    """The class for a server with these limits."""
+
+    class Protocol(HttpToolsProtocol):
+        _head_bytes = 0
+        _in_head = True
+        _open = 0
+        _timer: asyncio.TimerHandle | None = None
+        _certificate: str | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            found = transport.get_extra_info("ssl_object")
+            if isinstance(found, ssl.SSLObject) and (certificate := found.getpeercert(binary_form=True)):
+                self._certificate = hashlib.sha256(certificate).hexdigest()
+            self._await_head()
+            if len(self.connections) > limits.connections:
+                self._refuse("overloaded", f"more than {limits.connections} connections are open; try again later")
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_timer()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if self.transport.is_closing():
+                return
+            if self._in_head:
+                self._head_bytes += len(data)
+            super().data_received(data)
+            if self._in_head and self._head_bytes > limits.header_bytes and not self.transport.is_closing():
+                self._refuse("headers-too-large", f"head: expected at most {limits.header_bytes} bytes")
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._in_head = True
+            peer = self.client[0] if self.client else ""  # the proxy, if there is one: what it says comes in later
+            self.scope["extensions"] = {CONNECTION: {"certificate": self._certificate, "peer": peer}}
+            if self._timer is None:
+                self._await_head()
+
+        def on_headers_complete(self) -> None:
+            size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
+            if size > limits.header_bytes:  # all of them in one piece
+                self._refuse("headers-too-large", f"head: expected at most {limits.header_bytes} bytes")
+                return
+            self._in_head, self._head_bytes = False, 0
+            self._stop_timer()
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            if not self.transport.is_closing() or self.cycle is not None:
+                super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            if self.cycle is not None:
+                super().on_message_complete()
+            self._in_head = True
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            if self.transport.is_closing():  # an idle client may never say that it has heard
+                self.loop.call_later(CLOSING_SECONDS, self.transport.abort)
+
+        def send_400_response(self, msg: str) -> None:
+            if not self.transport.is_closing():
+                self._refuse("bad-request", "the bytes that came are no HTTP request")
+
+        def _await_head(self) -> None:
+            self._timer = self.loop.call_later(limits.header_seconds, self._too_slow)
+
+        def _stop_timer(self) -> None:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+
+        def _too_slow(self) -> None:
+            self._timer = None
+            if not self.transport.is_closing():
+                self._refuse("request-timeout", f"head: expected within {limits.header_seconds:g} seconds")
+
+        def _refuse(self, code: str, detail: str) -> None:
+            """Answer without the application, and hang up."""
+            self._stop_timer()
+            content = msgspec.json.encode(details(code, detail))
+            status = CODES[code].status
+            head = (
+                f"HTTP/1.1 {status} {CODES[code].title}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+                f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode("ascii") + content)
+            self.transport.close()
+
+    return Protocol

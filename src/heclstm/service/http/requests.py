@@ -1,0 +1,54 @@
+"""What every guarded route does first, and what its answers are made of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from heclstm.service.app_state import App
+from heclstm.service.identity import CONNECTION, Identity
+from heclstm.service.problems import MEDIA_TYPE, Problem
+
+Asked = Request[Any, Any, Any]
+FAILURES_PER_SECOND = 5.0  # of one address, without a valid token
+
+
+def app_of(connection: ASGIConnection[Any, Any, Any, Any]) -> App:
+    found = connection.app.state.service
+    assert isinstance(found, App)
+    return found
+
+
+def identity_of(request: Asked) -> Identity:
+    found = request.scope["state"]["identity"]
+    assert isinstance(found, Identity)
+    return found
+
+
+async def require_identity(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: who asks, whether so often, and whether for this. Raises Problem."""
+    app = app_of(connection)
+    address = connection.client.host if connection.client else ""
+    headers = {name.lower(): value for name, value in connection.headers.items()}
+    below: Any = (connection.scope.get("extensions") or {}).get(CONNECTION, {})
+    certificate, peer = below.get("certificate"), below.get("peer", "")
+    try:
+        identity = await asyncio.to_thread(app.identities.identify, headers, certificate, peer)
+    except Problem:
+        app.rates.take(f"address {address}", FAILURES_PER_SECOND)
+        raise
+    connection.scope["state"]["identity"] = identity
+    app.rates.take(f"tenant {identity.tenant}", app.config.quotas_of(identity.tenant).requests_per_second)
+    scope = handler.opt.get("scope")  # the framework's own answer to OPTIONS has none
+    if scope is not None and scope not in identity.scopes:
+        raise Problem("forbidden", f"token: has not the scope {scope!r}; ask for one that has")
+    if app.draining and handler.opt.get("begins"):
+        raise Problem("draining", "the server is being stopped; try again in a moment", retry_after_seconds=5)
+
+
+def problem_response(problem: Problem) -> Response[Any]:
+    return Response(problem.details(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)

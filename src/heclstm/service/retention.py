@@ -1,0 +1,68 @@
+"""What has expired is erased, and what nothing refers to any more: left by a crash between a file and its row."""
+
+from __future__ import annotations
+
+import asyncio
+
+from heclstm.service import clock
+from heclstm.service.app_state import App
+from heclstm.service.database.connection import Unavailable
+from heclstm.service.database.jobs import blobs_of
+from heclstm.service.http.keys import erase_keys
+from heclstm.service.logs import log
+
+ORPHAN_SECONDS = 3600.0  # a file may be this old before its row is written; another server's are not known here
+_LOG = log("retention")
+
+
+async def keep_sweeping(app: App) -> None:
+    """Until it is cancelled."""
+    while True:
+        try:
+            await sweep(app)
+        except (OSError, *Unavailable) as error:
+            _LOG.warning("sweeping failed; it is tried again", error=type(error).__name__)
+        await asyncio.sleep(app.config.retention.sweep_seconds)
+
+
+async def sweep(app: App, orphan_seconds: float = ORPHAN_SECONDS) -> dict[str, int]:
+    """Erase what is due; returns how many of each kind."""
+    keeping, now = app.config.retention, clock.now()
+    jobs = await asyncio.to_thread(app.jobs.expired, now - 86400 * keeping.results_days)
+    for tenant, id in jobs:
+        row = await asyncio.to_thread(app.jobs.remove, tenant, id)
+        for name in blobs_of(id, row.queries) if row else ():
+            await asyncio.to_thread(app.blobs.delete, name)
+        app.audit.write("job expired", tenant, job=id)
+    keys = await asyncio.to_thread(
+        app.key_sets.expired, now - 86400 * keeping.keys_days, now - 86400 * keeping.uploads_days
+    )
+    for key in keys:
+        if await asyncio.to_thread(app.key_sets.remove, key.tenant, key.label, upload=key.upload):
+            await erase_keys(app, key)
+            app.audit.write("keys expired", key.tenant, key=key.label, program=key.program)
+    orphans = await asyncio.to_thread(_erase_orphans, app, orphan_seconds)
+    audits = await asyncio.to_thread(app.audit.erase, clock.day(now - 86400 * keeping.audit_days))
+    await asyncio.to_thread(app.jobs.forget_usage, clock.day(now - 7 * 86400))
+    found = {"jobs": len(jobs), "keys": len(keys), "orphans": orphans, "audits": audits}
+    if any(found.values()):
+        _LOG.info("erased what was due", **found)
+    return found
+
+
+def _erase_orphans(app: App, orphan_seconds: float) -> int:
+    """Names are listed before the rows are read: what is stored meanwhile is not seen at all."""
+    names = [name for folder in ("queries", "results", "keys") for name in app.blobs.names(folder, orphan_seconds)]
+    jobs, uploads, count = app.jobs.ids(), app.key_sets.uploads(), 0
+    for name in names:
+        owner = name.partition("/")[2].rpartition("-")[0] or name.partition("/")[2]
+        if owner in jobs or owner in uploads or name in app.queries.in_flight:
+            continue
+        app.blobs.delete(name)
+        count += 1
+    now = clock.now()
+    for path in app.uploads.files():
+        if path.name not in uploads and now - path.stat().st_mtime >= orphan_seconds:
+            path.unlink(missing_ok=True)
+            count += 1
+    return count

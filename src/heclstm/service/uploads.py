@@ -1,0 +1,334 @@
+"""Uploads of evaluation keys: what arrives is appended to a file, and the intake expands it behind.
+
+An upload can end at any byte and go on there, after days or after the server was killed: the file says how far it got.
+It lives in the event loop; the intake's messages are brought there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from heclstm.service import clock
+from heclstm.service.audit import Audit
+from heclstm.service.blobs import Blobs
+from heclstm.service.config import Config
+from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySets
+from heclstm.service.heads import read_head, require_keys_of, without_secret
+from heclstm.service.logs import log
+from heclstm.service.problems import Problem
+from heclstm.service.programs import Programs
+from heclstm.service.workers.channel import Child
+from heclstm.service.workers.messages import Any, Begin, Drop, Expanded, More, Paused, Refused
+from heclstm.storage.container import Kind
+
+WRITE_BYTES = 1 << 20
+HELD_BYTES_MAX = 8 << 20  # in memory, while the disk is slower than the network
+DEATHS_MAX = 2  # of the intake under one upload, before it is to blame
+_LOG = log("uploads")
+
+
+@dataclass(eq=False)
+class Upload:
+    """size: bytes on disk. active: a connection is sending. begun: the intake knows it. ended: outcome is known."""
+
+    row: KeySetRow
+    path: Path
+    size: int = 0
+    active: bool = False
+    begun: bool = False
+    deaths: int = 0
+    problem: Problem | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def whole(self) -> bool:
+        return self.size == self.row.upload_bytes
+
+
+class Uploads:
+    def __init__(self, config: Config, key_sets: KeySets, blobs: Blobs, programs: Programs, audit: Audit) -> None:
+        self._config, self._key_sets, self._blobs, self._programs, self._audit = (
+            config,
+            key_sets,
+            blobs,
+            programs,
+            audit,
+        )
+        self._folder = config.folder / "uploads"
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._uploads: dict[str, Upload] = {}
+        self._child: Child | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """In the event loop. Uploads of an earlier run go on; those that were whole are expanded now."""
+        self._loop = asyncio.get_running_loop()
+        self._start_child()
+
+    def stop(self) -> None:
+        self._stopping = True
+        if self._child:
+            self._child.kill()
+
+    async def size(self, row: KeySetRow) -> int:
+        """Bytes that have arrived."""
+        return (await self._known(row)).size if row.state != READY else row.upload_bytes
+
+    async def receive(
+        self, tenant: str, label: str, offset: int, body: AsyncIterator[bytes], *, wait: bool = True
+    ) -> tuple[KeySetRow, int, bool]:
+        """Take what comes, from `offset` on. Returns the row, how many bytes are there, and whether it is ready.
+
+        wait: until what arrived whole is expanded, and found to be right or not.
+        Raises Problem. When the connection is cut, what came before stays.
+        """
+        body = without_secret(body)
+        start = await anext(body, b"")  # even if nothing more is wanted: who sends a secret key must know
+        row = await asyncio.to_thread(self._key_sets.get, tenant, label)
+        if row is not None and row.state == READY:
+            return row, row.upload_bytes, True
+        there = (await self._known(row)).size if row else 0
+        if there != offset:
+            headers = {"upload-offset": str(there)}
+            detail = f"keys: {there} bytes have arrived, the request begins at {offset}; go on at {there}"
+            raise Problem("wrong-offset", detail, headers=headers, offset=there)
+        if there == 0:
+            row, start = await self._begin(tenant, label, start, body)
+        assert row is not None
+        upload = await self._known(row)
+        if upload.active:
+            raise Problem("upload-in-progress", "keys: another connection is sending them; wait until it ends")
+        upload.active = True
+        try:
+            await self._append(upload, start, body)
+        finally:
+            upload.active = False
+        if not upload.whole or (not wait and not upload.ended.is_set()):
+            return row, upload.size, False
+        await upload.ended.wait()
+        if upload.problem:
+            raise upload.problem
+        ready = await asyncio.to_thread(self._key_sets.get, tenant, label)
+        if ready is None:
+            raise Problem("not-found", "keys: were deleted while they arrived")
+        return ready, ready.upload_bytes, True
+
+    async def drop(self, row: KeySetRow) -> None:
+        """Forget an upload and its files."""
+        upload = self._uploads.pop(row.upload, None)
+        if upload:
+            self._send(Drop(row.upload))
+            upload.problem = upload.problem or Problem("not-found", "keys: were deleted while they arrived")
+            upload.ended.set()
+        await asyncio.to_thread(self._path(row.upload).unlink, missing_ok=True)
+
+    def files(self) -> list[Path]:
+        return list(self._folder.iterdir())
+
+    async def _begin(
+        self, tenant: str, label: str, start: bytes, body: AsyncIterator[bytes]
+    ) -> tuple[KeySetRow, bytes]:
+        """Read and check the header before anything is kept."""
+        while (head := read_head(start, Kind.EVALUATION_KEYS) if start else None) is None:
+            if not (piece := await anext(body, b"")):
+                raise Problem("damaged", "keys: end before their header does; send all of it")
+            start += piece
+        header, total = head
+        served = require_keys_of(header, label, self._programs)
+        now = clock.now()
+        new = KeySetRow(
+            tenant=tenant,
+            label=label,
+            program=header.program,
+            state=RECEIVING,
+            upload=secrets.token_hex(16),
+            upload_bytes=total,
+            stored_bytes=served.stored_key_bytes,
+            created=now,
+            last_used=now,
+        )
+        quota = self._config.quotas_of(tenant).key_bytes
+        row = await asyncio.to_thread(self._key_sets.begin, new, quota)
+        if row is None:
+            raise Problem(
+                "quota-keys",
+                f"keys: take {new.stored_bytes} bytes here, and with those that are stored more than the {quota} of "
+                "this tenant; delete old ones first",
+            )
+        if row.upload_bytes != total or (await self._known(row)).size:
+            raise Problem("upload-in-progress", "keys: another connection has begun to send them; wait until it ends")
+        return row, start
+
+    async def _append(self, upload: Upload, start: bytes, body: AsyncIterator[bytes]) -> None:
+        file = await asyncio.to_thread(_open, upload.path)
+        writing: asyncio.Task[None] | None = None
+        pieces, held = ([start], len(start)) if start else ([], 0)
+        try:
+            self._ensure_begun(upload)
+            async for piece in body:
+                pieces.append(piece)
+                held += len(piece)
+                if upload.problem:
+                    raise upload.problem
+                if upload.size + held > upload.row.upload_bytes + WRITE_BYTES:
+                    break  # too long: what is behind it need not be read
+                if held >= WRITE_BYTES and (writing is None or writing.done() or held >= HELD_BYTES_MAX):
+                    writing = await self._written(upload, writing, file, pieces, held)
+                    pieces, held = [], 0
+        finally:
+            # Also when the connection was cut: all that came is kept, so that it goes on there.
+            if pieces and not upload.problem:
+                writing = await self._written(upload, writing, file, pieces, held)
+            if writing:
+                await writing
+            await asyncio.to_thread(file.close)
+        if upload.problem:
+            raise upload.problem
+
+    async def _written(
+        self, upload: Upload, before: asyncio.Task[None] | None, file: IO[bytes], pieces: list[bytes], size: int
+    ) -> asyncio.Task[None]:
+        """Write these pieces while the next ones arrive."""
+        if before:
+            await before
+        if upload.size + size > upload.row.upload_bytes:
+            await self._refuse(
+                upload,
+                Problem("too-large", f"keys: are longer than the {upload.row.upload_bytes} bytes of their header"),
+            )
+            raise upload.problem or Problem("internal", "keys: refused")
+
+        async def write() -> None:
+            await asyncio.to_thread(_write, file, pieces, upload.size)
+            upload.size += size
+            self._tell(upload)
+
+        return asyncio.create_task(write())
+
+    def _tell(self, upload: Upload) -> None:
+        self._send(More(upload.row.upload, upload.size, upload.whole))
+
+    def _ensure_begun(self, upload: Upload) -> None:
+        served = self._programs.all().get(upload.row.program)
+        if served is None:
+            raise Problem("unknown-program", f"program {upload.row.program[:12]}: is not served here any more")
+        if upload.begun and not upload.ended.is_set():
+            return
+        upload.begun, upload.problem = True, None
+        upload.ended.clear()
+        target = self._blobs.staging(f"keys/{upload.row.upload}")
+        self._send(Begin(upload.row.upload, served.folder, upload.row.label, str(upload.path), str(target)))
+        self._tell(upload)
+
+    async def _known(self, row: KeySetRow) -> Upload:
+        """An upload of an earlier run is as long as its file."""
+        if row.upload not in self._uploads:
+            path = self._path(row.upload)
+            size = await asyncio.to_thread(lambda: path.stat().st_size if path.exists() else 0)
+            self._uploads.setdefault(row.upload, Upload(row, path, min(size, row.upload_bytes)))
+        return self._uploads[row.upload]
+
+    async def resume(self, rows: list[KeySetRow]) -> None:
+        """After a restart: expand what had arrived whole."""
+        for row in rows:
+            upload = await self._known(row)
+            if upload.whole:
+                self._ensure_begun(upload)
+
+    # the intake
+
+    def _start_child(self) -> None:
+        count = str(self._config.evaluation.intakes)
+        self._child = Child("heclstm.service.workers.intake", [count], self._heard)
+
+    def _heard(self, message: Any | None) -> None:
+        """In the thread of the child."""
+        if not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._handle(message), self._loop)
+
+    def _send(self, message: Any) -> None:
+        if self._child:
+            self._child.send(message)  # if it is gone, its end is heard, and all begins anew
+
+    async def _handle(self, message: Any | None) -> None:
+        match message:
+            case None:
+                await self._child_died()
+            case Expanded(name) if name in self._uploads:
+                await self._expanded(self._uploads[name])
+            case Refused(name, code, detail) if name in self._uploads:
+                full = code == "storage-full"
+                problem = Problem(code, detail, retry_after_seconds=60) if full else Problem(code, detail)
+                await self._refuse(self._uploads[name], problem, keep=full)
+            case Paused(name) if name in self._uploads:
+                upload = self._uploads[name]
+                upload.begun = False
+                if upload.active or upload.whole:
+                    self._ensure_begun(upload)
+
+    async def _child_died(self) -> None:
+        if self._stopping:
+            return
+        _LOG.error("the intake died; starting it anew")
+        self._start_child()
+        for upload in list(self._uploads.values()):
+            if not upload.begun or upload.ended.is_set():
+                continue
+            upload.begun, upload.deaths = False, upload.deaths + 1
+            if upload.deaths >= DEATHS_MAX:
+                await self._refuse(upload, Problem("internal", "keys: could not be taken in; make them again"))
+            elif upload.active or upload.whole:
+                self._ensure_begun(upload)
+
+    async def _expanded(self, upload: Upload) -> None:
+        row = upload.row
+        try:
+            await asyncio.to_thread(self._blobs.adopt, f"keys/{row.upload}")
+            await asyncio.to_thread(self._key_sets.ready, row)
+        except Exception as error:
+            _LOG.exception("expanded keys cannot be noted", error=type(error).__name__)
+            upload.problem = Problem("database-unavailable", "keys: arrived, but cannot be noted now; try again later")
+            upload.begun = False
+            upload.ended.set()
+            return
+        self._audit.write("keys stored", row.tenant, key=row.label, program=row.program, bytes=row.upload_bytes)
+        self._uploads.pop(row.upload, None)
+        await asyncio.to_thread(upload.path.unlink, missing_ok=True)
+        upload.ended.set()
+
+    async def _refuse(self, upload: Upload, problem: Problem, *, keep: bool = False) -> None:
+        """Erase an upload that is no good. keep: it is, but there is no place for it now."""
+        row = upload.row
+        upload.problem = problem
+        upload.begun = False
+        if not keep:
+            self._uploads.pop(row.upload, None)
+            self._send(Drop(row.upload))
+            await asyncio.to_thread(self._key_sets.remove, row.tenant, row.label, upload=row.upload)
+            await asyncio.to_thread(upload.path.unlink, missing_ok=True)
+        self._audit.write("keys refused", row.tenant, key=row.label, program=row.program, code=problem.code)
+        upload.ended.set()
+
+    def _path(self, upload: str) -> Path:
+        return self._folder / upload
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("ab", buffering=0)
+
+
+def _write(file: IO[bytes], pieces: list[bytes], size: int) -> None:
+    """All of them, or nothing: size is what the file had before."""
+    try:
+        for piece in pieces:
+            left = memoryview(piece)
+            while left:
+                left = left[file.write(left) :]
+    except OSError:
+        file.truncate(size)
+        raise

@@ -1,0 +1,1 @@
+"""Processes that evaluate: started fresh (never forked), spoken to over their standard input and output."""

@@ -1,0 +1,108 @@
+"""Where workers run. A pool starts one for a program; what it says comes as events, and its end as None."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from typing import Protocol
+
+from heclstm.service.config import Config
+from heclstm.service.workers import messages
+from heclstm.service.workers.channel import Child
+
+
+class Worker(Protocol):
+    name: str
+
+    def send(self, message: messages.Message) -> None:
+        """Does not wait. That it is gone comes as an event."""
+        ...
+
+    def kill(self) -> None: ...
+
+
+Event = tuple[Worker, messages.Any | None]
+Events = queue.SimpleQueue[Event | None]  # None only wakes the reader
+
+
+class Pool(Protocol):
+    @property
+    def size(self) -> int:
+        """How many workers may run at once."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all of them together."""
+        ...
+
+    def start(self, folder: str, events: Events) -> Worker: ...
+
+    def close(self) -> None: ...
+
+
+class LocalWorker:
+    def __init__(self, arguments: list[str], events: Events) -> None:
+        self._child = Child("heclstm.service.workers.process", arguments, lambda message: events.put((self, message)))
+        self.name = str(self._child.pid)
+        self.send: Callable[[messages.Message], None] = self._child.send
+        self.kill = self._child.kill
+
+
+class LocalPool:
+    """Processes of this machine."""
+
+    def __init__(self, config: Config, count: int) -> None:
+        self.size = count
+        self.memory_bytes = config.evaluation.memory_bytes or int(0.8 * machine_memory())
+        threads = config.evaluation.threads or max(1, (os.cpu_count() or 1) // count)
+        self._arguments = [str(threads), config.blobs, config.state]
+
+    def start(self, folder: str, events: Events) -> Worker:
+        return LocalWorker([folder, *self._arguments], events)
+
+    def close(self) -> None:
+        """Nothing is left: workers end with their server."""
+
+
+@dataclass
+class Early:
+    """Workers that were started before there was a dispatcher: they load while the server still imports itself.
+
+    workers: with the program of each.
+    """
+
+    events: Events = field(default_factory=Events)
+    workers: list[tuple[str, Worker]] = field(default_factory=list)
+
+
+def start_early(pool: Pool, folders: dict[str, str]) -> Early:
+    """As many as there may be, the programs in turn. folders: of the programs that are offered, by digest."""
+    early = Early()
+    for program in islice(cycle(folders), pool.size if folders else 0):
+        early.workers.append((program, pool.start(folders[program], early.events)))
+    return early
+
+
+def open_pool(config: Config) -> Pool:
+    if isinstance(config.workers, int):
+        return LocalPool(config, config.workers)
+    from heclstm.service.workers.ray_pool import RayPool
+
+    return RayPool(config, config.workers)
+
+
+def machine_memory() -> int:
+    """Of this machine, or of the container that this process is in, in bytes."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 << 30  # a system that does not tell
+    try:
+        with open("/sys/fs/cgroup/memory.max") as file:
+            return min(total, int(file.read()))
+    except (OSError, ValueError):  # no such group, or "max"
+        return total

@@ -1,0 +1,50 @@
+"""A worker of this machine: `python -m heclstm.service.workers.process FOLDER THREADS BLOBS STATE`."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+
+from heclstm.service.blobs import open_blobs
+from heclstm.service.logs import log, set_up
+from heclstm.service.workers.channel import Channel, own_channel
+from heclstm.service.workers.evaluating import EvaluatingWorker
+from heclstm.service.workers.messages import Cancel, CloseKeys, Prepare, Task
+
+
+def main(folder: str, threads: str, blobs: str, state: str) -> None:
+    channel = own_channel()
+    set_up()
+    worker = EvaluatingWorker(Path(folder), int(threads) or None, open_blobs(blobs, Path(state)))
+    tasks: queue.SimpleQueue[Task | Prepare] = queue.SimpleQueue()
+    threading.Thread(target=_hear, args=(channel, worker, tasks), daemon=True).start()
+    channel.send(worker.loaded())
+    while True:
+        message = tasks.get()
+        if isinstance(message, Prepare):
+            channel.send(worker.prepare())
+        else:
+            channel.send(worker.evaluate(message, channel.send))
+
+
+def _hear(channel: Channel, worker: EvaluatingWorker, tasks: queue.SimpleQueue[Task | Prepare]) -> None:
+    """What must be heard during an evaluation, too; above all, that the server is gone."""
+    while True:
+        match channel.receive():
+            case None:
+                os._exit(0)  # in mid-evaluation, perhaps: nobody wants its result any more
+            case Cancel(evaluation):
+                worker.cancel(evaluation)
+            case CloseKeys(keys):
+                worker.close_keys(keys)
+            case Task() | Prepare() as message:
+                tasks.put(message)
+            case other:
+                log("worker").error("unknown message", message=type(other).__name__)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

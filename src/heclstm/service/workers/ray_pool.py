@@ -1,0 +1,138 @@
+"""Workers on a Ray cluster: one actor each, wherever Ray has room. Queries and results travel through Ray's store; the
+expanded keys are read from the blob store, which every node must reach. Ray lives here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from heclstm.errors import ConfigError
+from heclstm.service.blobs import open_blobs
+from heclstm.service.config import Config
+from heclstm.service.logs import log
+from heclstm.service.workers import messages
+from heclstm.service.workers.evaluating import EvaluatingWorker
+from heclstm.service.workers.messages import Cancel, CloseKeys, Prepare, Progress, Task
+from heclstm.service.workers.pool import Events, machine_memory
+
+POLL_SECONDS = 0.25
+_ENCODE = msgspec.msgpack.encode
+_DECODER: msgspec.msgpack.Decoder[messages.Any] = msgspec.msgpack.Decoder(messages.Any)
+
+
+class Actor:
+    """On a node of the cluster. Messages travel as bytes, so that nothing of ours is pickled but those."""
+
+    def __init__(self, folder: str, threads: int, blobs: str, state: str) -> None:
+        self._worker = EvaluatingWorker(Path(folder), threads, open_blobs(blobs, Path(state)))
+        self._progress: Progress | None = None
+
+    def loaded(self) -> bytes:
+        return _ENCODE(self._worker.loaded())
+
+    def prepare(self) -> bytes:
+        return _ENCODE(self._worker.prepare())
+
+    def evaluate(self, task: bytes) -> bytes:
+        message = _DECODER.decode(task)
+        assert isinstance(message, Task)
+        return _ENCODE(self._worker.evaluate(message, self._tell))
+
+    def progress(self) -> bytes | None:
+        told, self._progress = self._progress, None
+        return _ENCODE(told) if told else None
+
+    def cancel(self, evaluation: int) -> None:
+        self._worker.cancel(evaluation)
+
+    def close_keys(self, names: tuple[str, ...]) -> None:
+        self._worker.close_keys(names)
+
+    def _tell(self, progress: Progress) -> None:
+        self._progress = progress
+
+
+class RayWorker:
+    """The server's end of an actor: one thread that waits for what it does."""
+
+    def __init__(self, ray: Any, actor: Any, name: str, events: Events) -> None:
+        self._ray, self._actor, self.name, self._events = ray, actor, name, events
+        self._ended = False
+        self._watch(actor.loaded.remote())
+
+    def send(self, message: messages.Message) -> None:
+        match message:
+            case Prepare():
+                self._watch(self._actor.prepare.remote())
+            case Task():
+                self._watch(self._actor.evaluate.remote(_ENCODE(message)))
+            case Cancel(evaluation):
+                self._actor.cancel.remote(evaluation)
+            case CloseKeys(keys):
+                self._actor.close_keys.remote(keys)
+
+    def kill(self) -> None:
+        self._ray.kill(self._actor)
+
+    def _watch(self, reference: Any) -> None:
+        threading.Thread(target=self._wait, args=(reference,), name=f"waits for {self.name}", daemon=True).start()
+
+    def _wait(self, reference: Any) -> None:
+        try:
+            while not self._ray.wait([reference], timeout=POLL_SECONDS)[0]:
+                progress = self._actor.progress.remote()
+                if self._ray.wait([progress], timeout=POLL_SECONDS)[0] and (told := self._ray.get(progress)):
+                    self._events.put((self, _DECODER.decode(told)))
+            self._events.put((self, _DECODER.decode(self._ray.get(reference))))
+        except Exception as error:  # its node or process is gone, or Ray itself: the same to us
+            log("ray").error("an actor is gone", worker=self.name, error=type(error).__name__)
+            if not self._ended:
+                self._ended = True
+                self._events.put((self, None))
+
+
+class RayPool:
+    """address: ray://HOST:PORT of a cluster's head, ray://auto for the cluster of this machine."""
+
+    def __init__(self, config: Config, address: str) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError("workers: a ray:// address needs Ray; pip install 'heclstm[ray]'") from error
+        self._ray: Any = ray
+        where = "auto" if address == "ray://auto" else address
+        ray.init(
+            address=where,
+            ignore_reinit_error=True,
+            log_to_driver=False,
+            namespace="heclstm",
+            logging_level=logging.ERROR,
+        )
+        self._threads = config.evaluation.threads or 1
+        self._actor: Any = ray.remote(Actor)
+        self._arguments = (self._threads, config.blobs, config.state)
+        self._count = 0
+        self._memory = config.evaluation.memory_bytes
+
+    @property
+    def size(self) -> int:
+        """As many as the nodes that live have cores for."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // self._threads)
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._memory or int(self._ray.cluster_resources().get("memory", machine_memory()))
+
+    def start(self, folder: str, events: Events) -> RayWorker:
+        self._count += 1
+        options = {"num_cpus": self._threads, "max_concurrency": 4, "max_restarts": 0}
+        actor = self._actor.options(**options).remote(folder, *self._arguments)
+        return RayWorker(self._ray, actor, f"ray {self._count}", events)
+
+    def close(self) -> None:
+        self._ray.shutdown()

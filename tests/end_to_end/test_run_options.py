@@ -1,0 +1,84 @@
+"""What `run` is asked for, and whether it does that: arithmetic, memory, threads."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from heclstm.backend.cpu.context import available_arithmetics
+from heclstm.circuit.cost import estimate
+from heclstm.deploy.wire import Kind, read_file
+from heclstm.program.files import load_program
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+@pytest.fixture
+def run(call, site, tmp_path):
+    """Options of `run` → (what it printed as JSON, its result's ciphertext, stderr)."""
+
+    def evaluate(*options):
+        result = tmp_path / "result.he"
+        arguments = ("run", site.program, site.query, "--keys", site.keys, "-o", result, "--json", *options)
+        code, stdout, stderr = call(*arguments)
+        assert code == 0, stderr
+        ((_, blob),) = read_file(result, Kind.RESULT)
+        return json.loads(stdout), blob, stderr
+
+    return evaluate
+
+
+def test_the_arithmetic_is_the_one_that_was_asked_for(run):
+    best, expected, _ = run()
+    assert (best["backend"], best["arithmetic"]) == ("cpu", available_arithmetics()[0])
+    for name in available_arithmetics():
+        found, blob, stderr = run("--arithmetic", name)
+        assert found["arithmetic"] == name
+        assert blob == expected
+        assert "--backend" not in stderr
+
+
+def test_the_former_name_of_the_option_still_works(run):
+    for old, name in (("simd", available_arithmetics()[0]), ("portable", "portable")):
+        found, _, stderr = run("--backend", old)
+        assert found["arithmetic"] == name
+        assert "--backend is called --arithmetic now" in stderr
+
+
+@pytest.mark.parametrize("option", ["--arithmetic", "--backend"])
+def test_an_arithmetic_that_nobody_knows(refused, site, tmp_path, option):
+    arguments = ("run", site.program, site.query, "--keys", site.keys, "-o", tmp_path / "r.he")
+    assert "arithmetic: got 'gpu', expected one of auto, avx512" in refused(*arguments, option, "gpu")
+
+
+def test_low_memory_takes_less_of_it(run, site):
+    """Two words a coefficient instead of one for every limb; the result is the same."""
+    usual, expected, _ = run()
+    low, blob, _ = run("--low-memory")
+    assert blob == expected
+    # The estimate counts special primes for transforms that need none, and no padding of the shortest vectors.
+    expected_bytes = estimate(load_program(site.program).circuit).plaintext_memory
+    assert usual["program_memory_bytes"] == pytest.approx(expected_bytes, rel=0.1)
+    assert low["program_memory_bytes"] < 0.5 * usual["program_memory_bytes"]
+
+
+PARENT = """
+import resource, subprocess, sys
+print(subprocess.run(sys.argv[1:], check=True, stdout=subprocess.PIPE, text=True).stdout)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def test_memory_is_told_as_the_system_counts_it(site, tmp_path):
+    """The peak of a process of its own, as a parent sees it that is smaller: within a tenth."""
+    arguments = ("run", site.program, site.query, "--keys", site.keys, "-o", tmp_path / "r.he", "--json")
+    command = [sys.executable, "-S", "-c", PARENT, sys.executable, "-m", "heclstm.cli", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    text, counted = done.stdout.rsplit(maxsplit=1)
+    found, peak = json.loads(text), int(counted) * (1 if sys.platform == "darwin" else 1024)
+    assert found["peak_memory_bytes"] == pytest.approx(peak, rel=0.1)
+    assert found["peak_memory_bytes"] > found["program_memory_bytes"] + found["key_memory_bytes"] > 0

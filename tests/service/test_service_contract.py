@@ -1,0 +1,111 @@
+"""What is promised in writing: codes and their document, routes and their description, tables and their migrations."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from heclstm.service.problems import CODES
+from service.kit import expect
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_code_is_explained_and_every_explanation_is_of_a_code():
+    text = (ROOT / "docs" / "errors.md").read_text()
+    explained = re.findall(r"^### `([a-z-]+)` · (\d+)$", text, re.MULTILINE)
+    assert {code: int(status) for code, status in explained} == {code: each.status for code, each in CODES.items()}
+    assert len(explained) == len(CODES)
+
+
+def test_every_code_is_used():
+    """A code that nothing answers with is dead."""
+    source = "\n".join(path.read_text() for path in (ROOT / "src" / "heclstm" / "service").rglob("*.py"))
+    unused = [code for code in CODES if source.count(f'"{code}"') < 2]
+    assert not unused
+
+
+def test_every_fault_of_the_document_has_its_test():
+    text = (ROOT / "docs" / "faults.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
+    assert len(named) >= 15
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / "service" / file).read_text(), (file, test)
+
+
+def test_the_description_holds_all_routes_and_names_their_problems(server):
+    schema = expect(server.tenant("reads").http.get("/v1/openapi.json"), 200).json()
+    routes = {(method, path) for path, item in schema["paths"].items() for method in item}
+    assert routes == {
+        ("get", "/v1/programs"),
+        ("get", "/v1/programs/{digest}"),
+        ("get", "/v1/keys"),
+        ("get", "/v1/keys/{key}"),
+        ("put", "/v1/keys/{key}"),
+        ("delete", "/v1/keys/{key}"),
+        ("get", "/v1/jobs"),
+        ("post", "/v1/jobs"),
+        ("get", "/v1/jobs/{job}"),
+        ("delete", "/v1/jobs/{job}"),
+        ("get", "/v1/jobs/{job}/events"),
+        ("get", "/v1/jobs/{job}/result"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+        ("get", "/metrics"),
+    }
+    for item in schema["paths"].values():
+        for operation in item.values():
+            assert operation.get("summary")
+            assert "500" in operation["responses"]
+
+
+def test_migrations_lead_to_the_tables(tmp_path):
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    from heclstm.service.database.connection import Database
+    from heclstm.service.database.migrate import upgrade
+    from heclstm.service.database.schema import metadata
+
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    upgrade(database)
+    upgrade(database)  # twice is once
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    database.close()
+
+
+def test_a_newer_database_is_refused(tmp_path):
+    from heclstm.errors import ConfigError
+    from heclstm.service.database.connection import Database
+    from heclstm.service.database.migrate import upgrade
+
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    upgrade(database)
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match="made by a newer release"):
+        upgrade(database)
+    database.close()
+
+
+def test_random_requests_meet_no_mistake_of_ours(server, tmp_path):
+    """schemathesis, over the description: no 5xx, and every answer is one that is described."""
+    import os
+    import subprocess
+    import sys
+
+    token = server.token("fuzz")
+    schema = tmp_path / "openapi.json"
+    schema.write_bytes(server.http(token).get("/v1/openapi.json").content)
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "run", str(schema), "--url", server.url,
+        "--header", f"Authorization: Bearer {token}", "--max-examples", os.environ.get("HECLSTM_FUZZ_EXAMPLES", "12"),
+        "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+        "--exclude-path", "/metrics", "--exclude-path", "/readyz", "--phases", "examples,coverage,fuzzing",
+        "--seed", "1", "--tls-verify", str(server.authority), "--rate-limit", "45/s", "--no-color",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert " 500 " not in done.stdout
+    assert '"level": "error"' not in server.text()

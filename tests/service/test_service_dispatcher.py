@@ -1,0 +1,214 @@
+"""The dispatcher with workers that only pretend: memory, programs that change, keys that come and go."""
+
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import pytest
+
+from heclstm.service import admission
+from heclstm.service.admission import Slot
+from heclstm.service.blobs import FolderBlobs
+from heclstm.service.config import Evaluation, Quotas
+from heclstm.service.database.connection import Database
+from heclstm.service.database.jobs import Jobs, NewJob
+from heclstm.service.database.key_sets import READY, KeySetRow, KeySets
+from heclstm.service.database.migrate import upgrade
+from heclstm.service.database.queue import Queue
+from heclstm.service.dispatcher import Dispatcher
+from heclstm.service.metrics import Metrics
+from heclstm.service.workers.messages import Cancel, Failed, Loaded, Prepare, Ready, Result, Task
+from heclstm.service.workers.pool import Early, start_early
+
+ONE, TWO = "1" * 64, "2" * 64
+
+
+class Pretended:
+    def __init__(self, pool, program, events):
+        self.pool, self.program, self.events = pool, program, events
+        self.name, self.dead, self.tasks = program, False, []
+
+    def send(self, message):
+        if isinstance(message, Prepare):
+            self.events.put((self, Ready(0.1)))
+        elif isinstance(message, Task):
+            self.tasks.append(message)
+            if (answer := self.pool.answer(message)) is not None:
+                self.events.put((self, answer))
+        elif isinstance(message, Cancel):
+            self.events.put((self, Failed(message.evaluation, "cancelled", "")))
+
+    def kill(self):
+        if not self.dead:
+            self.dead = True
+            self.pool.alive.remove(self)
+            self.events.put((self, None))
+
+
+class PretendedPool:
+    """program_bytes: of each worker. Answers at once with a result, or as told."""
+
+    def __init__(self, size=2, memory_bytes=1000, program_bytes=100, key_bytes=10):
+        self.size, self.memory_bytes, self.loaded = size, memory_bytes, Loaded(program_bytes, key_bytes)
+        self.alive, self.started = [], []
+        self.answer = lambda task: Result(task.evaluation, b"result", 0.1)
+
+    def start(self, folder, events):
+        worker = Pretended(self, folder, events)
+        self.alive.append(worker)
+        self.started.append(folder)
+        events.put((worker, self.loaded))
+        return worker
+
+    def close(self):
+        assert True
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A dispatcher that is driven by hand: world.turn() hears, fills and assigns until nothing more happens."""
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    upgrade(database)
+    key_sets, jobs, queue, blobs = KeySets(database), Jobs(database), Queue(database, "me"), FolderBlobs(tmp_path)
+    metrics = Metrics()
+
+    def make(pool, programs=(ONE,), **settings):
+        offered = SimpleNamespace(
+            active=lambda: list(programs), all=lambda: dict.fromkeys(programs), folder=lambda d: d
+        )
+        early = start_early(pool, {program: program for program in programs})
+        found = Dispatcher(
+            pool, queue, key_sets, blobs, offered, Evaluation(**settings), metrics, lambda job: None, early
+        )
+
+        def turn(times=30):
+            for _ in range(times):
+                found._events.put(None)
+                found._hear()
+                found._fill()
+                found._assign()
+
+        return SimpleNamespace(dispatcher=found, turn=turn, pool=pool)
+
+    def accept(tenant, program=ONE, queries=1, name=None):
+        label = program[0] * 32
+        upload = f"{tenant}{program[0]}".ljust(32, "0")
+        key_sets.begin(KeySetRow(tenant, label, program, READY, upload, 1, 1, 0.0, 0.0), 100)
+        id = f"{tenant}{program[0]}{name}".ljust(32, "0")
+        for number in range(queries):
+            blobs.put(f"queries/{id}-{number}", b"query")
+        jobs.accept(NewJob(id, tenant, id, "0" * 64, program, label, queries), Quotas())
+        return id
+
+    yield SimpleNamespace(make=make, accept=accept, jobs=jobs, queue=queue)
+    database.close()
+
+
+def test_early_workers_are_taken_over_and_work(world):
+    here = world.make(PretendedPool(size=2))
+    job = world.accept("a", queries=5)
+    here.turn()
+    assert world.jobs.get("a", job).state == "done"
+    assert len(here.pool.started) == 2
+
+
+def test_a_program_that_never_fits_fails_its_queries(world):
+    here = world.make(PretendedPool(memory_bytes=105))
+    job = world.accept("a")
+    here.turn()
+    row = world.jobs.get("a", job)
+    assert (row.state, row.evaluations[0].problem) == ("failed", "too-large-for-server")
+
+
+def test_two_programs_that_fit_one_at_a_time_take_turns(world):
+    """One's worker is ended for the other's; nobody's queries fail."""
+    here = world.make(PretendedPool(size=2, memory_bytes=150), programs=(ONE, TWO))
+    jobs = [world.accept(tenant, program) for tenant, program in (("a", ONE), ("b", TWO), ("c", ONE), ("d", TWO))]
+    for _ in range(10):
+        here.turn()
+        assert sum(slot.program_bytes for slot in here.dispatcher._slots) <= 150
+    assert {world.jobs.get(tenant, job).state for tenant, job in zip("abcd", jobs, strict=True)} == {"done"}
+
+
+def test_a_worker_changes_its_program_when_nobody_waits_for_the_old_one(world):
+    here = world.make(PretendedPool(size=1), programs=(ONE, TWO))
+    world.accept("a", ONE)
+    here.turn()
+    job = world.accept("a", TWO)
+    here.turn()
+    assert world.jobs.get("a", job).state == "done"
+    assert here.pool.started == [ONE, TWO]
+
+
+def test_failures_are_tried_again_only_where_that_may_help(world):
+    pool = PretendedPool()
+    here = world.make(pool, retry_seconds=1e-6, attempts=3)
+    pool.answer = lambda task: Failed(task.evaluation, "damaged", "no ciphertext")
+    damaged = world.accept("a", name="damaged")
+    here.turn()
+    assert world.jobs.get("a", damaged).evaluations[0].attempts == 1
+    pool.answer = lambda task: Failed(task.evaluation, "evaluation-failed", "keys", again=True)
+    unlucky = world.accept("a", name="unlucky")
+    here.turn()
+    row = world.jobs.get("a", unlucky)
+    assert (row.state, row.evaluations[0].attempts) == ("failed", 3)
+    pool.answer = lambda task: Failed(task.evaluation, "storage-full", "disk", again=True)
+    waits = world.accept("a", name="waits")
+    here.turn()
+    assert world.jobs.get("a", waits).state in ("queued", "running")  # for as long as it takes
+    pool.answer = lambda task: Result(task.evaluation, b"result", 0.1)
+    here.turn()
+    assert world.jobs.get("a", waits).state == "done"
+
+
+def test_a_cancelled_query_that_was_not_deleted_goes_back(world):
+    """Such as one that another server had taken over in the meantime."""
+    pool = PretendedPool(size=1)
+    pool.answer = lambda task: None
+    here = world.make(pool)
+    job = world.accept("a")
+    here.turn()
+    assert world.jobs.get("a", job).state == "running"
+    pool.answer = lambda task: Result(task.evaluation, b"result", 0.1)
+    here.dispatcher.cancel(job)
+    here.turn()
+    assert world.jobs.get("a", job).state == "done"
+
+
+def slot(program=ONE, state="idle", keys=(), **more):
+    return Slot(SimpleNamespace(), program, state, 100, 10, OrderedDict(dict.fromkeys(keys, 10)), **more)
+
+
+def test_a_worker_that_has_the_keys_open_is_chosen():
+    first, second, third = slot(keys=("x",)), slot(keys=("x", "y")), slot(program=TWO, keys=("y",))
+    assert admission.choose([first, second, third], ONE, "y") is second
+    assert admission.choose([first, second, third], ONE, "z") is first  # the one with the fewest
+    assert admission.choose([slot(state="busy", keys=("y",))], ONE, "y") is None
+
+
+def test_mapped_keys_count_once():
+    slots = [slot(keys=("x", "y")), slot(keys=("x",))]
+    assert admission.key_bytes(slots) == 20
+    assert admission.memory(slots) == 220
+
+
+def test_room_is_made_by_closing_what_is_idle_longest():
+    chosen, other = slot(keys=("a", "b"), since=2.0), slot(keys=("c",), since=1.0)
+    busy = slot(state="busy", keys=("d", "e"), since=0.0)
+    busy.keys = "d"
+    slots = [chosen, other, busy]
+    assert admission.make_room(slots, chosen, "f", budget=360, key_sets=9) == {}
+    closing = admission.make_room(slots, chosen, "f", budget=340, key_sets=9)
+    assert closing == {id(busy): ["e"], id(other): ["c"]}
+    assert admission.make_room(slots, chosen, "f", budget=319, key_sets=9) is None  # what runs must end first
+    assert admission.make_room([chosen], chosen, "f", budget=100, key_sets=9) == {id(chosen): ["a", "b"]}
+    assert admission.make_room([chosen], chosen, "f", budget=1000, key_sets=2) == {id(chosen): ["a"]}
+    assert admission.make_room([chosen], chosen, "b", budget=1000, key_sets=1) == {id(chosen): ["a"]}
+
+
+def test_a_dispatcher_without_early_workers_starts_its_own(world):
+    pool = PretendedPool(size=1)
+    here = world.make(pool)
+    here.pool.alive[0].kill()
+    here.turn()
+    assert len(pool.started) == 2
+    assert Early().workers == []

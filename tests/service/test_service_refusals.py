@@ -1,0 +1,153 @@
+"""Bad input: each a 4xx with a helpful body, and no effect."""
+
+import socket
+import ssl
+import time
+
+import pytest
+
+from heclstm.storage.container import Kind, Message, received
+from service.kit import expect
+
+OTHER_LABEL = "0" * 32
+
+
+@pytest.fixture(scope="module")
+def tenant(server, hospital):
+    remote = server.tenant("refused")
+    expect(remote.put_keys(hospital), 201)
+    return remote
+
+
+def changed(query, contents=None, **fields):
+    """The query with another header or other blobs, and a checksum that fits."""
+    from io import BytesIO
+
+    from msgspec.structs import replace
+
+    with received(query, Kind.QUERY) as message:
+        header, content = message.header, [blob for _, blob in message.blobs()]
+    stream = BytesIO()
+    Message(replace(header, **fields), contents or content).write(stream)
+    return stream.getvalue()
+
+
+REFUSED = {
+    "nothing": (lambda query: b"", 422, "damaged"),
+    "truncated": (lambda query: query[:-1], 422, "damaged"),
+    "truncated in its header": (lambda query: query[:20], 422, "damaged"),
+    "oversized": (lambda query: query + b"x", 422, "foreign-file"),
+    "foreign": (lambda query: b"PK\x03\x04" + query[4:], 422, "foreign-file"),
+    "bit flipped": (lambda query: query[:-2000] + bytes([query[-2000] ^ 1]) + query[-1999:], 422, "damaged"),
+    "another version": (lambda query: query[:8] + b"\x02" + query[9:], 422, "foreign-file"),
+    "unknown program": (lambda query: changed(query, program="ab" * 32), 404, "unknown-program"),
+    "keys that are not stored": (lambda query: changed(query, key="cd" * 16), 409, "unknown-keys"),
+    "a second query for other keys": (lambda query: query + changed(query, key="cd" * 16), 422, "wrong-key"),
+    "a second query cut": (lambda query: query + query[:5000], 422, "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_query_that_is_none_makes_no_job(server, tenant, hospital, name):
+    change, status, code = REFUSED[name]
+    before = tenant.http.get("/v1/jobs").json()
+    expect(tenant.post(change(hospital.query(seed=1))), status, code)
+    assert tenant.http.get("/v1/jobs").json() == before
+
+
+def test_ciphertexts_at_another_level_are_refused(tenant, hospital):
+    """By their size, if the header tells it; by the engine, if it does not."""
+    query = hospital.query(seed=2)
+    with received(query, Kind.QUERY) as message:
+        header, blobs = message.header, [blob for _, blob in message.blobs()]
+    shorter = [blob[:-512] for blob in blobs]
+    names = tuple((name, size - 512) for name, size in header.blobs)
+    expect(tenant.post(changed(query, shorter, blobs=names)), 422, "wrong-sizes")
+    level = [blob[:8] + bytes([blob[8] ^ 3]) + blob[9:] for blob in blobs]  # inside of the blob's own header
+    job = expect(tenant.post(changed(query, level)), 202).json()["id"]
+    status = tenant.ended(job)
+    assert (status["state"], status["failures"]) == ("failed", [{"number": 0, "code": "damaged"}])
+    expect(tenant.http.get(f"/v1/jobs/{job}/result"), 410, "job-failed")
+
+
+def test_more_queries_than_a_batch_may_have(launch, hospital):
+    with launch(limits={"batch": 2, "header_bytes": 4096, "header_seconds": 1.5, "stall_seconds": 1.5}) as server:
+        tenant = server.tenant()
+        expect(tenant.put_keys(hospital), 201)
+        expect(tenant.post(b"".join(hospital.query(seed) for seed in range(3))), 413, "too-large")
+        heads(server, tenant)
+        slow_clients(server, tenant, hospital)
+
+
+def heads(server, tenant):
+    """Floods of headers, and what is no HTTP."""
+    expect(tenant.http.get("/v1/programs", headers={"x-flood": "a" * 5000}), 431, "headers-too-large")
+    expect(tenant.http.get("/v1/programs?" + "a" * 5000), 431, "headers-too-large")
+    flood = b"GET /v1/programs HTTP/1.1\r\n" + b"".join(b"x-%d: y\r\n" % i for i in range(100_000))
+    assert b" 431 " in raw(server, flood)
+    assert b" 400 " in raw(server, b"\x16\x03\x01 nonsense\r\n\r\n")
+    assert b'"code":"bad-request"' in raw(server, b"GET / HTTP/9.9\r\n\r\n")
+    expect(tenant.http.get("/healthz"), 200)
+
+
+def slow_clients(server, tenant, hospital):
+    token = tenant.http.headers["authorization"]
+    begin = time.monotonic()
+    assert b'"code":"request-timeout"' in raw(server, b"GET /v1/programs HTT")
+    assert b'"code":"request-timeout"' in raw(server, b"")
+    head = f"POST /v1/jobs HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: 100000\r\n\r\n"
+    answer = raw(server, head.encode() + hospital.query(seed=4)[:1000])
+    assert b" 408 " in answer
+    assert b'"code":"request-timeout"' in answer
+    assert time.monotonic() - begin < 15
+
+
+def raw(server, content):
+    """What the server answers to these bytes, until it hangs up."""
+    context = ssl.create_default_context(cafile=str(server.authority))
+    with (
+        socket.create_connection(("127.0.0.1", server.config.address[1]), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        answer = b""
+        try:
+            connection.sendall(content)
+            while piece := connection.recv(1 << 16):
+                answer += piece
+                if content.endswith(b"\r\n\r\n") and b"\r\n\r\n" in answer and answer.endswith(b"}"):
+                    break
+        except (ConnectionError, ssl.SSLError):
+            pass  # it hung up while we were still sending
+        return answer
+
+
+PATHS = (
+    "/v1/jobs/../../etc/passwd",
+    "/v1/jobs/..%2f..%2fetc%2fpasswd",
+    "/v1/keys/%2e%2e%2fservice.db",
+    f"/v1/keys/{OTHER_LABEL[:-1]}%00",
+    f"/v1/keys/{OTHER_LABEL[:-1]}Ä",
+    f"/v1/keys/{OTHER_LABEL}{OTHER_LABEL}",
+    f"/v1/jobs/{OTHER_LABEL[:-1]}\u202e",
+    "/v1/programs/" + "A" * 64,
+    "/v1/keys/;drop table jobs",
+    "//v1//jobs//x",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_tricks_in_paths_find_nothing(tenant, path, method):
+    response = tenant.http.request(method, path, content=b"x" if method == "PUT" else None)
+    assert response.status_code in (400, 404, 405), response.text
+    assert response.json()["code"] in ("bad-request", "no-such-route", "method-not-allowed", "not-found")
+
+
+def test_bodies_where_none_belong_are_not_read_for_ever(tenant):
+    response = tenant.http.request("GET", "/v1/programs", content=b"x" * 100_000)
+    assert response.status_code in (200, 413)
+    expect(tenant.http.patch("/v1/jobs"), 405, "method-not-allowed")
+    expect(tenant.http.get("/nothing"), 404, "no-such-route")
+    expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=soon"), 400, "bad-request")
+    expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=-1"), 400, "bad-request")
+    expect(tenant.post(b"x", key="a" * 200), 400, "bad-request")

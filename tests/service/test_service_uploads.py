@@ -1,0 +1,154 @@
+"""Uploads of keys: cut at any byte, resumed there, one at a time, refused with nothing left."""
+
+import os
+import socket
+import ssl
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from service.kit import Hospital, expect, wait_until
+
+
+def cut_upload(server, token, hospital, offset, end):
+    """Send bytes offset … end of the keys, announce all of them, and hang up."""
+    context = ssl.create_default_context(cafile=str(server.authority))
+    with (
+        socket.create_connection(("127.0.0.1", server.config.address[1])) as raw,
+        context.wrap_socket(raw, server_hostname="127.0.0.1") as connection,
+    ):
+        head = (
+            f"PUT /v1/keys/{hospital.label} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n"
+            f"upload-offset: {offset}\r\ncontent-length: {len(hospital.keys) - offset}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + hospital.keys[offset:end])
+        time.sleep(0.3)  # until most of it has been read: hanging up at once may throw away what is in the network
+
+
+def received(tenant, hospital):
+    response = tenant.http.get(f"/v1/keys/{hospital.label}")
+    return expect(response, 200).json()["received_bytes"] if response.status_code != 404 else 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_upload_that_is_cut_at_random_bytes_goes_on_there(server, hospital, seed):
+    tenant = server.tenant(f"cut-{seed}")
+    token = tenant.http.headers["authorization"].partition(" ")[2]
+    random, offset = np.random.default_rng(seed), 0
+    for _ in range(4):
+        end = min(offset + int(random.integers(1, len(hospital.keys) // 3)), len(hospital.keys) - 1)
+        cut_upload(server, token, hospital, offset, end)
+        # What was still in the network when it was cut is lost, and before the header is whole nothing is kept.
+        wait_until(lambda: tenant.put_keys(hospital, received(tenant, hospital), b"").status_code in (202, 422))
+        before, offset = offset, received(tenant, hospital)
+        assert before <= offset <= end
+    assert offset > 0
+    status = expect(tenant.put_keys(hospital, offset), 201).json()
+    assert (status["state"], status["received_bytes"]) == ("ready", len(hospital.keys))
+    assert isinstance(tenant.diagnose(hospital, hospital.query(seed)), float)
+
+
+def test_pieces_may_be_sent_one_by_one_with_content_ranges(server, hospital):
+    tenant, keys = server.tenant("pieces"), hospital.keys
+    path, half = f"/v1/keys/{hospital.label}", len(keys) // 2
+    first = tenant.http.put(path, content=keys[:half], headers={"content-range": f"bytes 0-{half - 1}/{len(keys)}"})
+    assert expect(first, 202).headers["upload-offset"] == str(half)
+    wrong = tenant.http.put(path, content=keys[5:9], headers={"upload-offset": "5"})
+    assert expect(wrong, 409, "wrong-offset").json()["offset"] == half
+    rest = {"content-range": f"bytes {half}-{len(keys) - 1}/{len(keys)}"}
+    expect(tenant.http.put(path, content=keys[half:], headers=rest), 201)
+    again = tenant.put_keys(hospital)  # the answer may have been lost: then it is sent again
+    assert expect(again, 201).json()["state"] == "ready"
+    for wrong_range in ("bytes */5", "pieces 1-2/3", f"bytes {half}-9/9"):
+        response = tenant.http.put(path, content=b"", headers={"content-range": wrong_range, "upload-offset": "7"})
+        expect(response, 400, "bad-request")
+
+
+def test_who_does_not_wait_asks_for_the_status(server, hospital):
+    tenant = server.tenant("does-not-wait")
+    path, prefer = f"/v1/keys/{hospital.label}", {"prefer": "respond-async"}
+    answer = tenant.http.put(path, content=hospital.keys, headers=prefer)
+    assert (answer.status_code, answer.json()["state"]) in ((202, "expanding"), (201, "ready"))
+    wait_until(lambda: tenant.http.get(path).json()["state"] == "ready")
+    tenant.http.delete(path)
+    assert tenant.http.put(path, content=hospital.keys[:-1] + b"x", headers=prefer).status_code in (202, 422)
+    wait_until(lambda: tenant.http.get(path).status_code == 404)
+
+
+def test_one_connection_sends_at_a_time(server, hospital):
+    tenant, begun, go_on = server.tenant("two"), threading.Event(), threading.Event()
+
+    def slowly():
+        yield hospital.keys[: 1 << 20]
+        begun.set()
+        assert go_on.wait(30)
+        yield hospital.keys[1 << 20 :]
+
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(tenant.put_keys(hospital, content=slowly())))
+    thread.start()
+    assert begun.wait(30)
+    other = server.tenant("two")
+    wait_until(lambda: received(other, hospital) > 0)
+    offset = received(other, hospital)
+    expect(other.put_keys(hospital, offset, b"x"), 409, "upload-in-progress")
+    go_on.set()
+    thread.join(60)
+    expect(answers[0], 201)
+
+
+DAMAGE = {
+    "truncated inside of the header": (lambda keys: keys[:100], 422, "damaged"),
+    "bit flipped in the last checksum": (lambda keys: keys[:-1] + bytes([keys[-1] ^ 1]), 422, "damaged"),
+    "bit flipped in a key": (lambda keys: keys[:-5000] + bytes([keys[-5000] ^ 64]) + keys[-4999:], 422, "damaged"),
+    "longer than its header says": (lambda keys: keys + b"x" * (3 << 20), 413, "too-large"),
+    "no heclstm file": (lambda keys: b"%PDF-1.7" + keys[8:], 422, "foreign-file"),
+    "another version": (lambda keys: keys[:8] + b"\x09\x00" + keys[10:], 422, "foreign-file"),
+    "a header without end": (lambda keys: keys[:12] + b"\xff\xff\xff\x7f" + keys[16:], 422, "foreign-file"),
+    "nothing": (lambda keys: b"", 422, "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_keys_are_refused_and_nothing_of_them_stays(server, hospital, name):
+    damage, status, code = DAMAGE[name]
+    tenant = server.tenant("damage")
+    expect(tenant.put_keys(hospital, content=damage(hospital.keys)), status, code)
+    expect(tenant.http.get(f"/v1/keys/{hospital.label}"), 404, "not-found")
+    assert tenant.http.get("/v1/keys").json() == {"keys": []}
+
+
+def test_keys_of_another_label_program_or_size_are_refused_by_their_header(
+    server, hospital, second, other_program, tmp_path
+):
+    before = os.listdir(server.config.folder / "uploads")
+    tenant = server.tenant("headers")
+    expect(tenant.http.put(f"/v1/keys/{second.label}", content=hospital.keys), 422, "wrong-key")
+    foreign = Hospital(tmp_path / "keys", other_program)
+    expect(tenant.http.put(f"/v1/keys/{foreign.label}", content=foreign.keys), 404, "unknown-program")
+    sizes = hospital.keys.replace(b'["relinearization",', b'["relinearizatiom",', 1)
+    expect(tenant.put_keys(hospital, content=sizes), 422, "wrong-sizes")
+    query = hospital.query()
+    expect(tenant.put_keys(hospital, content=query), 422, "foreign-file")
+    assert os.listdir(server.config.folder / "uploads") == before
+
+
+def test_a_secret_key_is_refused_and_nowhere_on_the_disk(server, hospital):
+    tenant, secret = server.tenant("secret"), hospital.secret.read_bytes()
+    pem = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY-----\n"
+    for content in (secret, pem):
+        for response in (tenant.put_keys(hospital, content=content), tenant.post(content)):
+            assert "do not use this one again" in expect(response, 422, "secret-key").json()["detail"]
+    expect(tenant.http.get(f"/v1/keys/{hospital.label}"), 404, "not-found")
+    audit = "".join(path.read_text() for path in (server.config.folder / "audit").iterdir())
+    assert audit.count('"action":"secret key sent","tenant":"secret"') == 4
+    # Nor as the rest of an upload that has begun.
+    expect(tenant.put_keys(hospital, content=hospital.keys[:5000]), 202)
+    expect(tenant.put_keys(hospital, 5000, secret), 422, "secret-key")
+    expect(tenant.put_keys(hospital, 5000), 201)
+    expect(tenant.put_keys(hospital, content=secret), 422, "secret-key")  # nor where nothing more is wanted
+    part = secret[-200:-40]
+    for path in server.config.folder.rglob("*"):
+        assert not path.is_file() or part not in path.read_bytes(), path
