@@ -79,7 +79,7 @@ def test_paths_are_as_good(client, tmp_path):
     query = client.encrypt(SEQUENCE, tmp_path / "query.he")
     assert (tmp_path / "query.he").read_bytes() == content(query)
     server = Server(tiny_program())
-    server.load_keys(tmp_path / EVALUATION_KEYS_FILE)
+    keys = server.open_keys(tmp_path / EVALUATION_KEYS_FILE)
     server.evaluate(tmp_path / "query.he", keys, tmp_path / "result.he")
     server.close()
     other = Client(client.card, allow_insecure=True)
