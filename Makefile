@@ -3,7 +3,7 @@
 # make check   the static checks alone
 # make native  the engine alone: its tests, under the race detector and the sanitizers, and built by clang
 # make arm64   the kernels of 64-bit arm, run by an emulator where there is one
-# make golden  write the golden costs anew, on purpose
+# make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
 # Everything is installed into .venv; stamps in it make repeated calls quick. PYTHON=python3.12 chooses another Python.
@@ -76,6 +76,7 @@ arm64: $(VENV)/.test
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
+	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
 
 clean:
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*

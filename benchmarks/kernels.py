@@ -14,8 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from heclstm.backend.prices import machine_name
-from heclstm.circuit.cost import work
-from heclstm.circuit.ir import LinearTransform, Rescale, Rotate, SumOfProducts
+from heclstm.circuit.operations import LinearTransform, Rescale, Rotate, SumOfProducts
 from heclstm.program.files import load_program
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +93,7 @@ def program_limit(rates: dict) -> dict:
         streamed += 4 * N * 2 * digits * (limbs + special)
 
     for operation in program.operations:
-        limbs, digits, units = operation.level + 1, program.parameters.digits_at(operation.level), work(operation)
+        limbs, digits, units = operation.level + 1, program.parameters.digits_at(operation.level), operation.work()
         match operation:
             case LinearTransform():
                 for _ in range(units["decomposition"]):

@@ -20,14 +20,15 @@ from heclstm.backend.cpu.backend import CpuBackend
 from heclstm.backend.cpu.secret import Encryptor, KeyGenerator
 from heclstm.backend.prices import machine_name
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import LinearTransform
+from heclstm.circuit.operations import LinearTransform
 from heclstm.circuit.parameters import choose
-from heclstm.compiler.graph import trace
-from heclstm.compiler.kernels.lstm import Lstm
+from heclstm.compiler.fuse import fuse
 from heclstm.compiler.layouts import choose_layouts
 from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import lower, lower_encoder
 from heclstm.devtools.measure import timed
+from heclstm.model.cells.lstm.lowering import Lstm
+from heclstm.model.graph import part
 from heclstm.model.weights import load_model
 
 ROOT = Path(__file__).parents[1]
@@ -48,14 +49,15 @@ def primitives() -> dict:
 
 def encoder() -> dict:
     """The stages and the projection, cut off before the recurrence: four gates, added into one output."""
-    graph = trace(load_model(ADRENAL))
-    encoded = lower_encoder(graph, choose_layouts(graph, 1 << 15))
-    lstm = Lstm(encoded.trace, graph.config.lstm, graph.arrays, encoded.features, encoded.layout)
+    fused = fuse(load_model(ADRENAL))
+    encoded = lower_encoder(fused, choose_layouts(fused, 1 << 15))
+    arrays = part(fused.model.arrays, "lstm")
+    lstm = Lstm("lstm", encoded.trace, fused.cell.cell, arrays, encoded.features, encoded.layout)
     gates = [strands[0] for strands in lstm.projection(encoded.values)]
     output = encoded.trace.sum(*gates)
     parameters = choose(depth_of(encoded.trace, output), slots_min=1 << 15)
     operations, result = manage_levels(encoded.trace, output, parameters)
-    whole = lower(graph, choose_layouts(graph, 1 << 15))
+    whole = lower(fused, choose_layouts(fused, 1 << 15))
     circuit = Circuit(parameters, whole.input_layout, whole.result_layout, tuple(operations), result)
     seconds = {}
     for name in ("auto", "lattigo"):

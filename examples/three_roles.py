@@ -42,7 +42,7 @@ def model_owner(program_folder: Path) -> Model:
         height=16,
         width=16,
         blocks=(BlockConfig(out_channels=8),),
-        lstm=LstmConfig(hidden_size=8),
+        cell=LstmConfig(hidden_size=8),
     )
     model = random_model(config)
     save_program(compile_model(model), program_folder)

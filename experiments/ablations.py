@@ -23,7 +23,6 @@ from experiments.fit import fit, restored
 from heclstm.data.datasets import Part, Splits
 from heclstm.data.prepare import prepare_all
 from heclstm.errors import HeclstmError, ModelError
-from heclstm.model.config import LstmConfig
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
 
@@ -45,8 +44,8 @@ class Variant:
 
 def lstm(**fields: Any) -> Callable[[TrainConfig], TrainConfig]:
     def change(config: TrainConfig) -> TrainConfig:
-        changed: LstmConfig = replace(config.model.lstm, **fields)
-        return replace(config, model=replace(config.model, lstm=changed))
+        changed = replace(config.model.cell, **fields)
+        return replace(config, model=replace(config.model, cell=changed))
 
     return change
 
@@ -153,9 +152,11 @@ def resized(dataset: Splits, size: int, fine: Path | None) -> Splits:
 def measured(network: nn.Module, config: TrainConfig, part: Part) -> dict[str, float]:
     values = network.values(torch.from_numpy(prepare_all(part.images, config.preparation)))
     found = {"auc": area_under_curve(values["score"][:, 0].double().numpy(), part.labels)}
-    for name, kept in (("convolution", "blocks."), ("gates", "lstm.gates"), ("cell", "lstm.cell")):
-        if largest := [float(v.abs().max()) for key, v in values.items() if key.startswith(kept) and "out" not in key]:
-            found[f"largest_{name}"] = max(largest)
+    for each in config.model.graph.ranges:
+        if each.bound and each.value in values:
+            value, name = values[each.value], f"largest_{each.bound}"
+            largest = max(float(value[..., piece].abs().max()) for piece in each.pieces(value.shape[-1]))
+            found[name] = max(found.get(name, 0.0), largest)
     return found
 
 

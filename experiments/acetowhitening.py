@@ -24,8 +24,8 @@ from experiments.ranges import largest_of, limits_of, summary
 from heclstm.data.datasets import Part, Splits, load_dataset
 from heclstm.data.prepare import prepare_all
 from heclstm.model.metrics import area_under_curve
-from heclstm.model.network import export
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.network import export
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from experiments.methods import METHODS, parameters_of
 from heclstm.data.datasets import Part, Splits, load_dataset
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
-from heclstm.model.train import soften, train_model
+from heclstm.model.train.training import soften, train_model
 from heclstm.model.weights import Model, load_model
 
 logger = logging.getLogger(__name__)

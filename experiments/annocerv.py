@@ -23,8 +23,8 @@ from experiments.ranges import largest_of, limits_of, summary
 from heclstm.data.datasets import Splits, fit_part, fit_training, load_dataset, prepare_part
 from heclstm.model.evaluate import Fold, pool
 from heclstm.model.metrics import choose_operating_point
-from heclstm.model.network import export
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.network import export
 
 logger = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.devtools.measure import measure as measure_units
 from heclstm.errors import ParameterError
-from heclstm.model.network import HeClstm, export
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.network import HeClstm, export
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Train any method as `heclstm.model.train` trains HE-CLSTM: same batches, same steps, same averaging.
+"""Train any method as `heclstm.model.train.training` trains HE-CLSTM: same batches, same steps, same averaging.
 
 A finished training is one file in the work folder; what is there is not trained again.
 """
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from experiments.methods import METHODS
 from heclstm.data.datasets import Part, Splits, prepare_part
 from heclstm.errors import ModelError
-from heclstm.model.checkpoint import NAME, SafetensorsIO, load_weights
-from heclstm.model.losses import sequence_loss
-from heclstm.model.module import TrainingModule
-from heclstm.model.network import HeClstm
 from heclstm.model.recipe import TrainConfig
-from heclstm.model.train import train_network
+from heclstm.model.train.checkpoint import NAME, SafetensorsIO, load_weights
+from heclstm.model.train.losses import sequence_loss
+from heclstm.model.train.module import TrainingModule
+from heclstm.model.train.network import HeClstm
+from heclstm.model.train.training import train_network
 
 CHUNK = 64
 

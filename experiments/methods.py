@@ -19,10 +19,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from heclstm.model.cells.torch_module import PROJECTION_GAIN
 from heclstm.model.config import ModelConfig
-from heclstm.model.layers import PROJECTION_GAIN, PolynomialActivation, SequenceVote
-from heclstm.model.losses import Loss, sequence_loss
-from heclstm.model.network import Block, HeClstm
+from heclstm.model.train import layers
+from heclstm.model.train.layers import PolynomialActivation
+from heclstm.model.train.losses import Loss, sequence_loss
+from heclstm.model.train.network import HeClstm, encoded
+from heclstm.model.vote.torch_module import SequenceVote
 
 
 class Competitor(nn.Module):
@@ -31,16 +34,7 @@ class Competitor(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.blocks = nn.ModuleList(Block(config.in_channels(k), block) for k, block in enumerate(config.blocks))
-
-    def encoded(self, frames: Tensor) -> dict[str, Tensor]:
-        batch, count = frames.shape[:2]
-        values, images = {}, frames.reshape(batch * count, *frames.shape[2:])
-        for index, block in enumerate(self.blocks):
-            images, before = block(images)
-            values[f"blocks.{index}"] = before.reshape(batch, count, *before.shape[1:])
-        values["spatial"] = images.mean((2, 3)).reshape(batch, count, -1)
-        return values
+        self.blocks = nn.ModuleList(block.module(config.in_channels(k)) for k, block in enumerate(config.blocks))
 
     def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """The score (B, 1), and what the range penalty looks at. mask: (B, T), which frames are real."""
@@ -50,14 +44,10 @@ class Competitor(nn.Module):
         return self.values(frames)["score"]
 
     def blend(self, activations: float, gates: float) -> None:
-        for module in self.modules():
-            if isinstance(module, PolynomialActivation):
-                module.blend = activations
+        layers.blend(self, activations, gates)
 
     def constrain(self) -> None:
-        for module in self.modules():
-            if isinstance(module, PolynomialActivation):
-                module.constrain()
+        layers.constrain(self)
 
 
 class PerFrame(Competitor):
@@ -66,7 +56,7 @@ class PerFrame(Competitor):
         self.head = nn.Linear(config.features, 1)
 
     def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
-        values = self.encoded(frames)
+        values = encoded(self.blocks, frames)
         values["frame_scores"] = self.head(values["spatial"])[..., 0]
         values["score"] = mean_of_real(values["frame_scores"][..., None], mask)
         return values
@@ -122,7 +112,7 @@ class MeanPooled(Competitor):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        hidden = config.lstm.hidden_size
+        hidden = config.cell.hidden_size
         self.dense = nn.Linear(config.features, hidden, bias=False)
         self.normalization = nn.BatchNorm1d(hidden)
         nn.init.constant_(self.normalization.weight, PROJECTION_GAIN)
@@ -130,7 +120,7 @@ class MeanPooled(Competitor):
         self.head = nn.Linear(hidden, 1)
 
     def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
-        values = self.encoded(frames)
+        values = encoded(self.blocks, frames)
         before = self.normalization(self.dense(mean_of_real(values["spatial"], mask)))
         values["score"] = self.head(self.activation(before[..., None, None])[..., 0, 0])
         return values
@@ -141,7 +131,7 @@ class TemporalOnly(HeClstm):
 
     def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         values = super().values(frames, mask)
-        values["weighted_unit"] = self.weighted_unit.temporal(values["lstm.hidden"])
+        values["weighted_unit"] = self.weighted_unit.temporal(values[f"{self.config.cell.kind}.hidden"])
         values["score"] = self.vote(values["weighted_unit"], mask).sum(1)
         return values
 

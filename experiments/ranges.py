@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heclstm.model.calibrate import calibrate
+from heclstm.model.calibrate import calibrate, ranged
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model
 
@@ -21,12 +21,11 @@ def limits_of(model: Model, frames: NDArray[np.floating]) -> dict[str, float]:
 
 def largest_of(model: Model, frames: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
     """The largest absolute value of each layer, for each sequence."""
-    hidden, found = model.config.lstm.hidden_size, []
+    found = []
     for start in range(0, len(frames), CHUNK):
         with np.errstate(over="ignore", invalid="ignore"):
-            values = forward(model, frames[start : start + CHUNK])
-            values["lstm.candidate"] = values["lstm.gates"][..., 2 * hidden : 3 * hidden]
-            found.append({name: np.abs(v).reshape(len(v), -1).max(axis=1) for name, v in values.items()})
+            values = ranged(model, forward(model, frames[start : start + CHUNK]))
+            found.append({name: np.abs(v).reshape(len(v), -1).max(axis=1) for name, v in values})
     return {name: np.concatenate([chunk[name] for chunk in found]) for name in found[0]}
 
 

@@ -24,15 +24,16 @@ from experiments.adrenal import TRAINING_FILE, distilled, load, parsed
 from experiments.fit import restored
 from experiments.ranges import largest_of, limits_of, outside, summary
 from heclstm.data.prepare import prepare_all
-from heclstm.model.layers import HeLstmCell, PolynomialActivation, WeightedUnit
 from heclstm.model.metrics import area_under_curve, choose_operating_point
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.layers import Fading
+from heclstm.model.vote.torch_module import WeightedUnit
 
 logger = logging.getLogger(__name__)
 
 BITS = (6, 8, 10, 12, 14)
 REPEATS = 5
-NOISY = (nn.BatchNorm2d, nn.BatchNorm1d, nn.AvgPool2d, PolynomialActivation, HeLstmCell, WeightedUnit)
+NOISY = (nn.BatchNorm2d, nn.BatchNorm1d, nn.AvgPool2d, Fading, WeightedUnit)
 Volumes = NDArray[np.uint8]
 
 

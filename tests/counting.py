@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from heclstm.backend.clear import ClearEvaluator, ClearValue
-from heclstm.circuit.ir import LinearTransform, MultiplyPlain, Rescale, Rotate, SumOfProducts
+from heclstm.circuit.operations import LinearTransform, MultiplyPlain, Rescale, Rotate, SumOfProducts
 
 
 def totals(program):

@@ -1,6 +1,8 @@
 """Small data sets on disk with their real names and forms: (folder) → the path that `load_dataset` takes."""
 
 import csv
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -27,6 +29,19 @@ def picture(path, seed=0, size=(20, 24), mode="RGB"):
     channels = {"L": (), "RGB": (3,), "RGBA": (4,), "LA": (2,)}[mode]
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(rng.integers(0, 256, (*size, *channels), dtype=np.uint8)).save(path)
+    return path
+
+
+def png16(path, pixels, *, colour_type):
+    """Write 16-bit samples, which Pillow cannot with more than one channel."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = pixels.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
     return path
 
 

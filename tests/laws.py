@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine_kit import small_parameters
-from heclstm.circuit.ir import TransformPlan
+from heclstm.circuit.operations import TransformPlan
 
 # One digit, whose noise the special primes divide away, and five digits of the size of P, whose noise shows.
 RINGS = {

@@ -5,7 +5,6 @@ import pytest
 from engine_kit import CpuKit, small_parameters
 from heclstm.backend.cpu.backend import CpuBackend
 from heclstm.backend.cpu.context import Context, arithmetic, available_arithmetics
-from heclstm.circuit.cost import work
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import ParameterError
 from random_models import random_frames, random_model, small_config
@@ -17,7 +16,7 @@ def test_a_whole_program_gives_the_same_bits(ring):
     config = small_config(lstm={"gate_degree": 2})
     options = Options(ring=ring, ring_degree=2048, security="INSECURE_TEST", special_count=4)
     circuit = compile_circuit(random_model(config, 0), options)
-    assert sum(work(operation)["giant"] for operation in circuit.operations)  # all kinds of steps take part
+    assert sum(operation.work()["giant"] for operation in circuit.operations)  # all kinds of steps take part
     kit = CpuKit(circuit.parameters, steps=())
     frames = random_frames(config, 1, 0).reshape(config.frames, -1)
     query = [kit.encryptor.encrypt(slots, level=circuit.input_level) for slots in circuit.input_layout.pack(frames)]

@@ -10,7 +10,7 @@ import pytest
 from engine_kit import CpuKit, small_parameters
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.keyset import KeySet
-from heclstm.circuit.ir import TransformPlan
+from heclstm.circuit.operations import TransformPlan
 from heclstm.errors import ParameterError
 from laws import LEVEL, make_plan
 

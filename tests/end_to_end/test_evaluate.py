@@ -1,6 +1,7 @@
 """`heclstm evaluate`: the same scores in clear, simulated and encrypted; folds; the page; what it refuses."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -135,10 +136,16 @@ def test_a_model_without_an_operating_point_is_refused(refused, data, tmp_path):
     assert "has no operating point" in refused("evaluate", tmp_path / "bare", "--data", data)
 
 
-def test_several_classes_are_refused(refused, model, data, tmp_path):
-    several = random_model(small_config(classes=3), 1).with_metadata(**load_model(model).metadata)
-    save_model(several, tmp_path / "several")
-    assert "got 3 classes" in refused("evaluate", tmp_path / "several", "--data", data)
+@pytest.mark.parametrize("verb", ["evaluate", "calibrate", "compile", "inspect"])
+def test_several_classes_are_refused(refused, model, data, tmp_path, verb):
+    """A model file says how many, and every verb that reads one refuses more than one score with the same words."""
+    shutil.copytree(model, tmp_path / "several")
+    path = tmp_path / "several" / "model.json"
+    document = json.loads(path.read_text())
+    document["config"]["classes"] = 3
+    path.write_text(json.dumps(document))
+    arguments = {"evaluate": ("--data", data), "calibrate": ("--data", data), "compile": ("-o", tmp_path / "program")}
+    assert "classes: got 3, expected 1" in refused(verb, tmp_path / "several", *arguments.get(verb, ()))
 
 
 def test_padding_gets_no_vote_in_any_way(call, tmp_path):

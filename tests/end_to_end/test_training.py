@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from heclstm.model.cells import CELLS
+
 CONFIG = """
 dataset = "medmnist3d"
 
@@ -31,6 +33,7 @@ lstm = { hidden_size = 4 }
 epochs = 2
 batch_size = 8
 """
+LSTM = "lstm = { hidden_size = 4 }\n"
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def done(call):
 
 def test_without_torch_it_says_what_to_install(refused, training, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "heclstm.model.train", raising=False)
+    monkeypatch.delitem(sys.modules, "heclstm.model.train.training", raising=False)
     config, data = training
     assert "pip install heclstm[train]" in refused("train", config, "--data", data, "-o", tmp_path / "model")
 
@@ -71,9 +74,12 @@ def test_resume_needs_a_checkpoint(refused, training, tmp_path):
     assert "no checkpoint" in refused("train", config, "--data", data, "-o", tmp_path / "model", "--resume")
 
 
-def test_train_calibrate_compile(call, done, refused, training, tmp_path):
+@pytest.mark.parametrize("kind", CELLS)
+def test_train_calibrate_compile(call, done, refused, training, tmp_path, kind):
+    """With every registered cell, as a training file names it."""
     pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
     config, data = training
+    config.write_text(CONFIG.replace(LSTM, "") + f'\n[model.cell]\nkind = "{kind}"\nhidden_size = 4\n')
     model = tmp_path / "model"
     trained = done("train", config, "--data", data, "-o", model, "--seed", 1)
     assert 0 <= trained["validation"]["auc"] <= 1
@@ -87,6 +93,23 @@ def test_train_calibrate_compile(call, done, refused, training, tmp_path):
     assert code == 0, stderr
     assert "never calibrated" not in stderr
     assert json.loads(stdout)["security"] == "128"
+    assert done("inspect", model)["cell"] == kind
+
+
+def test_a_training_file_may_name_its_lstm_as_before(done, training, tmp_path):
+    pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
+    config, data = training
+    first = done("train", config, "--data", data, "-o", tmp_path / "first")
+    config.write_text(CONFIG.replace(LSTM, "") + '\n[model.cell]\nkind = "lstm"\nhidden_size = 4\n')
+    second = done("train", config, "--data", data, "-o", tmp_path / "second")
+    assert first["digest"] == second["digest"]
+
+
+def test_an_unknown_cell_is_refused(refused, training, tmp_path):
+    config, data = training
+    config.write_text(CONFIG.replace(LSTM, "") + '\n[model.cell]\nkind = "transformer"\nhidden_size = 4\n')
+    said = refused("train", config, "--data", data, "-o", tmp_path / "model")
+    assert f"cell: got kind 'transformer', expected one of {', '.join(CELLS)}" in said
 
 
 def test_cross_validation(done, refused, training, tmp_path):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("monai", reason="training needs the extra heclstm[train]")
 
-from heclstm.model.augment import augment
 from heclstm.model.recipe import Augmentation
+from heclstm.model.train.augment import augment
 
 
 @given(

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heclstm.backend.clear import ClearEvaluator
-from heclstm.circuit.ir import DiagonalMatrix
 from heclstm.compiler.bsgs import _split, _windows, plan, split_offsets
+from heclstm.compiler.expressions import DiagonalMatrix
 
 SLOTS = 64
 offset_sets = st.sets(st.integers(-SLOTS // 2 + 1, SLOTS // 2), min_size=1, max_size=20).map(sorted)

@@ -1,16 +1,16 @@
-"""The compiled circuit on clear slots equals the model, for models of every shape."""
-
-from dataclasses import replace
+"""The compiled circuit on clear slots equals the model, for models of every shape and every kind of part."""
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.errors import ModelError
-from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
+from heclstm.model.cells import CELLS
+from heclstm.model.graph import Polynomial
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model
+from random_configs import model_configs
 from random_models import random_frames, random_model
 
 # What the issue promises of float64, for values near one: 2^-53 · (terms of a sum, at most 2^10) · (20 layers)
@@ -18,39 +18,6 @@ from random_models import random_frames, random_model
 ATOL = 1e-9
 # Gates of degree two and three feed on their own output: some random models run away, and say nothing.
 MAGNITUDE_MAX = 1e3
-
-pairs = st.tuples
-
-
-@st.composite
-def blocks(draw):
-    return BlockConfig(
-        draw(st.integers(1, 7)),
-        kernel=draw(pairs(st.integers(1, 3), st.integers(1, 3))),
-        stride=draw(pairs(st.integers(1, 3), st.integers(1, 3))),
-        padding=draw(pairs(st.integers(0, 1), st.integers(0, 1))),
-        activation_degree=draw(st.sampled_from([2, 2, 3])),
-        pool=draw(st.sampled_from([None, None, (2, 2), (1, 2), (2, 1)])),
-    )
-
-
-@st.composite
-def configs(draw):
-    """Up to two blocks on images of 4…12 pixels a side, of which something is left."""
-    lstm = LstmConfig(
-        draw(st.integers(1, 5)),
-        gate_degree=draw(st.sampled_from([1, 2, 3])),
-        recurrent_gates=draw(st.booleans()),
-        cell_output=draw(st.sampled_from(["identity", "cubic"])),
-    )
-    size = {"height": draw(st.integers(4, 12)), "width": draw(st.integers(4, 12))}
-    frames, channels, classes = draw(st.integers(1, 6)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    chain = draw(st.lists(blocks(), min_size=1, max_size=2))
-    while True:
-        try:
-            return ModelConfig(frames, channels, **size, blocks=tuple(chain), lstm=lstm, classes=classes)
-        except ModelError:  # nothing is left of the image: gentler strides
-            chain = [replace(block, stride=(1, 1), padding=(1, 1), pool=None) for block in chain]
 
 
 def changed(model, **arrays):
@@ -60,8 +27,7 @@ def changed(model, **arrays):
 def curved(model, curvature, rng):
     """`model` with other leading coefficients of its activations."""
     arrays = {}
-    for k in range(len(model.config.blocks)):
-        name = f"blocks.{k}.coefficients"
+    for name in [node.coefficients for node in model.config.graph.nodes if isinstance(node, Polynomial)]:
         coefficients = model.arrays[name].copy()
         last = coefficients[:, -1]
         match curvature:
@@ -97,24 +63,27 @@ def assert_equal_to_the_model(run_clear, model, chosen, seed=0):
     return program
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @given(
-    configs(),
+    st.data(),
     st.sampled_from(["usual", "usual", "tiny", "none", "negative"]),
     st.sampled_from([("conjugate_invariant", 128), ("conjugate_invariant", 1024), ("standard", 512)]),
     st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=100)
-def test_the_compiled_circuit_equals_the_model(run_clear, config, curvature, ring, seed):
+def test_the_compiled_circuit_equals_the_model(run_clear, cell, data, curvature, ring, seed):
     """128 slots hold no whole sequence: several ciphertexts; 1024 hold most with copies."""
+    config = data.draw(model_configs(cell))
     model = curved(random_model(config, seed), curvature, np.random.default_rng(seed))
     assert_equal_to_the_model(run_clear, model, options(*ring), seed)
 
 
-@given(configs(), st.integers(0, 2**32 - 1), st.data())
+@pytest.mark.parametrize("cell", CELLS)
+@given(st.integers(0, 2**32 - 1), st.data())
 @settings(max_examples=40)
-def test_weights_that_are_zero_make_a_program_too(run_clear, config, seed, data):
+def test_weights_that_are_zero_make_a_program_too(run_clear, cell, seed, data):
     """Pruned layers leave matrices without entries, and gate polynomials of a lower degree than configured."""
-    model = random_model(config, seed)
+    model = random_model(data.draw(model_configs(cell)), seed)
     names = sorted(set(model.arrays) - {"weighted_unit.alpha"})
     zero = data.draw(st.sets(st.sampled_from(names), min_size=1, max_size=3))
     model = changed(model, **{name: np.zeros_like(model.arrays[name]) for name in zero})

@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from heclstm.circuit.ir import Linear, Sum, Trace
 from heclstm.circuit.layout import VectorLayout
-from heclstm.compiler.graph import Affine
+from heclstm.compiler.affine import AffineMap
+from heclstm.compiler.expressions import Linear, Sum, Trace
 from heclstm.compiler.layouts import map_cost
 from heclstm.compiler.linear import Entries, apply_linear, diagonals, fold_of
 from heclstm.errors import LayoutError
@@ -136,7 +136,7 @@ def test_the_price_of_a_map_grows_with_its_diagonals_only(data):
     rows, columns = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
     matrix = sparse.csr_array(1.0 + whole_numbers(rng, (rows, columns)) ** 2)
     for frames in (1, 2, 4):
-        affine = Affine("map", matrix, np.zeros(rows), (rows, 1, 1))
+        affine = AffineMap("map", matrix, np.zeros(rows), (rows, 1, 1))
         source, target = VectorLayout(slots, frames, columns), VectorLayout(slots, frames, rows)
         found = diagonals({(0, 0): Entries.per_frame(matrix, frames)}, [source], [target])
         prices.add((map_cost(affine, source, target), len(found.vectors)))

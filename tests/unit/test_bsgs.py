@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from heclstm.circuit.ir import DiagonalMatrix
 from heclstm.compiler.bsgs import plan, split_offsets
+from heclstm.compiler.expressions import DiagonalMatrix
 
 SLOTS = 4096
 

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from heclstm.circuit.check import check
-from heclstm.circuit.ir import (
+from heclstm.circuit.operations import (
     Add,
     AddPlain,
     DropLevel,
     Input,
     LinearTransform,
     MultiplyPlain,
-    Operation,
     Rescale,
     Rotate,
     SumOfProducts,
@@ -106,11 +105,11 @@ def test_an_operation_with_too_many_outputs():
 
 
 def test_an_operation_of_an_unknown_kind():
-    class Bootstrap(Operation):
+    class Bootstrap(Rotate):
         pass
 
     program = valid()
-    unknown = Bootstrap("refresh", (9999,), 3, 1.0)
+    unknown = Bootstrap("refresh", (9999,), 3, 1.0, program.result, 1)
     with pytest.raises(ParameterError, match="refresh: unknown operation Bootstrap"):
         check(replace(program, operations=(*program.operations, unknown)))
 
@@ -189,6 +188,18 @@ def test_the_output_scale_of_a_plan():
 def test_a_vector_that_does_not_repeat_in_the_slots(kind, length):
     with pytest.raises(LayoutError, match=rf"a vector of {length} values does not repeat in 64 slots"):
         check(spoilt(kind, lambda op: replace(op, vector=np.ones(length))))
+
+
+@pytest.mark.parametrize("vector", [np.array(1.0), np.ones((2, 2))])
+def test_a_vector_that_is_none(vector):
+    with pytest.raises(LayoutError, match=rf"a vector of {vector.size} values does not repeat"):
+        check(spoilt(AddPlain, lambda op: replace(op, vector=vector)))
+
+
+@pytest.mark.parametrize("vectors", [np.array(1.0), np.ones(4), np.ones((2, 2, 2))])
+def test_a_plan_whose_vectors_are_no_table(vectors):
+    with pytest.raises(LayoutError, match="blocks.0.convolution"):
+        check(spoilt(LinearTransform, with_plan(vectors=vectors)))
 
 
 def test_the_vectors_of_a_plan_that_do_not_repeat():

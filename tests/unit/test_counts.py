@@ -9,7 +9,7 @@ import pytest
 from counting import CountingBackend, totals
 from golden.make_golden import COSTS, costs
 from heclstm.circuit.cost import estimate, rotations_of
-from heclstm.circuit.ir import Input, LinearTransform, Rescale, SumOfProducts, operands
+from heclstm.circuit.operations import Input, LinearTransform, Rescale, SumOfProducts
 from heclstm.circuit.parameters import LEVEL_MIN
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
@@ -160,7 +160,7 @@ def test_one_rescale_after_each_sum():
     """Products and transforms are read by one rescale or one further sum, and nothing is rescaled twice."""
     program = compiled(3, "cubic", 4)
     for operation in program.operations:
-        readers = [op for op in program.operations if set(operation.outputs) & set(operands(op))]
+        readers = [op for op in program.operations if set(operation.outputs) & set(op.operands)]
         if isinstance(operation, LinearTransform | SumOfProducts):
             assert len(readers) == len(operation.outputs)
             assert all(type(op).__name__ in ("Rescale", "Add") for op in readers)

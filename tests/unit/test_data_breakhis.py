@@ -8,6 +8,8 @@ from heclstm.data.datasets import load_dataset
 from heclstm.data.pictures import read_picture
 from heclstm.errors import FileFormatError, ModelError
 
+ORDER = "by magnification and number"
+
 
 def every(splits):
     """(name, patient) of all sequences."""
@@ -25,7 +27,7 @@ def test_a_sequence_is_a_slide_from_40_to_400(tmp_path):
     for frame, magnification in zip(splits.train.images[row], dataset_trees.MAGNIFICATIONS, strict=True):
         path = dataset_trees.breakhis_file(tmp_path, kind, "14", number, magnification, 1)
         assert np.array_equal(frame, read_picture(path))
-    assert splits.notes == ()
+    assert splits.notes == (f"frames stand {ORDER} in 16 sequences",)
 
 
 def test_copies_in_folders_of_folds_count_once(tmp_path):
@@ -60,10 +62,10 @@ def test_a_missing_magnification_is_reported(tmp_path):
     dataset_trees.breakhis(tmp_path)
     dataset_trees.breakhis_file(tmp_path, "DC", "14", "2523", 400, 1).unlink()
     skipped = load_dataset("breakhis", tmp_path)
-    assert skipped.notes == ("slide SOB_M_DC-14-2523: missing 400× (0 of 1): left out",)
+    assert skipped.notes[0] == "slide SOB_M_DC-14-2523: missing 400× (0 of 1): left out"
     assert "SOB_M_DC-14-2523/1" not in dict(every(skipped))
     padded = load_dataset("breakhis", tmp_path, {"missing": "pad"})
-    assert padded.notes == ("slide SOB_M_DC-14-2523: missing 400× (0 of 1): padded",)
+    assert padded.notes[0] == "slide SOB_M_DC-14-2523: missing 400× (0 of 1): padded"
     (part,) = (part for part in (padded.train, padded.validation, padded.test) if "SOB_M_DC-14-2523/1" in part.names)
     assert len(part.images[part.names.index("SOB_M_DC-14-2523/1")]) == 3
 
@@ -97,7 +99,7 @@ def test_a_published_fold_is_kept(tmp_path):
     splits = load_dataset("breakhis", tmp_path, {"dsfold": "dsfold1.txt"})
     assert {name.split("-14-")[1].removesuffix("/1") for name in splits.test.names} == test
     splits.require_two_classes()  # the validation part was taken from training
-    assert splits.notes == ()
+    assert all(note.startswith("frames stand") for note in splits.notes)
 
 
 def test_a_published_fold_that_divides_a_patient_is_mended_in_training(tmp_path):

@@ -48,7 +48,10 @@ def test_identical_files_tell_it_too(tmp_path):
     (tmp_path / "7-0.png").write_bytes((tmp_path / "3-0.png").read_bytes())
     splits = load_dataset("colposcopy", path)
     assert patients_of(splits)["s7"] == patients_of(splits)["s3"]
-    assert splits.notes == ("1 pairs of patients share identical files and count as one: p3 = p7",)
+    assert splits.notes == (
+        "frames stand by seconds of the manifest in 10 sequences",
+        "1 pairs of patients share identical files and count as one: p3 = p7",
+    )
 
 
 def test_given_parts_are_kept_and_never_share_a_patient(tmp_path):
@@ -82,13 +85,25 @@ def test_lines_may_name_another_column_for_labels(tmp_path):
     ("change", "message"),
     [
         (lambda text: text.replace("label", "outcome"), "expected also label; a manifest has the columns"),
-        (lambda text: text.replace("s0,p0,60", "s0,p1,60"), "line 3: column 'patient': expected the same as in line 2"),
-        (lambda text: text.replace("s0,p0,60", "s0,p0,0"), "column 'seconds': sequence s0 has this value twice"),
-        (lambda text: text.replace("s0,p0,60", "s0,p0,later"), "line 2: column 'seconds': expected a number"),
+        (
+            lambda text: text.replace("s0,p0,60", "s0,p1,60"),
+            "line 3: column 'patient': expected the same in all lines of a sequence",
+        ),
+        (
+            lambda text: text.replace("s0,p0,60", "s0,p0,0"),
+            "line 3: column 'seconds': expected another value for each file of a sequence",
+        ),
+        (lambda text: text.replace("s0,p0,60", "s0,p0,later"), "line 2: column 'seconds': expected a finite number"),
         (lambda text: text.replace("s0,p0,60", "s0,,60"), "line 2: column 'patient': expected a value"),
-        (lambda text: text.replace(".png,0", ".png,ill"), "line 2: column 'label': expected a number"),
-        (lambda text: text.replace("0-60.png,0", "0-60.png,0,x"), "line 2: got more values than the header"),
-        (lambda text: text.replace("0-60.png", "absent.png"), r"absent\.png: no image: no such file"),
+        (
+            lambda text: text.replace(".png,0", ".png,ill"),
+            r"6 lines \(2, 3, 6, 7, 10 and 1 more\): column 'label': expected 0 or 1",
+        ),
+        (
+            lambda text: text.replace("0-60.png,0", "0-60.png,0,x"),
+            "line 2: column 'label': expected no more values than the header has",
+        ),
+        (lambda text: text.replace("0-60.png", "absent.png"), r"absent\.png: no image: cannot be read \(No such file"),
         (lambda text: text.splitlines()[0], "got 0 sequences, expected some"),
         (lambda text: "", "got columns none, expected also sequence, patient, file, label"),
     ],

@@ -74,7 +74,10 @@ def test_an_unknown_name_lists_the_known_ones(path):
         ({"val_images": np.zeros((3, 6, 6), np.uint8)}, r"val_images: got uint8 of shape \(3, 6, 6\)"),
         ({"val_images": np.zeros((3, 6, 6, 6))}, "val_images: got float64"),
         ({"val_labels": np.zeros((2, 1), np.uint8)}, r"got 3 images and labels of shape \(2,\)"),
-        ({"val_labels": np.zeros((3, 4), np.uint8)}, r"got 3 images and labels of shape \(3, 4\)"),
+        (
+            {"val_labels": np.zeros((3, 4), np.uint8)},
+            r"val_labels: got labels of shape \(3, 4\), expected one for each sequence",
+        ),
     ],
 )
 def test_other_arrays_are_refused(path, changes, message):

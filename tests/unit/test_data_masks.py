@@ -1,5 +1,7 @@
 """Padding has no vote and touches no state: in the reference, in PyTorch, and in what a hospital reads."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -7,8 +9,9 @@ from msgspec.structs import replace
 from heclstm.card.preparation import Preparation
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.deploy.diagnosis import read_result
-from heclstm.errors import SequenceError
+from heclstm.errors import ModelError, SequenceError
 from heclstm.model.calibrate import calibrate
+from heclstm.model.cells.lstm.config import LstmConfig
 from heclstm.model.reference import forward
 from heclstm.program.program import Program
 from random_models import random_frames, random_model, small_config
@@ -56,6 +59,20 @@ def test_padding_changes_nothing(model, frames):
         forward(model, frames, mask[:1])
 
 
+class LooksAhead(LstmConfig):
+    causal = False
+
+
+def test_a_model_whose_cell_looks_ahead_takes_no_mask(frames):
+    """Neither one that says so on disk, nor one that is asked to leave frames out."""
+    ahead = random_model(dataclasses.replace(CONFIG, cell=LooksAhead(4)), 1)
+    assert np.isfinite(forward(ahead, frames)["score"]).all()
+    with pytest.raises(ModelError, match="model input: sequences may be padded, but a state of the cell"):
+        forward(ahead, frames, masks(*[1] * STEPS))
+    with pytest.raises(ModelError, match="model: sequences may be padded, but a state of the cell"):
+        ahead.with_metadata(preparation=FREE.to_json())
+
+
 def test_calibration_counts_padding_in_the_layers_but_not_in_the_score(model, frames):
     mask = masks(*[1] * STEPS)
     part, whole = (calibrate(model, frames, m).metadata["ranges"] for m in (mask, None))
@@ -66,7 +83,7 @@ def test_calibration_counts_padding_in_the_layers_but_not_in_the_score(model, fr
 
 def test_torch_agrees(frames):
     torch = pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
-    from heclstm.model.network import HeClstm, export
+    from heclstm.model.train.network import HeClstm, export
 
     torch.manual_seed(0)
     network = HeClstm(CONFIG).eval().double()

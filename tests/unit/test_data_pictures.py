@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 import dataset_trees
+from heclstm.data.images import read_images
 from heclstm.data.pictures import read_picture, resized
-from heclstm.data.reading import frame_files, read_frames
+from heclstm.data.reading import read_frames
 from heclstm.errors import FileFormatError, SequenceError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
@@ -76,7 +77,7 @@ def test_other_kinds_with_the_ending_of_a_picture_are_refused(tmp_path):
     (tmp_path / "a.gif").rename(tmp_path / "a.png")
     with pytest.raises(FileFormatError, match="not readable as PNG or JPEG"):
         read_picture(tmp_path / "a.png")
-    with pytest.raises(FileFormatError, match=r"b\.png: no image: no such file"):
+    with pytest.raises(FileFormatError, match=r"b\.png: no image: cannot be read \(No such file"):
         read_picture(tmp_path / "b.png")
 
 
@@ -106,9 +107,27 @@ def test_frames_stand_in_the_order_of_their_numbers(tmp_path):
         dataset_trees.picture(tmp_path / f"frame-{number}.png", number, size=(4, 4 + number))
     (tmp_path / "._frame-2.png").write_bytes(b"left by some file systems")
     (tmp_path / "notes.txt").write_text("not a picture")
-    assert [path.stem for path in frame_files(tmp_path)] == ["frame-1", "frame-9", "frame-10"]
+    images = read_images(tmp_path)
+    assert images.names == ("frame-1.png", "frame-9.png", "frame-10.png")
+    assert images.order == "by names"
+    assert images.notes == ("1 files beside are no images: notes.txt",)
     assert [frame.shape for frame in read_frames(tmp_path)] == [(3, 4, 5), (3, 4, 13), (3, 4, 14)]
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(SequenceError, match="got 0 files ending in .png"):
+    with pytest.raises(SequenceError, match="no image: got 0 pictures or DICOM files"):
         read_frames(empty)
+
+
+def test_an_orientation_that_cannot_be_read_is_refused(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0110] = 6, "a camera"
+    content = exif.tobytes()
+    for cut, upright in ((len(content), True), (20, False), (30, False)):
+        Image.new("RGB", (16, 8)).save(tmp_path / "a.jpg", exif=content[:cut])
+        if upright:
+            assert read_picture(tmp_path / "a.jpg").shape == (3, 16, 8)
+        else:
+            with pytest.raises(
+                FileFormatError, match=r"a\.jpg: no image: its EXIF data are damaged, and may have told"
+            ):
+                read_picture(tmp_path / "a.jpg")

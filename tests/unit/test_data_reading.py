@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heclstm.card.preparation import Preparation
 from heclstm.data import reading
-from heclstm.data.reading import read_labels, read_volume, read_volumes, write_volumes
+from heclstm.data.prepare import prepare
+from heclstm.data.reading import read_frames, read_labels, read_volume, read_volumes, write_volumes
 from heclstm.errors import FileFormatError, SequenceError
 from heclstm.storage import arrays
 from heclstm.storage.arrays import ArrayLimits
@@ -58,12 +60,12 @@ def test_labels_may_be_absent(tmp_path, volume):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.array([0.0, np.nan]), "got others than 0 .* and 1"),
-        (np.array([0.0, 0.7]), "got others than 0 .* and 1"),
-        (np.array([-1, 1]), "got others than 0 .* and 1"),
-        (np.array([0, 2]), "got others than 0 .* and 1"),
-        (np.eye(2, dtype=int), r"got an array of shape \(2, 2\), expected one for each patient"),
-        (np.array(1), r"got an array of shape \(\), expected one"),
+        (np.array([0.0, np.nan]), "1 of 2 labels are no whole numbers from 0, the first in row 1"),
+        (np.array([0.0, 0.7]), "1 of 2 labels are no whole numbers from 0"),
+        (np.array([-1, 1]), "1 of 2 labels are no whole numbers from 0"),
+        (np.array([0, 2]), "1 of 2 labels are above 1, expected 0 and 1"),
+        (np.eye(2, dtype=int), r"got labels of shape \(2, 2\), expected one for each sequence"),
+        (np.array(1), r"got labels of shape \(\), expected one"),
         (np.array(["no", "yes"]), "its values are no plain numbers"),
     ],
 )
@@ -93,9 +95,9 @@ def test_pictures_in_folders_and_lists(tmp_path, volume):
     assert np.array_equal(read_volume(tmp_path / "2.png"), volume[2:3])
     colour = tmp_path / "colour"
     colour.mkdir()
-    image.fromarray(np.stack([volume[0]] * 3, axis=-1)).save(colour / "a.png")
+    image.fromarray(np.stack([volume[0]] * 3, axis=-1)).save(colour / "1.png")
     assert read_volume(colour).shape == (1, 3, 6, 7)
-    image.fromarray(volume[0, :3]).convert("RGB").save(colour / "b.jpg")
+    image.fromarray(volume[0, :3]).convert("RGB").save(colour / "2.jpg")
     with pytest.raises(SequenceError, match="got pictures of different sizes"):
         read_volume(colour)
 
@@ -111,7 +113,7 @@ def test_pickles_are_not_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"hello", "no image: got the ending .txt, expected .npy, .npz"),
+        ("a.txt", b"hello", "no image: got the ending .txt, expected .npy, .npz, PNG, JPEG, DICOM"),
         ("a.npy", b"hello", "is no NumPy file"),
         ("a.npz", b"PK\x03\x04 truncated", "is no NumPy file"),
         ("a.npz", b"", "is no NumPy file"),
@@ -125,9 +127,9 @@ def test_files_that_are_no_image_are_refused(tmp_path, name, content, message):
 
 
 def test_other_wrong_inputs_are_refused(tmp_path, volume):
-    with pytest.raises(FileFormatError, match=r"a.npy: cannot be read \(No such file"):
+    with pytest.raises(FileFormatError, match=r"a.npy: no image: cannot be read \(No such file"):
         read_volume(tmp_path / "a.npy")
-    with pytest.raises(SequenceError, match="got 0 pictures"):
+    with pytest.raises(SequenceError, match="got 0 pictures or DICOM files"):
         read_volume(tmp_path)
     np.savez(tmp_path / "two.npz", a=volume, b=volume)
     with pytest.raises(FileFormatError, match=r"got arrays \['a', 'b'\], expected exactly one"):
@@ -192,3 +194,54 @@ def test_damaged_and_foreign_archives_are_refused(tmp_path, volume):
     for name in ("damaged.npz", "lzma.npz"):
         with pytest.raises(FileFormatError, match="is no NumPy file of plain numbers"):
             read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values.astype(">f4"),
+        lambda values: values.astype(np.float16),
+        lambda values: np.asfortranarray(values),
+        lambda values: values[:, :, ::-1][:, :, ::-1],
+    ],
+    ids=["big endian", "half precision", "columns first", "views"],
+)
+def test_arrays_may_be_laid_out_in_any_way(tmp_path, change):
+    values = np.random.default_rng(0).integers(0, 2, (3, 1, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "a.npy", change(values))
+    prepared = prepare(read_frames(tmp_path / "a.npy"), Preparation("frames", (3, 1, 8, 8), 3, 1, 8, 8))
+    assert np.array_equal(prepared.frames, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            np.full((3, 1, 8, 8), 4000, np.uint16),
+            "no image: got values of type uint16, expected bool, uint8 or floating",
+        ),
+        (np.full((3, 1, 8, 8), 9), "no image: got values of type int64"),
+        (np.full((3, 1, 8, 8), 1j), "no image: got values of type complex128"),
+        (np.full((3, 1, 8, 8), 200.0), r"192 values outside \[0, 1\]"),
+        (np.full((3, 1, 8, 8), -0.1), r"192 values outside \[0, 1\]"),
+        (np.full((3, 1, 8, 8), np.nan), "192 values that are NaN or infinite"),
+        (np.full((3, 1, 8, 8), np.inf), "192 values that are NaN or infinite"),
+        (np.zeros((0, 1, 8, 8)), "number of frames: got 0, expected 3"),
+        (np.zeros((3, 8, 8, 1)), "number of channels: got 8, expected 1"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(tmp_path, values, message):
+    np.save(tmp_path / "a.npy", values)
+    with pytest.raises(SequenceError, match=message):
+        prepare(read_frames(tmp_path / "a.npy"), Preparation("frames", (3, 1, 8, 8), 3, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "header", [b"{}", b"{'descr'", b"'" * 70, b"(" * 70, b"\xff" * 70, b"{'descr': '', 'shape': ()}", b""]
+)
+def test_headers_that_break_their_parser_are_errors_of_the_file(tmp_path, header):
+    """NumPy reads them as Python: a token that never ends, a bracket too deep, an empty type."""
+    text = header.ljust(117) + b"\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64))
+    with pytest.raises(FileFormatError, match=r"a\.npy: "):
+        read_volume(tmp_path / "a.npy")

@@ -15,10 +15,10 @@ from heclstm.data.datasets import Part, Splits  # noqa: E402
 from heclstm.data.prepare import prepare_all  # noqa: E402
 from heclstm.errors import ModelError  # noqa: E402
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig  # noqa: E402
-from heclstm.model.network import export  # noqa: E402
 from heclstm.model.recipe import Distillation, Optimization, TrainConfig  # noqa: E402
 from heclstm.model.reference import forward  # noqa: E402
-from heclstm.model.train import train_model  # noqa: E402
+from heclstm.model.train.network import export  # noqa: E402
+from heclstm.model.train.training import train_model  # noqa: E402
 
 MODEL = ModelConfig(3, 1, 8, 8, (BlockConfig(4), BlockConfig(4)), LstmConfig(4))
 CONFIG = TrainConfig(

@@ -7,9 +7,13 @@ import pytest
 from scipy import sparse
 
 from heclstm.backend.precision import run_clear
+from heclstm.compiler.affine import AffineMap, average_pooling
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.compiler.graph import Affine, average_pooling, convolution, trace
+from heclstm.compiler.fuse import fuse
+from heclstm.errors import ModelError
+from heclstm.model.blocks.convolution.lowering import convolution
 from heclstm.model.config import BlockConfig, ModelConfig
+from heclstm.model.graph import Graph
 from heclstm.model.reference import forward
 from random_models import random_frames, random_model, small_config
 
@@ -60,8 +64,8 @@ def test_pooling_keeps_channels_apart():
 
 
 def test_two_maps_in_a_row_are_one():
-    first = Affine("a", sparse.csr_array([[1.0, 2.0], [0.0, 3.0]]), np.array([1.0, 0.0]), (2, 1, 1))
-    second = Affine("b", sparse.csr_array([[1.0, -1.0]]), np.array([5.0]), (1, 1, 1))
+    first = AffineMap("a", sparse.csr_array([[1.0, 2.0], [0.0, 3.0]]), np.array([1.0, 0.0]), (2, 1, 1))
+    second = AffineMap("b", sparse.csr_array([[1.0, -1.0]]), np.array([5.0]), (1, 1, 1))
     both = second.after(first)  # (x + 2y + 1) − 3y + 5
     assert np.array_equal(both.matrix.toarray(), [[1.0, -1.0]])
     assert np.array_equal(both.bias, [6.0])
@@ -77,15 +81,15 @@ def test_a_model_has_one_stage_for_each_block():
         BlockConfig(4, stride=(1, 1), pool=(2, 2)),
         BlockConfig(6, stride=(1, 1), pool=(2, 2), activation_degree=3),
     )
-    graph = trace(random_model(small_config(blocks=blocks), seed=0))
-    assert [stage.affine.shape for stage in graph.stages] == [(4, 8, 8), (6, 4, 4)]
-    assert [stage.coefficients.shape for stage in graph.stages] == [(256, 3), (96, 4)]
-    assert [stage.affine.name for stage in graph.stages] == [
+    fused = fuse(random_model(small_config(blocks=blocks), seed=0))
+    assert [stage.affine.shape for stage in fused.stages] == [(4, 8, 8), (6, 4, 4)]
+    assert [stage.coefficients.shape for stage in fused.stages] == [(256, 3), (96, 4)]
+    assert [stage.affine.name for stage in fused.stages] == [
         "blocks.0.convolution", "blocks.0.pooling + blocks.1.convolution",
     ]  # fmt: skip
-    assert graph.pooled.shape == (6, 1, 1)
+    assert fused.features.shape == (6, 1, 1)
     # a mean over all positions of a channel: 16 weights of 1/16
-    dense = graph.pooled.matrix.toarray()
+    dense = fused.features.matrix.toarray()
     assert np.array_equal(dense, np.kron(np.eye(6), np.full((1, 16), 1 / 16)))
 
 
@@ -102,3 +106,40 @@ def test_sum_pooling_is_average_pooling_times_its_window():
     averaged = random_model(small_config(blocks=(replace(block, pool_kind="average"), BlockConfig(3))), 0)
     mean = forward(averaged, frames)["blocks.0.output"]
     assert np.allclose(values["blocks.0.output"], 4 * mean, rtol=1e-12)
+
+
+# ── what is not lowered ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Twice(BlockConfig):
+    """Two polynomials in a row."""
+
+    def nodes(self, name, source, shape):
+        convolution, activation = super().nodes(name, source, shape)
+        return convolution, replace(activation, value=f"{name}.inner", ranges=()), replace(activation, name="again")
+
+
+def test_a_polynomial_without_an_affine_map_before_it_is_refused():
+    config = small_config(blocks=(Twice(3),))
+    with pytest.raises(ModelError, match="again: got a Polynomial here, expected an affine map before it"):
+        fuse(random_model(config, seed=0))
+
+
+@pytest.mark.parametrize("left_out", [-1, -2, -3])
+def test_a_graph_that_does_not_end_with_features_cell_and_vote_is_refused(left_out):
+    model = random_model(small_config(), seed=0)
+    nodes = list(model.config.graph.nodes)
+    del nodes[left_out]
+    object.__setattr__(model.config, "graph", Graph(tuple(nodes)))
+    with pytest.raises(ModelError, match="got a graph that does not end with an affine map, a cell and a vote"):
+        fuse(model)
+
+
+def test_a_graph_names_every_array_once_and_reads_what_it_made():
+    graph = small_config(blocks=(BlockConfig(4, pool=(2, 2)), BlockConfig(6))).graph
+    made = {"frames"}
+    for node in graph.nodes:
+        assert node.source in made
+        made.add(node.value)
+    assert len(graph.arrays) == sum(len(node.arrays) for node in graph.nodes)
+    assert [each.name for each in graph.ranges][:4] == ["blocks.0", "blocks.0.output", "blocks.1", "blocks.1.output"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
@@ -9,10 +10,11 @@ from heclstm.card.model_facts import ModelFacts
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
 from heclstm.card.purpose import Purpose
-from heclstm.circuit.ir import SumOfProducts
+from heclstm.circuit.operations import SumOfProducts
+from heclstm.compiler.affine import AffineMap
 from heclstm.compiler.compile import Options, compile_circuit, compile_model
 from heclstm.compiler.kernels.activation import SQUARE_EXCESS_MAX, strands
-from heclstm.compiler.kernels.lstm import Gate
+from heclstm.compiler.kernels.recurrence import Gate
 from heclstm.errors import LayoutError, ModelError
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.weights import Model, expected_shapes
@@ -63,6 +65,9 @@ def test_values_beside_a_completed_square_stay_moderate():
         assert len(strands(np.array([[0.0, c1, 0.99 * c1**2 / (4 * SQUARE_EXCESS_MAX)]]))[0]) == 2
 
 
+ONE_UNIT = AffineMap("z", sparse.csr_array([[1.0]]), np.zeros(1), (1, 1, 1))
+
+
 # ── gates ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -80,13 +85,21 @@ def test_values_beside_a_completed_square_stay_moderate():
 )
 def test_a_gate_is_its_polynomial(coefficients):
     """Horner's rule: (…(c_d z + c_{d−1}) z + …) z + c_0. Zero leading coefficients save products."""
-    gate = Gate.of(np.array(coefficients), hidden=1)
+    gate = Gate.of(np.array(coefficients), ONE_UNIT)
     value = gate.strands[-1].scale[0] * POINTS + gate.strands[-1].shift[0]
     for constant in gate.constants:
-        value = value * POINTS + constant
+        value = value * POINTS + constant[0]
     assert np.abs(value - polynomial(coefficients, POINTS)).max() <= 2.0**-52 * 8
     degree = max([power for power, c in enumerate(coefficients) if c], default=1)
     assert len(gate.constants) == max(degree, 1) - 1
+
+
+def test_a_gate_may_have_a_polynomial_for_each_unit():
+    two = AffineMap("z", sparse.csr_array(np.eye(2)), np.zeros(2), (2, 1, 1))
+    gate = Gate.of(np.array([[1.0, 2.0, 0.0], [3.0, 4.0, 5.0]]), two)  # 2 z + 1, and (5 z + 4) z + 3
+    assert [strand.scale.tolist() for strand in gate.strands] == [[1, 1], [0, 5]]
+    assert [strand.shift.tolist() for strand in gate.strands] == [[0, 0], [2, 4]]
+    assert [constant.tolist() for constant in gate.constants] == [[1, 3]]
 
 
 # ── the recurrence and the vote, by hand ───────────────────────────────────────────────────────────────────
@@ -160,7 +173,10 @@ def exact(config):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (small_config(blocks=(BlockConfig(2), BlockConfig(2, activation_degree=None))), "blocks.1: got ReLU"),
+        (
+            small_config(blocks=(BlockConfig(2), BlockConfig(2, activation_degree=None))),
+            "blocks.1.activation: got ReLU",
+        ),
         (small_config(lstm={"gate_degree": None}), "lstm: got gate_degree None .* expected polynomials"),
         (small_config(lstm={"cell_output": "tanh"}), "cell_output 'tanh'.* expected polynomials"),
     ],
@@ -172,7 +188,7 @@ def test_exact_activations_are_refused(config, message):
 
 @pytest.mark.parametrize(("config", "message"), [
     (small_config(frames=4, lstm={"hidden_size": 8}), "lstm: .*need 32 slots, but a ciphertext has 16"),
-    (small_config(frames=4, classes=4), "4 classes and 4 frames need 20 slots, but a ciphertext has 16"),
+    (small_config(frames=16, lstm={"hidden_size": 1}), "16 frames need 17 slots, but a ciphertext has 16"),
 ])  # fmt: skip
 def test_a_state_or_result_that_no_ciphertext_holds_is_refused(config, message):
     with pytest.raises(LayoutError, match=message):

@@ -7,19 +7,18 @@ from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 from heclstm.circuit.check import check
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import (
+from heclstm.circuit.layout import ResultLayout, VectorLayout
+from heclstm.circuit.operations import (
     AddPlain,
-    DiagonalMatrix,
     DropLevel,
     Input,
     LinearTransform,
     MultiplyPlain,
     Rescale,
     SumOfProducts,
-    Trace,
 )
-from heclstm.circuit.layout import ResultLayout, VectorLayout
 from heclstm.circuit.parameters import LEVEL_MIN, choose
+from heclstm.compiler.expressions import DiagonalMatrix, Trace
 from heclstm.compiler.levels import depth_of, manage_levels, required_levels, shortest_period
 from heclstm.errors import LevelError
 

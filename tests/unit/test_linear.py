@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from heclstm.circuit.ir import Trace
 from heclstm.circuit.layout import VectorLayout
+from heclstm.compiler.expressions import Trace
 from heclstm.compiler.linear import Entries, apply_linear, diagonals, fold_of
 from heclstm.errors import LayoutError
 

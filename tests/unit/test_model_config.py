@@ -15,9 +15,27 @@ def adrenal(**changes):
         "height": 32,
         "width": 32,
         "blocks": tuple(BlockConfig(channels) for channels in (16, 32, 64)),
-        "lstm": LstmConfig(32),
+        "cell": LstmConfig(32),
     }
     return ModelConfig(**(values | changes))
+
+
+def with_cell(table):
+    values = {name: value for name, value in adrenal().to_json().items() if name != "lstm"}
+    return ModelConfig.from_json({**values, "cell": table})
+
+
+def with_blocks(*tables):
+    return ModelConfig.from_json({**adrenal().to_json(), "blocks": list(tables)})
+
+
+def test_kinds_may_be_named():
+    """As every kind but the first must be; what is written stays as it was before there were kinds."""
+    config = adrenal()
+    assert with_cell({"kind": "lstm", **config.cell.to_json()}) == config
+    assert with_blocks(*({"kind": "convolution", **block.to_json()} for block in config.blocks)) == config
+    assert set(config.to_json()) == {"frames", "channels", "height", "width", "blocks", "lstm", "classes"}
+    assert "kind" not in config.to_json()["blocks"][0]
 
 
 def test_sizes_follow_from_kernel_stride_padding_and_pool():
@@ -33,14 +51,14 @@ def test_the_exact_twin_has_no_polynomial_left():
     twin = adrenal().exact_twin()
     assert twin.sizes == adrenal().sizes
     assert [block.activation_degree for block in twin.blocks] == [None, None, None]
-    assert (twin.lstm.gate_degree, twin.lstm.cell_output, twin.lstm.hidden_size) == (None, "tanh", 32)
+    assert (twin.cell.gate_degree, twin.cell.cell_output, twin.cell.hidden_size) == (None, "tanh", 32)
 
 
 @pytest.mark.parametrize(
     "config",
     [
         adrenal(),
-        adrenal(classes=3, lstm=LstmConfig(7, gate_degree=None, recurrent_gates=False, cell_output="tanh")),
+        adrenal(cell=LstmConfig(7, gate_degree=None, recurrent_gates=False, cell_output="tanh")),
         adrenal(blocks=(BlockConfig(4, (1, 2), (2, 1), (0, 0), None, (2, 2)),)),
     ],
 )
@@ -80,6 +98,17 @@ def test_json_brings_a_configuration_back(config):
         ),
         (lambda: ModelConfig.from_json({**adrenal().to_json(), "lstm": None}), r"LstmConfig: got NoneType"),
         (lambda: ModelConfig.from_json({"lstm": {}}), r"LstmConfig: missing 1 required .* 'hidden_size'"),
+        (lambda: ModelConfig.from_json({}), "expected one table, cell .* or lstm"),
+        (lambda: ModelConfig.from_json({**adrenal().to_json(), "cell": {"kind": "lstm"}}), "expected one table, cell"),
+        (lambda: with_cell({"kind": "transformer"}), "cell: got kind 'transformer', expected one of lstm"),
+        (lambda: with_cell({"hidden_size": 3}), "cell: got kind None, expected one of lstm"),
+        (lambda: with_cell([]), "cell: got list, expected a table with a kind, one of lstm"),
+        (lambda: with_cell({"kind": "lstm", "size": 3}), "LstmConfig: got unknown field 'size'"),
+        (lambda: with_blocks({"kind": "dense"}), "block: got kind 'dense', expected one of convolution"),
+        (lambda: with_blocks({"out_channels": 4, "size": 3}), "BlockConfig: got unknown field 'size'"),
+        (lambda: with_blocks(3), "BlockConfig: got int, expected a table of fields"),
+        (lambda: ModelConfig.from_json({**adrenal().to_json(), "classes": 3}), "classes: got 3, expected 1: one score"),
+        (lambda: ModelConfig.from_json({**adrenal().to_json(), "classes": True}), "classes: got True, expected 1"),
     ],
 )
 def test_impossible_configurations_are_refused(make, message):

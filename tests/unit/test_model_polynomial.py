@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from heclstm.errors import ModelError, RangeError
-from heclstm.model.polynomial import HERMITE_RELU, cell_output_start, evaluate, fit, gate_start, sigmoid
+from heclstm.model.polynomial import HERMITE_RELU, IDENTITY, cubic_tanh, evaluate, fit, sigmoid, sigmoid_start
 
 
 def relu(x):
@@ -66,11 +66,18 @@ def test_the_hermite_start_is_the_projection_of_relu():
     assert (c0 - c2, c1, c2) == pytest.approx((0.199471, 0.5, 0.199471), abs=1e-5)
 
 
-def test_gates_start_as_sigmoid_with_a_candidate_of_tanh():
-    assert gate_start(1) == pytest.approx(np.array([[0.5, 0.1532]] * 2 + [[0, 1]] + [[0.5, 0.1532]]), abs=1e-4)
-    assert np.array_equal(gate_start(2)[2], [0, 1, 0])
-    assert gate_start(3)[2] == pytest.approx([0, 0.7224, 0, -0.0495], abs=1e-4)
-    assert np.array_equal(cell_output_start("identity"), [0, 1])
+def test_gates_start_as_the_sigmoid_and_candidates_as_tanh():
+    assert sigmoid_start(1) == pytest.approx([0.5, 0.1532], abs=1e-4)
+    assert sigmoid_start(2)[2] == 0  # an odd function, but for its constant
+    assert cubic_tanh() == pytest.approx([0, 0.7224, 0, -0.0495], abs=1e-4)
+    assert np.array_equal(IDENTITY, [0, 1])
+
+
+def test_starts_are_made_once_and_cannot_be_changed():
+    for start in (IDENTITY, cubic_tanh(), sigmoid_start(3)):
+        with pytest.raises(ValueError, match="read-only"):
+            start[0] = 1.0
+    assert sigmoid_start(3) is sigmoid_start(3)
 
 
 def test_evaluate_broadcasts_one_polynomial_per_channel():

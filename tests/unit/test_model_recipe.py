@@ -1,12 +1,15 @@
 """Training files: the shipped one, JSON and back, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from heclstm.errors import FileFormatError, ModelError
-from heclstm.model.recipe import TrainConfig
+from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.recipe import RangeBounds, TrainConfig
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "adrenal" / "train.toml"
 
@@ -28,7 +31,7 @@ def _edited(tmp_path, old, new):
 
 def test_the_word_exact_stands_for_no_polynomial(tmp_path):
     config = TrainConfig.from_toml(_edited(tmp_path, "gate_degree = 1", 'gate_degree = "exact"'))
-    assert config.model.lstm.gate_degree is None
+    assert config.model.cell.gate_degree is None
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,13 @@ def test_the_word_exact_stands_for_no_polynomial(tmp_path):
         ),
         ("teachers = 3", "teachers = -1", ModelError, "distillation.teachers: got -1"),
         ("weight = 0.7", "weight = 2", ModelError, "distillation.weight: got 2"),
+        (
+            "convolution = 4.0",
+            "convolutions = 4.0",
+            ModelError,
+            "got unknown field 'convolutions', expected .*cell, mean",
+        ),
+        ("gates = 3.0", "gates = -3.0", ModelError, "ranges.gates: got -3.0, expected a bound above 0"),
         ("[ranges]", "[ranges", FileFormatError, "not readable as TOML: .*line"),
     ],
 )
@@ -79,8 +89,37 @@ def test_wrong_training_files_are_refused(tmp_path, old, new, error, message):
 def test_more_than_one_score_is_not_trained():
     values = TrainConfig.from_toml(SHIPPED).to_json()
     values["model"]["classes"] = 3
-    with pytest.raises(ModelError, match="got 3 classes, expected 1"):
+    with pytest.raises(ModelError, match="classes: got 3, expected 1: one score, with two outcomes"):
         TrainConfig.from_json(values)
+
+
+def test_bounds_that_are_not_given_are_those_of_block_and_cell():
+    """What is written tells all of them, so that a model remembers what it was trained with."""
+    shipped = TrainConfig.from_toml(SHIPPED)
+    config = replace(shipped, ranges=RangeBounds({"gates": 2.5}))
+    bounds = {"convolution": 4.0, "gates": 2.5, "candidate": 2.25, "cell": 2.25}
+    assert config.ranges.bounds == bounds
+    assert config.to_json()["ranges"] == {**bounds, "mean_weight": 0.1, "max_weight": 0.003, "max_from": 0.55}
+    with pytest.raises(ModelError, match="ranges: got list, expected a table"):
+        TrainConfig.from_json({**shipped.to_json(), "ranges": []})
+
+
+class LooksAhead(LstmConfig):
+    """A cell whose states depend on frames behind them."""
+
+    causal = False
+
+
+def test_a_cell_that_looks_ahead_takes_no_padding():
+    """Padding stands behind the real frames; such a cell would carry it into their states."""
+    shipped = TrainConfig.from_toml(SHIPPED)
+    config = replace(shipped, model=replace(shipped.model, cell=LooksAhead(8)))
+    frames = structs.replace(config.preparation, kind="frames", source=(4, 8, 32, 32), axis=2, slices_per_frame=1)
+    assert replace(config, preparation=frames, augmentation=type(config.augmentation)()).preparation.length == "exact"
+    for length in ("pad", "sample"):
+        padded = structs.replace(frames, length=length)
+        with pytest.raises(ModelError, match="a state of the cell lstm depends on frames behind it; train with prep"):
+            replace(config, preparation=padded, augmentation=type(config.augmentation)())
 
 
 def test_an_absent_training_file_says_so(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from heclstm.card.preparation import Preparation
+from heclstm.compiler.compile import compile_circuit
 from heclstm.data.datasets import Part
 from heclstm.data.prepare import prepare_all
 from heclstm.data.reading import read_labels, read_volumes
@@ -14,6 +15,7 @@ from heclstm.model.evaluate import evaluate_model
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.weights import load_model
+from heclstm.program.files import load_program
 
 FOLDER = Path(__file__).parents[2] / "examples" / "adrenal"
 
@@ -32,6 +34,18 @@ def test_it_comes_from_the_training_file_beside_it(model):
     assert TrainConfig.from_json(model.metadata["training"]) == TrainConfig.from_toml(FOLDER / "train.toml")
     assert model.metadata["licence"] == "CC BY 4.0"
     assert "MedMNIST v2" in model.metadata["attribution"]
+
+
+def test_the_program_beside_it_is_what_it_compiles_to(model):
+    """Every operation, level, scale and step; vectors but for the last bits, which other processors may round."""
+    shipped, compiled = load_program(FOLDER / "program").circuit, compile_circuit(model)
+    assert compiled.parameters == shipped.parameters
+    assert compiled.result == shipped.result
+    for ours, theirs in zip(compiled.operations, shipped.operations, strict=True):
+        arrays, expected = [], []
+        assert ours.to_json(arrays) == theirs.to_json(expected)
+        for array, wanted in zip(arrays, expected, strict=True):
+            assert np.abs(array - wanted).max() <= 2.0**-50 * np.abs(wanted).max()
 
 
 def test_its_stored_figures_are_its_figures(model, part):

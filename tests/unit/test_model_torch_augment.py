@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from heclstm.errors import ModelError
-from heclstm.model.augment import augment, transforms_of, try_transforms
 from heclstm.model.recipe import Augmentation
+from heclstm.model.train.augment import augment, transforms_of, try_transforms
 
 
 def by_formula(image, settings, rng):

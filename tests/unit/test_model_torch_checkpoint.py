@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from heclstm.errors import FileFormatError
-from heclstm.model.checkpoint import SafetensorsIO
+from heclstm.model.train.checkpoint import SafetensorsIO
 
 
 def test_what_goes_in_comes_out(tmp_path):

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from heclstm.errors import ModelError
+from heclstm.model.cells.lstm.torch_module import HeLstmCell
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
-from heclstm.model.layers import SMALLEST_SQUARE, HeLstmCell, PolynomialActivation
-from heclstm.model.network import HeClstm, export
 from heclstm.model.reference import forward
+from heclstm.model.train.layers import SMALLEST_SQUARE, PolynomialActivation
+from heclstm.model.train.network import HeClstm, export
 from heclstm.model.weights import load_model, save_model
 
 
@@ -44,8 +45,8 @@ def test_the_exact_cell_is_torchs_lstm(features, hidden, steps):
 
 NETWORKS = {
     "linear gates": ModelConfig(4, 8, 16, 16, (BlockConfig(4), BlockConfig(6)), LstmConfig(5)),
-    "quadratic gates, two classes": ModelConfig(
-        2, 3, 12, 9, (BlockConfig(5, (5, 3), (1, 2), (0, 1)),), LstmConfig(3, 2), classes=2
+    "quadratic gates": ModelConfig(
+        2, 3, 12, 9, (BlockConfig(5, (5, 3), (1, 2), (0, 1)),), LstmConfig(3, 2)
     ),
     "cubic everything": ModelConfig(
         3, 1, 16, 20,

@@ -8,13 +8,13 @@ import torch
 
 from heclstm.data.datasets import Splits
 from heclstm.errors import FileFormatError, ModelError
-from heclstm.model.checkpoint import load_weights
 from heclstm.model.config import LstmConfig
 from heclstm.model.epochs import METRICS, read_epochs, write_epochs
-from heclstm.model.losses import class_weight, focal_loss, sequence_loss
-from heclstm.model.network import HeClstm
 from heclstm.model.recipe import Augmentation, Distillation, EarlyStopping, LossSettings, Optimization, RangeBounds
-from heclstm.model.train import train_model
+from heclstm.model.train.checkpoint import load_weights
+from heclstm.model.train.losses import class_weight, focal_loss, sequence_loss
+from heclstm.model.train.network import HeClstm
+from heclstm.model.train.training import train_model
 from heclstm.model.weights import load_model
 from tiny_training import CONFIG, squares
 
@@ -120,10 +120,10 @@ def test_a_warm_start_begins_with_the_teacher(dataset, tmp_path):
     teacher = load_model(tmp_path / "teacher-1")
     for name in ("vote.weight", "weighted_unit.spatial_weight", "lstm.recurrent_weight"):
         np.testing.assert_allclose(model.arrays[name], teacher.arrays[name], atol=1e-6)  # one step of AdamW
-    assert model.config.lstm.gate_degree == 1
+    assert model.config.cell.gate_degree == 1
     with pytest.raises(FileFormatError, match="train that model first"):
         load_weights(HeClstm(CONFIG.model), tmp_path / "teacher-2")
-    wider = replace(CONFIG.model, lstm=LstmConfig(8))
+    wider = replace(CONFIG.model, cell=LstmConfig(8))
     with pytest.raises(ModelError, match="holds another network"):
         load_weights(HeClstm(wider), tmp_path / "teacher-1")
 
@@ -199,7 +199,7 @@ def test_no_table_is_refused(tmp_path):
         (Optimization, {"learning_rate": 10**30}, "optimization.learning_rate: got 1"),
         (Optimization, {"gate_span": 0.3}, "optimization.gate_span: got .0.3,"),
         (Optimization, {"gate_span": ("a", "b")}, "optimization.gate_span: got "),
-        (RangeBounds, {"convolution": "4"}, "ranges.convolution: got '4'"),
+        (RangeBounds, {"bounds": {"convolution": "4"}}, "ranges.convolution: got '4'"),
         (RangeBounds, {"max_weight": -0.1}, "ranges.max_weight: got -0.1"),
         (Augmentation, {"axes": (0, 1), "shift": 1.5}, "augmentation.shift: got 1.5"),
         (Augmentation, {"axes": (-2, -1)}, "augmentation.axes: got "),

@@ -7,15 +7,18 @@ import pytest
 import torch
 
 from heclstm.card.preparation import Preparation
+from heclstm.compiler.compile import compile_circuit
 from heclstm.data.datasets import Splits
 from heclstm.data.prepare import prepare_all
 from heclstm.errors import FileFormatError, ModelError
+from heclstm.model.calibrate import calibrate, check_ranges
+from heclstm.model.cells import CELLS
 from heclstm.model.evaluate import evaluate_model
-from heclstm.model.losses import class_weight, range_penalty
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import Distillation, RangeBounds, TrainConfig
 from heclstm.model.reference import forward
-from heclstm.model.train import train_model
+from heclstm.model.train.losses import class_weight, range_penalty
+from heclstm.model.train.training import train_model
 from heclstm.model.weights import load_model
 from tiny_training import CONFIG, squares
 
@@ -39,6 +42,18 @@ def test_it_learns(trained, dataset):
     assert area_under_curve(scores, dataset.test.labels) > 0.9
     assert [epoch.number for epoch in epochs] == list(range(1, 9))
     assert epochs[-1].loss < epochs[0].loss
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_cell_learns(kind, dataset, tmp_path):
+    """Each with the ranges of its own; what it becomes can be compiled."""
+    config = replace(CONFIG, model=replace(CONFIG.model, cell=CELLS[kind](4)), ranges=RangeBounds())
+    model = train_model(config, dataset, tmp_path)
+    frames = prepare_all(dataset.test.images, CONFIG.preparation)
+    assert area_under_curve(forward(model, frames)["score"][:, 0], dataset.test.labels) > 0.9
+    assert TrainConfig.from_json(load_model(tmp_path).metadata["training"]) == config
+    assert compile_circuit(model).parameters.security == "128"
+    check_ranges(calibrate(model, frames), forward(model, frames))
 
 
 def test_the_model_is_saved_with_all_that_serving_needs(trained):
@@ -88,7 +103,7 @@ def test_teachers_soften_the_labels_and_the_pupil_learns(dataset, tmp_path):
     assert [(epoch.number, epoch.epochs) for epoch in seen] == [(number, 24) for number in range(1, 25)]
     scores = forward(model, prepare_all(dataset.test.images, CONFIG.preparation))["score"][:, 0]
     assert area_under_curve(scores, dataset.test.labels) > 0.9
-    assert model.config.lstm.gate_degree == 1  # the pupil, not a twin
+    assert model.config.cell.gate_degree == 1  # the pupil, not a twin
     again = train_model(config, dataset, tmp_path, on_epoch=seen.append)  # all is there already
     assert len(seen) == 24
     assert again.digest == model.digest
@@ -121,5 +136,6 @@ def test_the_range_penalty_is_what_its_formula_says():
     }
     mean = 0.1 * (2.0**2 / 2 + 1.0**2 / 3 + 0.75**2)
     largest = 0.003 * (2.0**2 + 1.0**2 + 0.75**2)
-    assert float(range_penalty(values, RangeBounds(), late=False)) == pytest.approx(mean)
-    assert float(range_penalty(values, RangeBounds(), late=True)) == pytest.approx(mean + largest)
+    ranges, bounds = CONFIG.model.graph.ranges, RangeBounds().of(CONFIG.model)
+    assert float(range_penalty(values, ranges, bounds, late=False)) == pytest.approx(mean)
+    assert float(range_penalty(values, ranges, bounds, late=True)) == pytest.approx(mean + largest)

@@ -11,13 +11,13 @@ from heclstm.errors import DigestError, FileFormatError, ModelError
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.weights import Model, expected_shapes, load_model, save_model
 
-CONFIG = ModelConfig(2, 2, 8, 8, (BlockConfig(4), BlockConfig(6, activation_degree=3)), LstmConfig(5), classes=2)
+CONFIG = ModelConfig(2, 2, 8, 8, (BlockConfig(4), BlockConfig(6, activation_degree=3)), LstmConfig(5))
 
 
 def random_model(config=CONFIG, seed=0):
     rng = np.random.default_rng(seed)
     arrays = {name: rng.normal(size=shape) for name, shape in expected_shapes(config).items()}
-    arrays["weighted_unit.alpha"] = rng.uniform(0.1, 0.9, config.classes)
+    arrays["weighted_unit.alpha"] = rng.uniform(0.1, 0.9, 1)
     return Model(config, arrays, {"operating_point": {"threshold": 0.1}, "note": "ä"})
 
 
@@ -44,7 +44,7 @@ def test_arrays_cannot_be_changed_behind_the_digest():
 def test_which_arrays_a_model_has_depends_on_its_configuration():
     assert expected_shapes(CONFIG)["blocks.1.coefficients"] == (6, 4)
     assert expected_shapes(CONFIG)["lstm.gate_coefficients"] == (4, 2)
-    exact = replace(CONFIG, lstm=LstmConfig(5, None, recurrent_gates=False, cell_output="tanh"))
+    exact = replace(CONFIG, cell=LstmConfig(5, None, recurrent_gates=False, cell_output="tanh"))
     names = expected_shapes(replace(exact, blocks=(BlockConfig(4, activation_degree=None),)))
     absent = {
         "blocks.0.coefficients",
@@ -59,6 +59,12 @@ def test_metadata_is_part_of_the_digest():
     assert random_model().digest != random_model().with_metadata(note="b").digest
 
 
+@pytest.mark.parametrize("preparation", [3, "pad", ["pad"], {"length": "exact"}, {}])
+def test_a_model_is_made_whatever_its_metadata_calls_a_preparation(preparation):
+    """Who reads it checks it; here only padding matters, and none of these asks for it."""
+    assert random_model().with_metadata(preparation=preparation).metadata["preparation"] == preparation
+
+
 def _with(name, array):
     return lambda: Model(CONFIG, {**random_model().arrays, name: array})
 
@@ -69,7 +75,7 @@ def _with(name, array):
         (_with("vote.weight", np.zeros(3)), r"vote.weight: got shape \(3,\), expected \(2,\)"),
         (_with("vote.weight", np.zeros(2, np.float32)), r"vote.weight: got dtype float32, expected float64"),
         (_with("lstm.bias", np.full(20, np.nan)), r"lstm.bias: got 20 values that are not finite"),
-        (_with("weighted_unit.alpha", np.array([0.5, 1.0])), r"alpha: got a value outside \(0, 1\)"),
+        (_with("weighted_unit.alpha", np.array([1.0])), r"alpha: got a value outside \(0, 1\)"),
         (_with("lstm.peephole", np.zeros(5)), r"missing none, not expected \['lstm.peephole'\]"),
         (lambda: Model(CONFIG, {}), r"missing \['blocks.0.weight', "),
     ],
@@ -93,7 +99,7 @@ def _edit(folder, **changes):
         ({"metadata": []}, FileFormatError, "field 'metadata' is missing or not of type dict"),
         ({"digest": "0" * 64}, DigestError, "names digest 000000000000…, model.safetensors"),
         ({"metadata": {"operating_point": 1}}, DigestError, "the model was altered after it was saved"),
-        ({"config": {}}, ModelError, "LstmConfig: got NoneType"),
+        ({"config": {}}, ModelError, "ModelConfig: expected one table, cell"),
     ],
 )
 def test_altered_documents_are_refused(folder, changes, error, message):

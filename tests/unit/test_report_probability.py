@@ -11,7 +11,6 @@ from heclstm.card.preparation import Preparation
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.errors import ModelError
 from heclstm.model.evaluate import calibrate_score
 from heclstm.model.reference import forward
 from heclstm.report.figure import WIDTH, Page, bars_row
@@ -52,6 +51,3 @@ def test_the_purpose_of_a_program_carries_it():
     assert scale.to_json() == calibrated.metadata["temperature"]
     assert scale.fitted_on == "calibration"
     assert Purpose.of(model).temperature is None
-    several = random_model(small_config(classes=2), 1).with_metadata(preparation=preparation.to_json())
-    with pytest.raises(ModelError, match="got 2 classes"):
-        calibrate_score(several, part)

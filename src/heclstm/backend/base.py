@@ -15,12 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import Floats, Operation, TransformPlan
+from heclstm.circuit.operations import Operation
 from heclstm.errors import FileFormatError
-
-Value = TypeVar("Value")
-Plain = TypeVar("Plain")
-Linear = TypeVar("Linear")
 
 OnProgress = Callable[[int, int], None]  # (done, in all), of one unit throughout
 Cancel = threading.Event | Callable[[], bool]  # set, or returns true: stop
@@ -96,34 +92,6 @@ class Keys(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class Evaluator(Protocol[Value, Plain, Linear]):
-    """Values, plaintexts and transforms are opaque. Scales and levels are written in the circuit; an evaluator keeps
-    them and refuses operands that do not fit each other (LevelError, ScaleError).
-
-    Vectors may be shorter than the slots: they repeat. `rotate` turns left: np.roll(x, -step).
-    """
-
-    def plaintext(self, values: Floats, level: int, scale: float) -> Plain: ...
-
-    def transform(self, plan: TransformPlan) -> Linear: ...
-
-    def add(self, a: Value, b: Value) -> Value: ...
-
-    def add_plain(self, a: Value, plaintext: Plain) -> Value: ...
-
-    def multiply_plain(self, a: Value, plaintext: Plain) -> Value: ...
-
-    def sum_of_products(self, pairs: Sequence[tuple[Value, Value]]) -> Value: ...
-
-    def rescale(self, a: Value) -> Value: ...
-
-    def drop_level(self, a: Value, level: int) -> Value: ...
-
-    def rotate(self, a: Value, step: int) -> Value: ...
-
-    def linear_transform(self, inputs: Sequence[Value], transform: Linear) -> list[Value]: ...
 
 
 def key_name(step: int) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from heclstm.backend.base import Cancel, KeySource, Observer, OnProgress
 from heclstm.backend.execute import Executor
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import Floats, TransformPlan
+from heclstm.circuit.layout import Floats
+from heclstm.circuit.operations import TransformPlan
 from heclstm.errors import FileFormatError, LayoutError, LevelError, ParameterError, ScaleError
 
 SCALE_TOLERANCE = 2.0**-40

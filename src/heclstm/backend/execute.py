@@ -11,21 +11,10 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Generic
 
-from heclstm.backend.base import Cancel, Evaluator, Linear, Observer, OnProgress, Plain, Value
+from heclstm.backend.base import Cancel, Observer, OnProgress
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.cost import work
-from heclstm.circuit.ir import (
-    Add,
-    AddPlain,
-    DropLevel,
-    Input,
-    LinearTransform,
-    MultiplyPlain,
-    Operation,
-    Rescale,
-    Rotate,
-    SumOfProducts,
-)
+from heclstm.circuit.operations import Evaluator, Operation
+from heclstm.circuit.operations.evaluator import Linear, Plain, Value
 from heclstm.errors import Cancelled, LayoutError
 
 # Units of work without a key switch or a basis extension, which take about ten times as long.
@@ -42,21 +31,12 @@ class Executor(Generic[Value, Plain, Linear]):
         on_prepare: OnProgress | None = None,
     ) -> None:
         self.circuit, self.evaluator = circuit, evaluator
-        self.prepared: dict[int, Any] = {}
+        self.prepared: list[Any] = []  # what an operation needs beside its operands, None for most
         self._effort = list(accumulate(map(effort, circuit.operations)))
-        total = len(circuit.operations)
-        for index, operation in enumerate(circuit.operations):
-            match operation:
-                case LinearTransform():
-                    self.prepared[index] = evaluator.transform(operation.plan)
-                case MultiplyPlain():
-                    self.prepared[index] = evaluator.plaintext(
-                        operation.vector, operation.level, operation.plaintext_scale
-                    )
-                case AddPlain():
-                    self.prepared[index] = evaluator.plaintext(operation.vector, operation.level, operation.scale)
+        for operation in circuit.operations:
+            self.prepared.append(operation.prepare(evaluator))
             if on_prepare:
-                on_prepare(index + 1, total)
+                on_prepare(len(self.prepared), len(circuit.operations))
 
     def run(
         self,
@@ -71,54 +51,27 @@ class Executor(Generic[Value, Plain, Linear]):
 
         observe(operation, outputs) sees every operation's results. Raises Cancelled.
         """
-        expected = self.circuit.input_layout.ciphertexts
-        if len(inputs) != expected:
-            raise LayoutError(f"run: got {len(inputs)} ciphertexts, expected {expected}")
-        evaluator = evaluator or self.evaluator
-        values: dict[int, Value] = {}
-        rest = iter(inputs)
-        for index, (operation, dead) in enumerate(zip(self.circuit.operations, self.circuit.last_uses(), strict=True)):
+        circuit, evaluator = self.circuit, evaluator or self.evaluator
+        if len(inputs) != len(circuit.inputs):
+            raise LayoutError(f"run: got {len(inputs)} ciphertexts, expected {len(circuit.inputs)}")
+        values = {operation.outputs[0]: value for operation, value in zip(circuit.inputs, inputs, strict=True)}
+        steps = zip(circuit.operations, self.prepared, circuit.last_uses(), self._effort, strict=True)
+        for operation, prepared, dead, done in steps:
             _stop_if(cancel, operation)
-            outputs = [next(rest)] if isinstance(operation, Input) else self._apply(index, operation, values, evaluator)
+            outputs = operation.apply(evaluator, values, prepared)
             if observe:
                 observe(operation, list(outputs))
             values.update(zip(operation.outputs, outputs, strict=True))
             for value in dead:
                 del values[value]
             if on_progress:
-                on_progress(self._effort[index], self._effort[-1])
-        return values[self.circuit.result]
-
-    def _apply(
-        self,
-        index: int,
-        operation: Operation,
-        values: dict[int, Value],
-        evaluator: Evaluator[Value, Plain, Linear],
-    ) -> list[Value]:
-        match operation:
-            case LinearTransform():
-                return evaluator.linear_transform([values[value] for value in operation.inputs], self.prepared[index])
-            case SumOfProducts():
-                return [evaluator.sum_of_products([(values[a], values[b]) for a, b in operation.pairs])]
-            case MultiplyPlain():
-                return [evaluator.multiply_plain(values[operation.input], self.prepared[index])]
-            case AddPlain():
-                return [evaluator.add_plain(values[operation.input], self.prepared[index])]
-            case Add():
-                return [evaluator.add(values[operation.left], values[operation.right])]
-            case Rotate():
-                return [evaluator.rotate(values[operation.input], operation.step)]
-            case Rescale():
-                return [evaluator.rescale(values[operation.input])]
-            case DropLevel():
-                return [evaluator.drop_level(values[operation.input], operation.level)]
-        raise LayoutError(f"{operation.layer}: unknown operation {type(operation).__name__}")
+                on_progress(done, self._effort[-1])
+        return values[circuit.result]
 
 
 def effort(operation: Operation) -> int:
     """What an operation counts in progress: limbs times units of work, a light unit as a tenth of a key switch."""
-    units = work(operation)
+    units = operation.work()
     return (operation.level + 1) * sum(count if unit in LIGHT_UNITS else 10 * count for unit, count in units.items())
 
 

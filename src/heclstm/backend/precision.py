@@ -11,7 +11,7 @@ from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 from heclstm.backend.simulate import SimulatedEvaluator
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import Floats
+from heclstm.circuit.layout import Floats
 
 
 def run_clear(circuit: Circuit, frames: Floats, evaluator: ClearEvaluator | None = None) -> Floats:

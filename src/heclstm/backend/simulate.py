@@ -15,8 +15,9 @@ import numpy as np
 from heclstm.backend.base import OnProgress
 from heclstm.backend.clear import ClearEvaluator, ClearPlaintext, ClearProgram, ClearValue
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import Floats, TransformPlan
+from heclstm.circuit.layout import Floats
 from heclstm.circuit.noise import Noise
+from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from heclstm.circuit.ir import (
-    Input,
-    LinearTransform,
-    Operation,
-    Rotate,
-    SumOfProducts,
-    operands,
-)
 from heclstm.circuit.layout import ImageLayout, ResultLayout
+from heclstm.circuit.operations import Input, Operation
 from heclstm.circuit.parameters import Parameters
 
 
@@ -38,26 +31,24 @@ class Circuit:
     @cached_property
     def needed_keys(self) -> NeededKeys:
         """Read off the operations: exactly the keys that the evaluation touches, at the level where it does."""
-        slots = self.parameters.slots
         relinearization: int | None = None
         rotations: dict[int, int] = {}
         for operation in self.operations:
-            match operation:
-                case SumOfProducts():
-                    relinearization = max(relinearization or 0, operation.level)
-                case Rotate():
-                    steps = [operation.step]
-                case LinearTransform():
-                    steps = [*operation.plan.babies, *operation.plan.giant_steps]
-            if isinstance(operation, Rotate | LinearTransform):
-                for step in steps:
-                    if step % slots:
-                        rotations[step % slots] = max(rotations.get(step % slots, 0), operation.level)
+            if operation.relinearizes:
+                relinearization = max(relinearization or 0, operation.level_read)
+            for step in operation.rotations:
+                if turn := step % self.parameters.slots:
+                    rotations[turn] = max(rotations.get(turn, 0), operation.level_read)
         return NeededKeys(relinearization, dict(sorted(rotations.items())))
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The ciphertexts of a query, in order."""
+        return tuple(operation for operation in self.operations if isinstance(operation, Input))
 
     @property
     def input_level(self) -> int:
-        return next(operation.level for operation in self.operations if isinstance(operation, Input))
+        return self.inputs[0].level
 
     @property
     def result_level(self) -> int:
@@ -68,7 +59,7 @@ class Circuit:
         seen = {self.result}
         dead: list[tuple[int, ...]] = []
         for operation in reversed(self.operations):
-            gone = {value for value in (*operands(operation), *operation.outputs) if value not in seen}
+            gone = {value for value in (*operation.operands, *operation.outputs) if value not in seen}
             seen |= gone
             dead.append(tuple(sorted(gone)))
         return dead[::-1]

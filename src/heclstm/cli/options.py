@@ -37,8 +37,22 @@ SecretKeyFile = Annotated[
     Path, typer.Option("--key", metavar="SECRET.KEY", help="The hospital's secret key, from `heclstm keygen`.")
 ]
 Images = Annotated[
-    Path,
-    typer.Argument(metavar="INPUT", help="The images: a .npy or .npz file, a DICOM file, or a folder of pictures."),
+    list[Path],
+    typer.Argument(
+        metavar="INPUT",
+        help="One patient's images: a folder, a .zip, a DICOMDIR, files, a manifest (.csv), or a .npy or .npz file.",
+    ),
+]
+Sequence = Annotated[str, typer.Option("--sequence", metavar="NAME", help="Which sequence, if INPUT is a manifest.")]
+AsGiven = Annotated[
+    bool, typer.Option("--as-given", help="The files stand in their order already; else names or DICOM tell it.")
+]
+Select = Annotated[
+    Path | None,
+    typer.Option("--select", metavar="RULES.TOML", help="Which DICOM series, and what about writing in its pixels."),
+]
+Series = Annotated[
+    int, typer.Option("--series", min=0, help="Which DICOM series, by its number in the list of a refusal.")
 ]
 Trust = Annotated[
     Path | None,

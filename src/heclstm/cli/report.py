@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from heclstm.cli.options import AsJson, Index
+from heclstm.cli.options import AsJson, Index, Select, Sequence, Series
 from heclstm.cli.terminal import emit, out, progress
 from heclstm.errors import InputError
 
@@ -30,6 +30,9 @@ def report(
         Path | None, typer.Option("--data", metavar="FILE", help="For a model or program: the data set to show it on.")
     ] = None,
     index: Index = None,
+    sequence: Sequence = "",
+    select: Select = None,
+    series: Series = 0,
     as_json: AsJson = False,
 ) -> None:
     """Hospital: show a diagnosis beside its images.
@@ -47,7 +50,8 @@ def report(
     if subject.is_dir():
         _of_model(subject, data, images, output)
     else:
-        _of_diagnosis(subject, data, images, output, index)
+        handed = {"index": index, "sequence": sequence, "select": select, "series": series}
+        _of_diagnosis(subject, data, images, output, handed)
     if as_json:
         emit({"report": str(output), "bytes": output.stat().st_size})
         return
@@ -66,8 +70,8 @@ def _of_model(subject: Path, data: Path | None, images: Path | None, output: Pat
     write_evaluation(output, evaluation, first)
 
 
-def _of_diagnosis(subject: Path, data: Path | None, images: Path | None, output: Path, index: int | None) -> None:
-    from heclstm.cli.images import read_sequence
+def _of_diagnosis(subject: Path, data: Path | None, images: Path | None, output: Path, handed: dict[str, Any]) -> None:
+    from heclstm.cli.images import read_handed_in
     from heclstm.report.figure import draw
     from heclstm.report.findings import Findings
     from heclstm.report.page import page
@@ -76,7 +80,7 @@ def _of_diagnosis(subject: Path, data: Path | None, images: Path | None, output:
     findings = Findings.load(subject)
     if images is None or data:
         raise InputError(f"--input: {subject} is a diagnosis; give the images that it is about, and no --data")
-    sequence = read_sequence(images, findings.purpose, index)
+    sequence = read_handed_in([images], findings.purpose, **handed).sequence
     with progress("drawing"):
         picture = draw(findings, sequence)
         content = picture if output.suffix.lower() == ".png" else page(findings, picture).encode()

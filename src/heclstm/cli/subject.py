@@ -66,8 +66,6 @@ def read_subject(path: Path, program: Path | None) -> Subject:
         raise FileFormatError(f"{path}: holds neither model.json nor program.json; give a model or program folder")
     if subject.purpose.operating_point() is None:
         raise ModelError(f"{path}: has no operating point; train the model with heclstm, or store one")
-    if subject.model and subject.model.config.classes != 1:
-        raise ModelError(f"{path}: got {subject.model.config.classes} classes, expected one score with two outcomes")
     return subject
 
 

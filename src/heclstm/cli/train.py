@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from heclstm.model.recipe import TrainConfig
     from heclstm.model.weights import Model
 
-CHECKPOINT = "checkpoint.safetensors"  # heclstm.model.checkpoint.NAME, which needs torch
+CHECKPOINT = "checkpoint.safetensors"  # heclstm.model.train.checkpoint.NAME, which needs torch
 CURVE = "learning-curve.png"
 CROSS_VALIDATION = "cross-validation"
 
@@ -110,7 +110,7 @@ def _trained(recipe: TrainConfig, data: Path | None, folder: Path) -> Model:
         note(text)
     note(f"{splits.name}: {len(splits.train)} sequences to train on, {len(splits.validation)} to validate")
     try:
-        from heclstm.model.train import train_model
+        from heclstm.model.train.training import train_model
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torchmetrics", "lightning", "monai"):
             raise

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heclstm.circuit.ir import DiagonalMatrix, TransformPlan
+from heclstm.circuit.operations import TransformPlan
+from heclstm.compiler.expressions import DiagonalMatrix
 
 # Relative cost of a baby step, of a giant step and of a rotation key that no other transform uses yet, as measured
 # at N = 2^15: a giant step decomposes, a baby shares one decomposition; a key costs memory and wire, not time.

@@ -8,11 +8,10 @@ from heclstm.card.purpose import Purpose
 from heclstm.circuit.check import check
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.parameters import Parameters, RingType, Security, choose
-from heclstm.compiler.graph import trace
+from heclstm.compiler.fuse import fuse
 from heclstm.compiler.layouts import choose_layouts
 from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import Lowered, lower
-from heclstm.errors import ModelError
 from heclstm.model.weights import Model
 from heclstm.program.program import Program
 
@@ -43,11 +42,10 @@ def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
 
     Raises ModelError if the model has exact (non-polynomial) activations, ParameterError if no ring holds it.
     """
-    _check_polynomial(model)
-    graph = trace(model)
+    fused = fuse(model)
     ring_degree = options.ring_degree or 1 << 15
     while True:
-        lowered = lower(graph, choose_layouts(graph, _slots(ring_degree, options)))
+        lowered = lower(fused, choose_layouts(fused, _slots(ring_degree, options)))
         parameters = _parameters(lowered, options, ring_degree)
         if parameters.ring_degree == ring_degree:
             break
@@ -78,16 +76,3 @@ def _parameters(lowered: Lowered, options: Options, ring_degree: int) -> Paramet
         special_count=options.special_count,
         security=options.security,
     )
-
-
-def _check_polynomial(model: Model) -> None:
-    """Exact twins (ReLU, sigmoid, tanh) exist for comparison in clear; nothing here can evaluate them."""
-    config = model.config
-    for k, block in enumerate(config.blocks):
-        if block.activation_degree is None:
-            raise ModelError(f"blocks.{k}: got ReLU, expected a polynomial; train with activation_degree 2 or 3")
-    if config.lstm.gate_degree is None or config.lstm.cell_output == "tanh":
-        raise ModelError(
-            f"lstm: got gate_degree {config.lstm.gate_degree} and cell_output {config.lstm.cell_output!r}, "
-            "expected polynomials; train with gate_degree 1, 2 or 3 and cell_output 'identity' or 'cubic'"
-        )

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from heclstm.circuit.ir import DiagonalMatrix
 from heclstm.circuit.layout import ImageLayout, Layout, VectorLayout, power_of_two
+from heclstm.compiler.affine import AffineMap, Shape
 from heclstm.compiler.bsgs import BABY_COST, GIANT_COST, split_offsets
-from heclstm.compiler.graph import Affine, Graph, Shape
+from heclstm.compiler.expressions import DiagonalMatrix
+from heclstm.compiler.fuse import Fused
 from heclstm.compiler.linear import fold_of, offsets_of
 
 DIAGONAL_COST = 0.25  # one multiplication with an encoded diagonal, against one baby step
 
 
-def choose_layouts(graph: Graph, slots: int) -> list[ImageLayout]:
+def choose_layouts(fused: Fused, slots: int) -> list[ImageLayout]:
     """The layout of the input and of every stage's output."""
-    frames = graph.config.frames
-    first = image_layout(graph.input_shape, frames, slots)
-    gates = VectorLayout(slots, frames, graph.config.lstm.hidden_size)
+    frames, cell = fused.frames, fused.cell.cell
+    first = image_layout(fused.input_shape, frames, slots)
+    state = VectorLayout(slots, frames, cell.hidden_size)
     ways: list[tuple[float, list[ImageLayout]]] = [(0.0, [first])]
-    for stage in graph.stages:
+    for stage in fused.stages:
         reached = []
         for candidate in _candidates(stage.affine.shape, frames, slots, {way[-1] for _, way in ways}):
             prices = [
@@ -32,7 +33,7 @@ def choose_layouts(graph: Graph, slots: int) -> list[ImageLayout]:
             cost, index = min(prices)
             reached.append((cost, [*ways[index][1], candidate]))
         ways = reached
-    closing = [cost + _gates_cost(graph.pooled, way[-1], gates) for cost, way in ways]
+    closing = [cost + cell.projections * _projection_cost(way[-1], state) for cost, way in ways]
     return ways[int(np.argmin(closing))][1]
 
 
@@ -43,7 +44,7 @@ def image_layout(shape: Shape, frames: int, slots: int, gap_y: int = 1, gap_x: i
     return ImageLayout(slots, frames, channels, height, width, rows, columns, gap_y, gap_x)
 
 
-def map_cost(affine: Affine, source: Layout, target: Layout) -> float:
+def map_cost(affine: AffineMap, source: Layout, target: Layout) -> float:
     """Price of one affine map, in baby steps: its rotations, diagonals and rotate-and-adds."""
     coo = affine.matrix.tocoo()
     slot_in = source.positions[coo.col] * source.frame_slots
@@ -66,9 +67,9 @@ def map_cost(affine: Affine, source: Layout, target: Layout) -> float:
     )
 
 
-def _gates_cost(pooled: Affine, source: Layout, gates: VectorLayout) -> float:
-    """Price of the four projections from pooled features: dense, at most `cells` diagonals each."""
-    return 4 * (GIANT_COST * len(fold_of(source, gates)) + DIAGONAL_COST * gates.cells)
+def _projection_cost(source: Layout, state: VectorLayout) -> float:
+    """Price of one projection from pooled features: dense, at most `cells` diagonals."""
+    return GIANT_COST * len(fold_of(source, state)) + DIAGONAL_COST * state.cells
 
 
 def _candidates(shape: Shape, frames: int, slots: int, before: set[ImageLayout]) -> list[ImageLayout]:

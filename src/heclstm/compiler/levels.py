@@ -12,28 +12,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from heclstm.circuit.ir import (
+from heclstm.circuit.layout import Floats
+from heclstm.circuit.operations import (
     Add,
     AddPlain,
     DropLevel,
-    Expression,
-    Floats,
     Input,
-    Linear,
     LinearTransform,
     MultiplyPlain,
     Operation,
-    Products,
     Rescale,
     Rotate,
-    Rotation,
-    Source,
-    Sum,
     SumOfProducts,
-    Trace,
 )
 from heclstm.circuit.parameters import LEVEL_MIN, Parameters
 from heclstm.compiler.bsgs import plan, split_offsets
+from heclstm.compiler.expressions import Expression, Linear, Products, Rotation, Source, Sum, Trace
 from heclstm.errors import LevelError
 
 ONE = np.ones(1)
@@ -47,24 +41,6 @@ def shortest_period(vectors: Floats) -> Floats:
     return vectors
 
 
-def reads(expression: Expression) -> tuple[int, ...]:
-    match expression:
-        case Linear():
-            return expression.inputs
-        case Products():
-            factors = [value for pair in expression.pairs for value in pair]
-            return (*factors, *(value for value, _ in expression.plains))
-        case Rotation():
-            return (expression.input,)
-        case Sum():
-            return expression.terms
-    return ()
-
-
-def cost(expression: Expression) -> int:
-    return 1 if isinstance(expression, Linear | Products) else 0
-
-
 def required_levels(trace: Trace, output: int) -> dict[int, int]:
     """The lowest level at which each value may be defined, if the output ends at the base level."""
     needed = {output: LEVEL_MIN}
@@ -72,8 +48,8 @@ def required_levels(trace: Trace, output: int) -> dict[int, int]:
         own = max((needed[value] for value in expression.outputs if value in needed), default=None)
         if own is None:
             continue
-        for value in reads(expression):
-            needed[value] = max(needed.get(value, LEVEL_MIN), own + cost(expression))
+        for value in expression.reads:
+            needed[value] = max(needed.get(value, LEVEL_MIN), own + expression.levels)
     return needed
 
 

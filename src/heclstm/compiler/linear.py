@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from heclstm.circuit.ir import DiagonalMatrix, Floats, Trace
-from heclstm.circuit.layout import Ints, Layout
+from heclstm.circuit.layout import Floats, Ints, Layout
+from heclstm.compiler.expressions import DiagonalMatrix, Trace
 from heclstm.errors import LayoutError
 
 

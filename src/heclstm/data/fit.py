@@ -4,10 +4,10 @@
     2 pictures of 64×64 in grey       padded: the last is repeated; 2 real frames of 4
 
 Padding stands behind the real frames. A frame's contribution depends on itself and on those before, never on those
-behind it, so padding leaves every real contribution alone; it only must not vote. In clear it is masked; under
-encryption the result carries each frame's contribution, and the hospital adds up those of its real frames. So a
-mask costs no level, and the server does not learn how many frames were real. Repeated frames and not black ones,
-since the server computes them all, and values must stay in the calibrated ranges there too.
+behind it (a model's cell must say so), so padding leaves every real contribution alone; it only must not vote. In
+clear it is masked; under encryption the result carries each frame's contribution, and the hospital adds up those of
+its real frames. So a mask costs no level, and the server does not learn how many frames were real. Repeated frames
+and not black ones, since the server computes them all, and values must stay in the calibrated ranges there too.
 """
 
 from __future__ import annotations
@@ -89,7 +89,13 @@ def _chosen(frames: list[NDArray[Any]], preparation: Preparation, name: str) -> 
             f"{name}: number of frames: got {count}, expected at most {wanted}; "
             "choose some, or train with preparation.length = 'sample'"
         )
-    return [frames[row] for row in np.rint(np.linspace(0, count - 1, wanted)).astype(int)]
+    return [frames[row] for row in evenly(count, wanted)]
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Which of `count` frames are used: all, or `wanted` evenly spaced ones, the first and the last among them."""
+    rows: list[int] = np.rint(np.linspace(0, count - 1, min(count, wanted))).astype(int).tolist()
+    return rows
 
 
 def _coloured(frame: NDArray[Any], channels: int, name: str) -> NDArray[Any]:

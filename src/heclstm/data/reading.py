@@ -4,7 +4,6 @@ Nothing here unpickles, and nothing guesses: no image, no array.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heclstm.data.dicom import DICOM, read_dicom
-from heclstm.data.pictures import PICTURES, read_picture
+from heclstm.data.images import read_images
+from heclstm.data.labels import binary_labels
+from heclstm.data.sources import require_regular
 from heclstm.errors import FileFormatError, SequenceError
 from heclstm.storage.arrays import ArrayLimits, read_npy, read_npz, write_npz
 
@@ -24,21 +24,17 @@ AXES_MAX = 8
 def read_volume(
     path: Path | str | Sequence[Path | str], *, row: int | None = None, slice_axis: int = 0
 ) -> NDArray[Any]:
-    """Read one patient's images: a .npy, a .npz with one array, a folder of PNG or JPEG, or a list of such
-    pictures.
+    """Read one patient's images: a .npy, a .npz with one array, or what `read_images` takes.
 
-    row: which patient, where a file holds many (see `read_volumes`). Pictures stand in the order of
-    `frame_files` (a list keeps its own). In colour they become (frames, channels, height, width), grey ones a
-    volume, stacked along `slice_axis`. Raises FileFormatError for files that cannot be read, SequenceError where
-    there is no image.
+    row: which patient, where a file holds many (see `read_volumes`). A list keeps its own order. Colour images become
+    (frames, channels, height, width), grey ones a volume, stacked along `slice_axis`. Raises FileFormatError for
+    files that cannot be read, SequenceError where there is no image.
     """
     if not isinstance(path, Path | str):
-        return _pictures([Path(item) for item in path], "list of pictures", slice_axis)
+        return stacked(read_images([Path(item) for item in path], as_given=True).frames, "list of pictures", slice_axis)
     path = Path(path)
-    if path.is_dir():
-        return _pictures(frame_files(path, PICTURES), str(path), slice_axis)
-    if path.suffix.lower() in PICTURES:
-        return _pictures([path], str(path), slice_axis)
+    if not holds_arrays(path):
+        return stacked(read_images(path).frames, str(path), slice_axis)
     volumes = read_volumes(path) if row is not None else _array(path)
     if row is None:
         return volumes
@@ -48,36 +44,18 @@ def read_volume(
 
 
 def read_frames(path: Path | str, *, row: int | None = None) -> NDArray[Any] | list[NDArray[Any]]:
-    """Read one patient's frames for a `Preparation` of kind "frames": a folder of pictures or DICOM files, one such
-    file, or a NumPy file as `read_volume` takes it.
+    """Read one patient's frames for a `Preparation` of kind "frames": a NumPy file as `read_volume` takes it, or what
+    `read_images` takes.
 
-    Frames of pictures are (1 or 3, height, width), each of its own size. Raises as `read_volume`.
+    Frames of images are (1 or 3, height, width), each of its own size. Raises as `read_volume`.
     """
     path = Path(path)
-    if not path.is_dir() and path.suffix.lower() not in PICTURES + DICOM:
-        return read_volume(path, row=row)
-    if not (files := frame_files(path) if path.is_dir() else [path]):
-        raise SequenceError(f"{path}: no image: got 0 files ending in {', '.join(PICTURES + DICOM)}")
-    if all(file.suffix.lower() in DICOM for file in files):
-        clips = sorted((read_dicom(file) for file in files), key=lambda clip: clip.number)
-        return [frame for clip in clips for frame in clip.frames]
-    return [frame for file in files for frame in file_frames(file)]
+    return read_volume(path, row=row) if holds_arrays(path) else list(read_images(path).frames)
 
 
-def file_frames(path: Path) -> list[NDArray[Any]]:
-    """The frames of one picture or DICOM file, each (1 or 3, height, width)."""
-    return read_dicom(path).frames if path.suffix.lower() in DICOM else [read_picture(path)]
-
-
-def frame_files(folder: Path, endings: tuple[str, ...] = PICTURES + DICOM) -> list[Path]:
-    """The pictures of a folder in the order of their names, numbers by value: frame-9 before frame-10."""
-    found = (item for item in folder.iterdir() if item.suffix.lower() in endings and not item.name.startswith("."))
-    return sorted(found, key=_by_number)
-
-
-def _by_number(path: Path) -> tuple[tuple[str | int, ...], str]:
-    pieces = re.split(r"([0-9]+)", path.name)  # text and digits in turn, so that like meets like
-    return tuple(int(piece) if index % 2 else piece for index, piece in enumerate(pieces)), path.name
+def holds_arrays(path: Path) -> bool:
+    """Whether this is a NumPy file, by its ending."""
+    return path.suffix.lower() in (".npy", ".npz") and not path.is_dir()
 
 
 def read_volumes(path: Path | str) -> NDArray[Any]:
@@ -96,25 +74,18 @@ def write_volumes(path: Path | str, volumes: NDArray[np.uint8], labels: NDArray[
 
 
 def read_labels(path: Path | str) -> NDArray[np.int64] | None:
-    """The labels beside the volumes of a .npz file, 0 or 1 for each, or None if it has none. Raises FileFormatError."""
-    labels = read_archive(Path(path)).get("labels")
-    if labels is None:
-        return None
-    if labels.ndim == 0 or labels.size != len(labels) or labels.ndim > 2:
-        raise FileFormatError(f"{path}: labels: got an array of shape {labels.shape}, expected one for each patient")
-    if not np.isin(labels, (0, 1)).all():
-        raise FileFormatError(f"{path}: labels: got others than 0 (negative) and 1 (positive); convert them first")
-    return labels.astype(np.int64).reshape(-1)
+    """The labels beside the volumes of a .npz file, or None if it has none."""
+    require_regular(Path(path))
+    arrays = read_archive(Path(path))
+    return binary_labels(arrays["labels"], str(path)) if "labels" in arrays else None
 
 
 def _array(path: Path) -> NDArray[Any]:
+    require_regular(path)
     if path.suffix.lower() == ".npy":
         return read_npy(path, LIMITS)
     if path.suffix.lower() != ".npz":
-        raise FileFormatError(
-            f"{path}: no image: got the ending {path.suffix or 'none'}, "
-            "expected .npy, .npz, .png, .jpg or a folder of pictures"
-        )
+        raise FileFormatError(f"{path}: no image: got the ending {path.suffix or 'none'}, expected .npy or .npz")
     arrays = read_archive(path)
     if "packed_images" in arrays and "shape" in arrays:
         return _unpacked(path, arrays["packed_images"], arrays["shape"])
@@ -145,15 +116,13 @@ def _unpacked(path: Path, packed: NDArray[Any], shape: NDArray[Any]) -> NDArray[
     return voxel
 
 
-def _pictures(paths: list[Path], name: str, slice_axis: int) -> NDArray[Any]:
-    if not paths:
-        raise SequenceError(f"{name}: no image: got 0 pictures, expected files ending in {', '.join(PICTURES)}")
-    frames = [read_picture(path) for path in paths]
+def stacked(frames: Sequence[NDArray[np.uint8]], name: str, slice_axis: int) -> NDArray[np.uint8]:
+    """Frames of one size as one array: colour as (frames, channels, height, width), grey along `slice_axis`."""
     if len({frame.shape for frame in frames}) > 1:
         shapes = sorted({str(frame.shape) for frame in frames})
         raise SequenceError(
             f"{name}: got pictures of different sizes {', '.join(shapes)}, expected one size; resample them"
         )
     if len(frames[0]) > 1:
-        return np.stack(frames)  # (frames, channels, height, width)
+        return np.stack(frames)
     return np.stack([frame[0] for frame in frames], axis=slice_axis)

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from heclstm.card.program_card import Card
 from heclstm.card.temperature import Temperature
-from heclstm.circuit.ir import Floats
+from heclstm.circuit.layout import Floats
 from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
 from heclstm.storage.typed import Finite, Name, Positive, plain, typed
 

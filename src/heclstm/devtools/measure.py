@@ -23,8 +23,7 @@ from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.cpu.secret import Encryptor, KeyGenerator
 from heclstm.backend.cpu.values import Ciphertext
 from heclstm.backend.prices import Primitives, machine_name
-from heclstm.circuit.cost import work
-from heclstm.circuit.ir import LinearTransform, TransformPlan
+from heclstm.circuit.operations import LinearTransform, TransformPlan
 from heclstm.circuit.parameters import Parameters
 
 TRANSFORM_UNITS = ("decomposition", "baby", "giant", "diagonal", "closing")
@@ -95,7 +94,7 @@ def _transforms(evaluator: CpuEvaluator, x: Ciphertext) -> dict[str, float]:
         transform = evaluator.transform(operation.plan)
         seconds.append(timed(lambda transform=transform: evaluator.linear_transform([x], transform)))  # type: ignore[misc]
         transform.close()
-        units = work(operation)
+        units = operation.work()
         counts.append([units[unit] for unit in TRANSFORM_UNITS])
     # Each shape counts by its relative error, or the largest would decide alone.
     weights = 1 / np.array(seconds)

@@ -16,7 +16,8 @@ from heclstm.backend.cpu.secret import Decryptor, SecretKey
 from heclstm.backend.execute import Executor
 from heclstm.backend.simulate import SimulatedEvaluator
 from heclstm.circuit.circuit import Circuit
-from heclstm.circuit.ir import Floats, Operation
+from heclstm.circuit.layout import Floats
+from heclstm.circuit.operations import Operation
 
 DRIFT = 8  # an error this many times the predicted one is no noise any more
 

@@ -4,13 +4,12 @@ Measured on held-out sequences, stored with the model, checked ever after.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.errors import ModelError, RangeError
-from heclstm.model.polynomial import Array
+from heclstm.model.graph import Array
 from heclstm.model.recipe import RangeBounds
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model
@@ -31,13 +30,13 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
         raise ModelError("calibrate: got 0 sequences, expected some that were not used for training")
     with np.errstate(over="ignore", invalid="ignore"):
         values = forward(model, frames, mask)
-    bounds = _bounds(model)
+    bounds = _limits(model)
     ranges = {}
-    for name, value in _ranged(model, values):
+    for name, value in ranged(model, values):
         largest = float(np.abs(value).max())
         if not np.isfinite(largest):
             raise RangeError(f"{name}: overflows on calibration data; train with a stronger range penalty")
-        ranges[name] = {"max_abs": largest, "limit": max(bounds.bound(name) or 0.0, MARGIN * largest)}
+        ranges[name] = {"max_abs": largest, "limit": max(bounds.get(name, 0.0), MARGIN * largest)}
     return model.with_metadata(ranges=ranges, calibration={"sequences": len(frames), "margin": MARGIN})
 
 
@@ -49,7 +48,7 @@ def check_ranges(model: Model, intermediate: Mapping[str, Array]) -> None:
     calibrated.
     """
     ranges = _ranges(model)
-    for name, value in _ranged(model, intermediate):
+    for name, value in ranged(model, intermediate):
         limit = ranges[name]["limit"]
         outside = ~(np.abs(value) <= limit)  # written so that NaN counts as outside
         if outside.any():
@@ -64,7 +63,7 @@ def check_ranges(model: Model, intermediate: Mapping[str, Array]) -> None:
 def margins(model: Model, intermediate: Mapping[str, Array]) -> dict[str, float]:
     """Largest absolute value as a fraction of its limit, for each named value: 1 or more is out of range."""
     ranges = _ranges(model)
-    return {name: float(np.abs(value).max()) / ranges[name]["limit"] for name, value in _ranged(model, intermediate)}
+    return {name: float(np.abs(value).max()) / ranges[name]["limit"] for name, value in ranged(model, intermediate)}
 
 
 def outside(model: Model, intermediate: Mapping[str, Array]) -> dict[str, int]:
@@ -72,39 +71,23 @@ def outside(model: Model, intermediate: Mapping[str, Array]) -> dict[str, int]:
     ranges = _ranges(model)
     return {
         name: int((~(np.abs(value) <= ranges[name]["limit"])).reshape(len(value), -1).any(axis=1).sum())
-        for name, value in _ranged(model, intermediate)
+        for name, value in ranged(model, intermediate)
     }
 
 
-def _ranged(model: Model, values: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-    """Every value that has a range, by name.
-
-    The candidate g is a part of lstm.gates with a bound of its own.
-    """
-    for index in range(len(model.config.blocks)):
-        for name in (f"blocks.{index}", f"blocks.{index}.output"):
-            if name in values:
-                yield name, values[name]
-    for name in (
-        "spatial",
-        "lstm.gates",
-        "lstm.candidate",
-        "lstm.cell",
-        "lstm.hidden",
-        "contributions",
-        "score",
-    ):
-        if name == "lstm.candidate" and "lstm.gates" in values:
-            hidden = model.config.lstm.hidden_size
-            yield name, values["lstm.gates"][..., 2 * hidden : 3 * hidden]
-        elif name in values:
-            yield name, values[name]
+def ranged(model: Model, values: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Every value of the model that is watched, by the name of its range; those that `values` hold."""
+    for each in model.config.graph.ranges:
+        if each.value in values:
+            value = values[each.value]
+            pieces = [value[..., piece] for piece in each.pieces(value.shape[-1])]
+            yield each.name, pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=-1)
 
 
-def _bounds(model: Model) -> RangeBounds:
-    """The bounds that the model was trained with, if it says so."""
-    known: dict[str, Any] = model.metadata.get("training", {}).get("ranges", {})
-    return RangeBounds(**known)
+def _limits(model: Model) -> dict[str, float]:
+    """The bounds that the model was trained with, if it says so, by the name of the range."""
+    known = RangeBounds.from_json(model.metadata.get("training", {}).get("ranges", {})).of(model.config)
+    return {each.name: known.bounds[each.bound] for each in model.config.graph.ranges if each.bound}
 
 
 def _ranges(model: Model) -> dict[str, dict[str, float]]:

@@ -127,8 +127,6 @@ def calibrate_score(model: Model, part: Part, fitted_on: str = "validation") -> 
     """Fit temperature and offset on a part that was not used for training, and store them as
     `metadata["temperature"]`. Raises ModelError where there is nothing to fit.
     """
-    if model.config.classes != 1:
-        raise ModelError(f"temperature: got {model.config.classes} classes, expected one score with two outcomes")
     preparation = Preparation.from_json(model.metadata.get("preparation", {}))
     scores = forward(model, *prepare_part(part, preparation))["score"][:, 0]
     return model.with_metadata(temperature=fit_temperature(scores, part.labels, fitted_on).to_json())

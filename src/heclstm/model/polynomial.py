@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -96,24 +97,23 @@ def sigmoid(x: Array) -> Array:
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
-def gate_start(degree: int) -> Array:
-    """Start coefficients (4, degree + 1) of the gates i, f, g, o.
-
-    i, f, o: the sigmoid on [−4, 4]. g: the identity, from degree 3 on the cubic fit of tanh on [−3, 3].
-    """
-    gate = np.array(fit(lambda x: sigmoid(x) - 0.5, (-4.0, 4.0), degree, parity="odd").coefficients)
-    gate[0] = 0.5
-    candidate = np.zeros(degree + 1)
-    candidate[1] = 1.0
-    if degree >= 3:
-        candidate = np.array(fit(np.tanh, (-3.0, 3.0), degree, parity="odd").coefficients)
-    return np.stack([gate, gate, candidate, gate])
+@cache
+def sigmoid_start(degree: int) -> Array:
+    """Coefficients (degree + 1,) of the sigmoid on [−4, 4]."""
+    found = np.array(fit(lambda x: sigmoid(x) - 0.5, (-4.0, 4.0), degree, parity="odd").coefficients)
+    found[0] = 0.5
+    return _constant(found)
 
 
-def cell_output_start(kind: Literal["identity", "cubic"]) -> Array:
-    """φ: the identity (0, 1), or the cubic fit of tanh on [−3, 3]."""
-    return (
-        np.array([0.0, 1.0])
-        if kind == "identity"
-        else np.array(fit(np.tanh, (-3.0, 3.0), 3, parity="odd").coefficients)
-    )
+@cache
+def cubic_tanh() -> Array:
+    """Coefficients (4,) of tanh on [−3, 3]."""
+    return _constant(np.array(fit(np.tanh, (-3.0, 3.0), 3, parity="odd").coefficients))
+
+
+def _constant(array: Array) -> Array:
+    array.setflags(write=False)
+    return array
+
+
+IDENTITY = _constant(np.array([0.0, 1.0]))

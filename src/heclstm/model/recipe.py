@@ -3,14 +3,16 @@
 import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self, TypeVar
 
 from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import read_options
 from heclstm.errors import FileFormatError, ModelError
-from heclstm.model.config import ModelConfig, plain
+from heclstm.model.config import ModelConfig
+from heclstm.model.fields import plain
 
 Settings = TypeVar("Settings")
 Span = tuple[float, float]
@@ -107,30 +109,43 @@ class EarlyStopping:
 class RangeBounds:
     """Intervals [−bound, bound] that values should keep, and what leaving them costs.
 
-    mean_weight: mean of max(0, |z| − bound)², throughout. max_weight: the same of the largest |z|, only in the
-    last part of training (it tames outliers such as |c| = 6·10⁶ in one of 1,000 samples; from the start it
+    bounds: by the names that the model's blocks and cell give them, as convolution, gates, candidate; each kind has
+    its defaults. mean_weight: mean of max(0, |z| − bound)², throughout. max_weight: the same of the largest |z|, only
+    in the last part of training (it tames outliers such as |c| = 6·10⁶ in one of 1,000 samples; from the start it
     prevents learning).
     """
 
-    convolution: float = 4.0
-    gates: float = 3.0
-    candidate: float = 2.25
-    cell: float = 2.25
+    bounds: Mapping[str, float] = field(default_factory=dict)
     mean_weight: float = 0.1
     max_weight: float = 0.003
     max_from: float = 0.55
 
     def __post_init__(self) -> None:
-        bounds = ("convolution", "gates", "candidate", "cell")
-        _require("ranges", self, bounds, "a bound above 0", lambda value: value > 0)
         _require("ranges", self, ("mean_weight", "max_weight"), "0 (none) or more", lambda value: value >= 0)
         _require("ranges", self, ("max_from",), "a fraction, 0 to 1", lambda value: 0 <= value <= 1)
+        each = SimpleNamespace(**self.bounds)
+        _require("ranges", each, tuple(self.bounds), "a bound above 0", lambda value: value > 0)
 
-    def bound(self, name: str) -> float | None:
-        """The bound of a value by its name in `reference.forward`; None where there is none."""
-        if name.startswith("blocks.") and name.count(".") == 1:
-            return self.convolution
-        return {"lstm.gates": self.gates, "lstm.candidate": self.candidate, "lstm.cell": self.cell}.get(name)
+    def of(self, model: ModelConfig) -> Self:
+        """With every bound of this model. Raises ModelError on one that it does not have."""
+        known = {each.bound: each.default for each in model.graph.ranges if each.bound}
+        if unknown := [name for name in self.bounds if name not in known]:
+            names = ", ".join([*known, *(item.name for item in fields(self)[1:])])
+            raise ModelError(f"ranges: got unknown field {unknown[0]!r}, expected some of {names}")
+        return replace(self, bounds=known | dict(self.bounds))
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat table, as in a training file."""
+        weights = {item.name: getattr(self, item.name) for item in fields(self)[1:]}
+        return {**self.bounds, **weights}
+
+    @classmethod
+    def from_json(cls, values: Any) -> Self:
+        if not isinstance(values, Mapping):
+            raise ModelError(f"ranges: got {type(values).__name__}, expected a table")
+        weights = {item.name for item in fields(cls)[1:]}
+        bounds = {name: value for name, value in values.items() if name not in weights}
+        return cls(bounds, **{name: value for name, value in values.items() if name in weights})
 
 
 @dataclass(frozen=True)
@@ -224,15 +239,17 @@ class TrainConfig:
         made = tuple(getattr(self.preparation, name) for name in ("frames", "channels", "height", "width"))
         if wanted != made:
             raise ModelError(f"training file: preparation makes {made}, but the model takes {wanted}")
-        if self.model.classes != 1:
-            raise ModelError(f"training file: got {self.model.classes} classes, expected 1 (one score, two outcomes)")
+        if self.preparation.length != "exact":
+            self.model.require_causal("training file")
+        object.__setattr__(self, "ranges", self.ranges.of(self.model))
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types; `from_json` is its inverse."""
         values = {name: plain(value) for name, value in asdict(self).items()}
         if not self.data:  # training files from before data sets had options keep their checkpoints
             del values["data"]
-        return {**values, "model": self.model.to_json(), "preparation": self.preparation.to_json()}
+        parts = {name: getattr(self, name).to_json() for name in ("model", "preparation", "ranges")}
+        return {**values, **parts}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -243,6 +260,8 @@ class TrainConfig:
                 raise ModelError(f"training file: {name!r} is missing, expected dataset, [preparation] and [model]")
         parts["preparation"] = Preparation.from_json(parts["preparation"])
         parts["model"] = ModelConfig.from_json(parts["model"])
+        if "ranges" in parts:
+            parts["ranges"] = RangeBounds.from_json(parts["ranges"])
         for name, kind in TABLES.items():
             if name in parts:
                 parts[name] = _settings(kind, name, parts[name])
@@ -264,7 +283,6 @@ TABLES: dict[str, type[Any]] = {
     "optimization": Optimization,
     "loss": LossSettings,
     "early_stopping": EarlyStopping,
-    "ranges": RangeBounds,
     "augmentation": Augmentation,
     "distillation": Distillation,
 }

@@ -2,14 +2,8 @@
 digest.
 
 The arrays are float64, with batch normalization and every gain folded in, so that whoever reads them (the
-compiler, `reference.forward`) needs to know about a convolution, a polynomial and an LSTM only. No torch and no
-pickle here.
-
-    blocks.{k}.weight (O, I, kh, kw)   blocks.{k}.bias (O,)   blocks.{k}.coefficients (O, degree + 1), ascending
-    lstm.input_weight (4H, D)   lstm.recurrent_weight (4H, H)   lstm.bias (4H,)   (gates i, f, g, o)
-    lstm.gate_coefficients (4, degree + 1)   lstm.cell_output_coefficients (2,) or (4,)
-    weighted_unit.spatial_weight (K, D)   .temporal_weight (K, H)   .spatial_bias, .temporal_bias, .alpha (K,)
-    vote.weight (T,)
+compiler, `reference.forward`) needs to know about affine maps, polynomials and cells only. Which arrays there are
+follows from the nodes of `ModelConfig.graph`. No torch and no pickle here.
 """
 
 import hashlib
@@ -20,18 +14,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as pack_tensors
 
 from heclstm.errors import DigestError, FileFormatError, ModelError
 from heclstm.model.config import ModelConfig
+from heclstm.model.graph import Array
 from heclstm.storage.atomic import new_files, save_file
 from heclstm.storage.json import SMALL, parse_object
 from heclstm.storage.source import opened
 
-Array = NDArray[np.float64]
 FORMAT, VERSION = "heclstm-model", 1
 JSON_NAME, TENSORS_NAME = "model.json", "model.safetensors"
 JSON_LIMITS = SMALL
@@ -40,27 +33,7 @@ HEADER_LIMIT_BYTES = 256 * 1024
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every array that a model of this configuration holds."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for index, block in enumerate(config.blocks):
-        shapes[f"blocks.{index}.weight"] = (block.out_channels, config.in_channels(index), *block.kernel)
-        shapes[f"blocks.{index}.bias"] = (block.out_channels,)
-        if block.activation_degree is not None:
-            shapes[f"blocks.{index}.coefficients"] = (block.out_channels, block.activation_degree + 1)
-    hidden, lstm, classes = config.lstm.hidden_size, config.lstm, config.classes
-    shapes["lstm.input_weight"] = (4 * hidden, config.features)
-    if lstm.recurrent_gates:
-        shapes["lstm.recurrent_weight"] = (4 * hidden, hidden)
-    shapes["lstm.bias"] = (4 * hidden,)
-    if lstm.gate_degree is not None:
-        shapes["lstm.gate_coefficients"] = (4, lstm.gate_degree + 1)
-    if lstm.cell_output != "tanh":
-        shapes["lstm.cell_output_coefficients"] = (2,) if lstm.cell_output == "identity" else (4,)
-    shapes["weighted_unit.spatial_weight"] = (classes, config.features)
-    shapes["weighted_unit.temporal_weight"] = (classes, hidden)
-    for name in ("spatial_bias", "temporal_bias", "alpha"):
-        shapes[f"weighted_unit.{name}"] = (classes,)
-    shapes["vote.weight"] = (config.frames,)
-    return shapes
+    return config.graph.arrays
 
 
 @dataclass(frozen=True)
@@ -78,11 +51,11 @@ class Model:
         if missing or unknown:
             raise ModelError(f"model arrays: missing {missing or 'none'}, not expected {unknown or 'none'}")
         checked = {name: _checked(name, self.arrays[name], shape) for name, shape in shapes.items()}
-        alpha = checked["weighted_unit.alpha"]
-        if np.any(alpha <= 0) or np.any(alpha >= 1):
-            raise ModelError(
-                "weighted_unit.alpha: got a value outside (0, 1), expected a weight between the two features"
-            )
+        for node in self.config.graph.nodes:
+            node.check(checked)
+        preparation = self.metadata.get("preparation")
+        if isinstance(preparation, Mapping) and preparation.get("length", "exact") != "exact":
+            self.config.require_causal("model")
         object.__setattr__(self, "arrays", checked)
 
     @property

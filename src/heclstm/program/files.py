@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.check import check
 from heclstm.circuit.circuit import Circuit
+from heclstm.circuit.operations import operation_from_json
 from heclstm.errors import DigestError, FileFormatError
-from heclstm.program.encoding import VERSION, circuit_digest, circuit_of, decode_value
+from heclstm.program.encoding import VERSION, circuit_digest, circuit_of
 from heclstm.program.program import Program
 from heclstm.program.public import FORMAT, NAME, card_of, load_card, require_format, save_card
 from heclstm.program.version1 import digest_of_version_1
@@ -72,7 +73,7 @@ def load_program(folder: Path) -> Program:
 def _circuit(folder: Path, card: ProgramCard, data: dict[str, Any], arrays: list[NDArray[Any]]) -> Circuit:
     """The operations, checked, and as the card describes them."""
     try:
-        operations = tuple(decode_value(operation, arrays) for operation in data["operations"])
+        operations = tuple(operation_from_json(operation, arrays) for operation in data["operations"])
         circuit = check(
             Circuit(card.parameters, card.input_layout, card.result_layout, operations, int(data["result"]))
         )

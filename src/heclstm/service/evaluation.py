@@ -15,7 +15,7 @@ from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.cost import PROCESS_MEMORY, estimate
-from heclstm.circuit.ir import Operation
+from heclstm.circuit.operations import Operation
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.deploy.server import Server, TenantKeys
 from heclstm.deploy.wire import require_card, require_key, require_sizes

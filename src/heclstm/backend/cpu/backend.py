@@ -39,7 +39,7 @@ class CpuProgram:
     def __init__(self, circuit: Circuit, context: Context, threads: int, on_progress: OnProgress | None = None) -> None:
         self.circuit, self.context, self._threads = circuit, context, threads
         self._executor = Executor(circuit, CpuEvaluator(context), on_progress)
-        self.bytes_in_memory = sum(item.bytes_in_memory for item in self._executor.prepared.values())
+        self.bytes_in_memory = sum(item.bytes_in_memory for item in self._executor.prepared if item is not None)
 
     def load_keys(self, source: KeySource | None = None, on_progress: OnProgress | None = None) -> KeySet:
         """source: a file that `KeySet.save` wrote, which is opened at once, or seeded keys, which are expanded."""
@@ -114,6 +114,7 @@ class CpuProgram:
         return value.serialize()
 
     def close(self) -> None:
-        for item in self._executor.prepared.values():
-            item.close()
+        for item in self._executor.prepared:
+            if item is not None:
+                item.close()
         self.context.close()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from heclstm.backend.cpu.library import Handle, call, new_handle, report
 from heclstm.backend.cpu.values import Ciphertext, Plaintext, Transform
-from heclstm.circuit.ir import TransformPlan
+from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LevelError, ParameterError
 

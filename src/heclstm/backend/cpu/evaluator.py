@@ -16,7 +16,7 @@ from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.cpu.library import OPERATIONS, Handle, call, handle_array, new_handle
 from heclstm.backend.cpu.values import Ciphertext, Plaintext, Transform
-from heclstm.circuit.ir import TransformPlan
+from heclstm.circuit.operations import TransformPlan
 from heclstm.errors import ParameterError
 
 

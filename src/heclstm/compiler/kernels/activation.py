@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heclstm.circuit.ir import Floats, Trace
+from heclstm.circuit.layout import Floats
+from heclstm.compiler.expressions import Trace
 
 # A completed square holds c1²/(4 c2) more than the polynomial does, and its noise grows with what it holds: beyond
 # this excess Horner's rule serves instead.

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heclstm.data.datasets.files import Entry, FileOptions, assemble, listed
-from heclstm.data.datasets.manifest import read_manifest
 from heclstm.data.datasets.splits import Splits
+from heclstm.data.manifest import Problems, read_manifest
+from heclstm.data.order import BREAKHIS
 from heclstm.errors import FileFormatError, ModelError
 
 MAGNIFICATIONS = (40, 100, 200, 400)
-NAME = re.compile(r"SOB_([BM])_(A|F|PT|TA|DC|LC|MC|PC)-(\d+)-(\d+)([A-Z]*)-(40|100|200|400)-(\d+)\.png", re.IGNORECASE)
+NAME = re.compile(BREAKHIS.pattern + r"\.png", re.IGNORECASE)
 Slides = dict[str, dict[int, list[Path]]]  # slide → magnification → its pictures in the order of their numbers
 
 
@@ -66,11 +67,17 @@ def load(path: Path, options: Options) -> Splits:
             entries += _sequences(slide, found, options, parts.get(slide, ""))
     same = []
     if options.patients:
-        for row in read_manifest(path / options.patients, ("slide", "patient"), "expected a table of slide, patient"):
+        table = path / options.patients
+        rows, problems = (
+            read_manifest(table, ("slide", "patient"), "expected a table of slide, patient"),
+            Problems(table),
+        )
+        for row in rows:
             meant = [slide for slide in slides if slide.endswith(f"-{row['slide']}".upper())]
             if not meant:
-                raise row.wrong("slide", "a slide of this folder, such as 14-22549AB")
+                problems.add(row, "slide", "a slide of this folder, such as 14-22549AB")
             same += [(_patient(slide), row["patient"]) for slide in meant]
+        problems.refuse()
     return assemble("BreaKHis", entries, options, same=same, notes=notes)
 
 

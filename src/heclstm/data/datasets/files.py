@@ -1,6 +1,8 @@
-"""Data sets that are files: a list of sequences → every file checked → patient-disjoint parts, read when needed."""
+"""Data sets that are files: a list of sequences → each read once → patient-disjoint parts, read again when needed."""
 
 import hashlib
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,29 +23,41 @@ from heclstm.data.datasets.patients import (
     without_overlap,
 )
 from heclstm.data.datasets.splits import Part, Splits
-from heclstm.data.reading import file_frames
-from heclstm.errors import FileFormatError
+from heclstm.data.dicom import Selection
+from heclstm.data.images import Images, read_images, read_listed
+from heclstm.errors import FileFormatError, SequenceError
 
 LISTED = 20  # so many names in one message
+EXAMPLES = 5  # and so many for each kind of problem
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One sequence: its files in the order of time. split: the part that its publisher puts it in, or ""."""
+    """One sequence. order: why its files stand as they do; "" where the rules of `data.order` shall tell, as they do
+    when it is served. split: the part that its publisher puts it in, or ""."""
 
     name: str
     patient: str
     label: int
     files: tuple[Path, ...]
     split: str = ""
+    order: str = ""
+
+    def read(self, selection: Selection) -> Images:
+        """Raises FileFormatError or SequenceError."""
+        if self.order:
+            return read_listed(self.files, self.order, selection)
+        return read_images(self.files, selection=selection)
 
 
 @dataclass(frozen=True)
 class FileOptions(Splitting):
-    """skip_bad_files: leave them out with a note, instead of refusing the data set. licence, attribution: what
-    models, programs and reports say about the pictures."""
+    """skip_bad_files: leave them out with a note, instead of refusing the data set. select: a TOML file with the
+    rules of `data.dicom.selection`, for data sets of DICOM files. licence, attribution: what models, programs and
+    reports say about the pictures."""
 
     skip_bad_files: bool = False
+    select: str = ""
     licence: str = ""
     attribution: str = ""
 
@@ -51,8 +65,9 @@ class FileOptions(Splitting):
 class Frames(Sequence[list[NDArray[Any]]]):
     """The raw frames of sequences, read from their files each time they are asked for."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], selection: Selection) -> None:
         self._entries = tuple(entries)
+        self._selection = selection
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -63,8 +78,8 @@ class Frames(Sequence[list[NDArray[Any]]]):
     def __getitem__(self, row: slice) -> "Frames": ...
     def __getitem__(self, row: int | slice) -> "list[NDArray[Any]] | Frames":
         if isinstance(row, slice):
-            return Frames(self._entries[row])
-        return [frame for file in self._entries[row].files for frame in file_frames(file)]
+            return Frames(self._entries[row], self._selection)
+        return list(self._entries[row].read(self._selection).frames)
 
 
 def assemble(
@@ -75,14 +90,14 @@ def assemble(
     same: Iterable[tuple[str, str]] = (),
     notes: Iterable[str] = (),
 ) -> Splits:
-    """Check every file, and divide the sequences.
+    """Read every sequence once, and divide them.
 
     same: pairs of patients who are one person under two names; whoever shares an identical file counts as such
     too. A patient whom his publisher puts into several parts stays in the last of them only. Raises
     FileFormatError that lists every bad file with its reason.
     """
-    notes = list(notes)
-    entries, digests = _checked(name, entries, options, notes)
+    notes, selection = list(notes), Selection.load(Path(options.select)) if options.select else Selection()
+    entries, digests = _checked(name, entries, options, selection, notes)
     if not entries:
         raise FileFormatError(f"{name}: got 0 sequences, expected some; is this the folder or manifest of the data?")
     twins = _identical(entries, digests)
@@ -94,7 +109,7 @@ def assemble(
     person = same_person([entry.patient for entry in entries], [*same, *twins])
     entries = [replace(entry, patient=person[entry.patient]) for entry in entries]
     entries = _divided(entries, options, notes)
-    parts = {part: _part([entry for entry in entries if entry.split == part]) for part in PARTS}
+    parts = {part: _part([entry for entry in entries if entry.split == part], selection) for part in PARTS}
     return Splits(
         parts[TRAIN], parts[VALIDATION], parts[TEST], name, options.licence, options.attribution, tuple(notes)
     )
@@ -107,38 +122,93 @@ def listed(items: Iterable[str]) -> str:
     return ", ".join(items[:LISTED]) + more
 
 
-def refuse(name: str, reasons: Sequence[str], remedy: str) -> FileFormatError:
-    """One error for many reasons, each on a line of its own."""
-    lines = "".join(f"\n    {reason}" for reason in reasons[:LISTED])
-    more = f"\n    and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
-    return FileFormatError(f"{name}: {len(reasons)} cannot be used; {remedy}:{lines}{more}")
+def refuse(name: str, problems: Iterable[tuple[str, str]], remedy: str) -> FileFormatError:
+    """One error for many pairs of (what, why): a line for each kind of why, with examples."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for what, why in problems:
+        kinds[why].append(what)
+    lines = [f"\n    {_examples(whats)}: {why}" for why, whats in kinds.items()]
+    more = f"\n    and {len(lines) - LISTED} more kinds" if len(lines) > LISTED else ""
+    count = sum(map(len, kinds.values()))
+    return FileFormatError(f"{name}: {count} cannot be used; {remedy}:{''.join(lines[:LISTED])}{more}")
+
+
+def _examples(names: Sequence[str]) -> str:
+    more = f" and {len(names) - EXAMPLES} more" if len(names) > EXAMPLES else ""
+    return ", ".join(names[:EXAMPLES]) + more
+
+
+@dataclass
+class _Seen:
+    """What came of reading one sequence: the digests of its good files, and why others cannot be read."""
+
+    digests: dict[Path, str]
+    bad: dict[Path, str]
+    wrong: str = ""
+    order: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def _checked(
-    name: str, entries: Sequence[Entry], options: FileOptions, notes: list[str]
+    name: str, entries: Sequence[Entry], options: FileOptions, selection: Selection, notes: list[str]
 ) -> tuple[list[Entry], dict[Path, str]]:
-    """Decode every file once; the entries without their bad files, and the digests of the good ones."""
-    files = sorted({file for entry in entries for file in entry.files})
+    """Decode every sequence once; those that are left without bad files, and the digests of the good ones."""
     with ThreadPoolExecutor() as pool:  # decoding releases the interpreter's lock
-        outcomes = dict(zip(files, pool.map(_outcome, files), strict=True))
-    bad = {file: reason for file, (_, reason) in outcomes.items() if reason}
+        seen = list(pool.map(lambda entry: _seen(entry, selection), entries))
+    bad = {file: why for each in seen for file, why in each.bad.items()}
+    wrong = {entry.name: each.wrong for entry, each in zip(entries, seen, strict=True) if each.wrong}
     if bad and not options.skip_bad_files:
-        raise refuse(f"{name}: files", list(bad.values()), "mend them, or set data.skip_bad_files = true")
+        problems = [(str(file), why) for file, why in sorted(bad.items())]
+        raise refuse(f"{name}: files", problems, "mend them, or set data.skip_bad_files = true")
+    if wrong and not options.skip_bad_files:
+        raise refuse(f"{name}: sequences", wrong.items(), "mend them, or set data.skip_bad_files = true")
     if bad:
-        notes.append(f"{len(bad)} bad files are left out: {listed(bad.values())}")
-    kept = [replace(entry, files=tuple(file for file in entry.files if file not in bad)) for entry in entries]
-    if gone := [entry.name for entry in kept if not entry.files]:
-        notes.append(f"{len(gone)} sequences have no file left: {listed(gone)}")
-    return [entry for entry in kept if entry.files], {file: digest for file, (digest, _) in outcomes.items()}
+        notes.append(f"{len(bad)} bad files are left out: {listed(f'{file}: {why}' for file, why in bad.items())}")
+        cut = [replace(entry, files=tuple(file for file in entry.files if file not in bad)) for entry in entries]
+        if gone := [entry.name for entry in cut if not entry.files]:
+            notes.append(f"{len(gone)} sequences have no file left: {listed(gone)}")
+        return _checked(name, [entry for entry in cut if entry.files], options, selection, notes)
+    if wrong:
+        notes.append(f"{len(wrong)} sequences are left out: {listed(f'{what}: {why}' for what, why in wrong.items())}")
+    kept = [(entry, each) for entry, each in zip(entries, seen, strict=True) if not each.wrong]
+    notes += _said([each for _, each in kept])
+    return [entry for entry, _ in kept], {file: digest for _, each in kept for file, digest in each.digests.items()}
 
 
-def _outcome(file: Path) -> tuple[str, str]:
-    """(digest, "") of a file that can be read, ("", reason) of another."""
+def _seen(entry: Entry, selection: Selection) -> _Seen:
     try:
-        file_frames(file)
-        return hashlib.sha256(file.read_bytes()).hexdigest(), ""
-    except FileFormatError as error:
-        return "", str(error)
+        images = entry.read(selection)
+    except (FileFormatError, SequenceError) as error:
+        bad = {file: why for file in entry.files if (why := _unreadable(file, selection))}
+        return _Seen({}, bad, "" if bad else str(error))
+    digests = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in entry.files}
+    return _Seen(digests, {}, "", images.order, images.notes)
+
+
+def _unreadable(file: Path, selection: Selection) -> str:
+    """Why a file alone cannot be read, or ""."""
+    try:
+        read_listed([file], "alone", selection)
+    except (FileFormatError, SequenceError) as error:
+        return str(error).removeprefix(f"{file}: ")
+    return ""
+
+
+def _said(seen: Sequence[_Seen]) -> list[str]:
+    """Why frames stand as they do, and what was noticed: a line for each kind, with a count."""
+    orders = Counter(each.order for each in seen)
+    # what differs from sequence to sequence, such as names and numbers, makes no kind of its own
+    kinds = Counter(
+        kind for each in seen for kind in {re.sub(r"\d+", "some", note.split(": ")[0]) for note in each.notes}
+    )
+    return [
+        *(
+            f"frames stand {order} in {count} sequences"
+            for order, count in orders.items()
+            if not order.startswith("one ")
+        ),
+        *(f"in {count} sequences: {kind}" for kind, count in kinds.items()),
+    ]
 
 
 def _identical(entries: Sequence[Entry], digests: dict[Path, str]) -> list[tuple[str, str]]:
@@ -185,13 +255,20 @@ def _divided(entries: list[Entry], options: FileOptions, notes: list[str]) -> li
     return entries
 
 
+def part_named(text: str) -> str | None:
+    """The part that a manifest's split names: "" for none, None for a word that means nothing."""
+    name = text.lower()
+    name = VALIDATION if name in ("val", "valid", "dev") else name
+    return name if name in ("", *PARTS) else None
+
+
 def _with(entries: Sequence[Entry], parts: Sequence[str]) -> list[Entry]:
     return [replace(entry, split=part) for entry, part in zip(entries, parts, strict=True)]
 
 
-def _part(entries: Sequence[Entry]) -> Part:
+def _part(entries: Sequence[Entry], selection: Selection) -> Part:
     return Part(
-        Frames(entries),
+        Frames(entries, selection),
         np.array([entry.label for entry in entries], np.int64),
         tuple(entry.patient for entry in entries),
         tuple(entry.name for entry in entries),

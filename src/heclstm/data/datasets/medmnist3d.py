@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from heclstm.data.datasets.folds import folded
 from heclstm.data.datasets.patients import Splitting
 from heclstm.data.datasets.splits import Part, Splits
+from heclstm.data.labels import class_labels
 from heclstm.data.reading import read_archive
+from heclstm.data.sources import require_regular
 from heclstm.errors import FileFormatError
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ def load(path: Path, options: Options = Options()) -> Splits:
 
     The publishers split by patient and give no names. Raises FileFormatError if it cannot be read or lacks an array.
     """
+    require_regular(path)
     arrays = read_archive(path)
     with path.open("rb") as stream:
         checksum = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -84,8 +87,5 @@ def _part(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, options: Op
         raise FileFormatError(
             f"{path}: {name}_images: got {images.dtype} of shape {images.shape}, expected uint8 volumes with four axes"
         )
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if options.positive >= 0:
-        labels = labels == options.positive
-    return Part(images, labels.astype(np.int64))
+    found = class_labels(labels, f"{path}: {name}_labels")
+    return Part(images, (found == options.positive).astype(np.int64) if options.positive >= 0 else found)

@@ -1,0 +1,159 @@
+"""One DICOM file → what is known before its pixels are touched: whose, which series, which form, in which place.
+
+Identity is held to be compared, and is in no message and no repr.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from heclstm.data.dicom.library import Dataset, guarded, read_header
+from heclstm.data.dicom.places import Place, places_of
+from heclstm.data.dicom.values import floats, of_frame, required_whole, text, whole
+from heclstm.data.sources import Source
+from heclstm.errors import FileFormatError
+
+IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+DIRECTORY = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR
+FRAMES_MAX = 1 << 14
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+GREYS = ("MONOCHROME1", "MONOCHROME2")
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+PALETTE = "PALETTE COLOR"
+WORDS_MAX = 40
+SECRET = (
+    "PatientID", "PatientName", "PatientBirthName", "PatientMotherBirthName", "OtherPatientIDs", "OtherPatientNames",
+    "AccessionNumber", "ReferringPhysicianName", "InstitutionName",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Identity:
+    """Who and what, as the file says it: "" where it does not. patient: his ID, or his name where there is none."""
+
+    patient: str
+    study: str
+    series: str
+    instance: str
+
+
+@dataclass(frozen=True, repr=False)
+class Series:
+    """What a series may be called in a message, without names, numbers and dates of its patient."""
+
+    modality: str
+    description: str
+    body_part: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Form:
+    """How pixels are stored. ratio: height over width of one pixel. burnt_in: None where the file does not say."""
+
+    syntax: str
+    photometric: str
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    ratio: float
+    burnt_in: bool | None
+
+
+@dataclass(frozen=True, repr=False)
+class Header:
+    """directory: a DICOMDIR. form: None for a file without pixels."""
+
+    source: Source
+    identity: Identity
+    series: Series
+    directory: bool
+    form: Form | None
+    places: tuple[Place, ...] = ()
+
+
+def header_of(source: Source) -> Header:
+    """Read a file up to its pixels. Raises FileFormatError where it is none, or its form is not one that is read."""
+    dataset, pixels = read_header(source)
+    with guarded(source):
+        return _header(source, dataset, pixels)
+
+
+def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
+    if pixels == "float":
+        raise FileFormatError(f"{source}: no image: its pixels are floating-point values, not greys; export an image")
+    study, group, instance = (text(dataset, name) for name in IDENTIFIERS)
+    patient = text(dataset, "PatientID") or text(dataset, "PatientName").casefold()
+    identity = Identity(patient, study, group, instance)
+    directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
+    secrets, names = _secrets(dataset), ("Modality", "SeriesDescription", "BodyPartExamined")
+    modality, description, body_part = (_words(text(dataset, name), secrets) for name in names)
+    series = Series(modality, description, body_part, whole(dataset, "SeriesNumber") or 0)
+    if not pixels:
+        return Header(source, identity, series, directory, None)
+    form = _form(source, dataset)
+    return Header(source, identity, series, directory, form, places_of(source, dataset, form.frames))
+
+
+def _form(source: Source, dataset: Dataset) -> Form:
+    allocated = required_whole(source, dataset, "BitsAllocated", 1)
+    stored = required_whole(source, dataset, "BitsStored", 1) if "BitsStored" in dataset else allocated
+    samples = required_whole(source, dataset, "SamplesPerPixel", 1)
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    if allocated not in (1, 8, 16, 32) or stored > allocated:
+        raise FileFormatError(
+            f"{source}: no image: {stored} of {allocated} bits stored, expected up to 1, 8, 16 or 32 bits"
+        )
+    if samples != (3 if photometric in COLOURS else 1) or photometric not in (*GREYS, *COLOURS, PALETTE):
+        raise FileFormatError(
+            f"{source}: no image: {samples} samples per pixel and a photometric interpretation that do not belong "
+            f"together, expected one of {', '.join(GREYS)}, {PALETTE} with 1, {', '.join(COLOURS)} with 3"
+        )
+    frames = whole(dataset, "NumberOfFrames") if dataset.get("NumberOfFrames") is not None else 1
+    if frames is None or not 1 <= frames <= FRAMES_MAX:
+        raise FileFormatError(f"{source}: no image: NumberOfFrames is none from 1 to {FRAMES_MAX}")
+    burnt = text(dataset, "BurnedInAnnotation").upper()
+    high = whole(dataset, "HighBit")
+    return Form(
+        text(getattr(dataset, "file_meta", {}), "TransferSyntaxUID"),
+        photometric,
+        required_whole(source, dataset, "Rows", 1),
+        required_whole(source, dataset, "Columns", 1),
+        frames,
+        samples,
+        allocated,
+        stored,
+        high if high is not None and stored - 1 <= high < allocated else stored - 1,
+        whole(dataset, "PixelRepresentation") == 1,
+        _ratio(source, dataset),
+        {"YES": True, "NO": False}.get(burnt),
+    )
+
+
+def _ratio(source: Source, dataset: Dataset) -> float:
+    """Height over width of a pixel: spacings are (between rows, between columns)."""
+    for keyword in SPACINGS:
+        found = floats(of_frame(dataset, 0, "PixelMeasuresSequence", keyword), keyword)
+        if found and len(found) == 2 and min(found) > 0:
+            return found[0] / found[1]
+    return 1.0
+
+
+def _secrets(dataset: Dataset) -> list[str]:
+    """What the file says about its patient, word by word, the longest first."""
+    words = {part for name in SECRET for part in re.split(r"[\W_]+", text(dataset, name)) if len(part) > 1}
+    return sorted(words, key=len, reverse=True)
+
+
+def _words(value: str, secrets: list[str]) -> str:
+    """Printable, short, and without what is secret: people write names and dates anywhere."""
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
+    for part in secrets if words else ():
+        words = re.sub(re.escape(part), "…", words, flags=re.IGNORECASE)
+    return re.sub(r"\d[\d.\-/]{4,}\d", "…", words)[:WORDS_MAX]

@@ -1,0 +1,131 @@
+"""What a file asks for → the `Greys` of each of its frames, and what is to be said about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast, get_args
+
+import numpy as np
+
+from heclstm.data.dicom.greys import Array, Function, Greys, Rescale, Span, Table, Window
+from heclstm.data.dicom.header import Form
+from heclstm.data.dicom.library import Dataset
+from heclstm.data.dicom.values import checked_floats, floats, given, groups, items, of_frame, text, whole
+from heclstm.data.sources import Source
+from heclstm.errors import FileFormatError
+
+PLAIN_BITS = 8  # up to here values are greys already, and their whole range is shown
+NO_WINDOW = "no window: greys are spread over the data's own range, without the outermost half per cent"
+FIRST_WINDOW = "several windows: the first is used"
+EMPTY_WINDOW = "a window without center or width is passed over"
+NARROW_WINDOW = "a window narrower than 1 is read as LINEAR_EXACT"
+ENTRIES_MAX = 1 << 16
+
+
+@dataclass
+class Mapping:
+    """Reads one file's frames; `notes` grows."""
+
+    source: Source
+    dataset: Dataset
+    form: Form
+    notes: set[str]
+
+    def greys(self, frame: int) -> Greys:
+        """Raises FileFormatError where a value that decides about greys is none."""
+        modality = self._modality(frame)
+        return Greys(modality, self._voi(frame, modality), self._inverted(), self._padding())
+
+    def palette_bits(self) -> int:
+        """How many bits its colours have."""
+        described = floats(self.dataset, "RedPaletteColorLookupTableDescriptor")
+        if described is None or len(described) != 3 or described[2] not in (8, 16):
+            raise FileFormatError(f"{self.source}: no image: its palette has no descriptor of three numbers")
+        return int(described[2])
+
+    def _modality(self, frame: int) -> Rescale | Table:
+        if tables := items(self.dataset, "ModalityLUTSequence"):
+            return self._table(tables[0], signed=self.form.signed)
+        group = "PixelValueTransformationSequence"
+        slope, intercept = (
+            (checked_floats(self.source, of_frame(self.dataset, frame, group, name), name) or (default,))[0]
+            for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+        )
+        if slope == 0:
+            raise FileFormatError(f"{self.source}: no image: its RescaleSlope is 0, which makes all values one")
+        return Rescale(slope, intercept)
+
+    def _voi(self, frame: int, modality: Rescale | Table) -> Window | Table | Span | None:
+        for holder in [*groups(self.dataset, frame, "FrameVOILUTSequence"), self.dataset]:
+            if tables := items(holder, "VOILUTSequence"):
+                return self._table(tables[0], signed=self._whole(modality).low < 0)
+            if window := self._window(holder):
+                return window
+        if self.form.bits_stored <= PLAIN_BITS:
+            return self._whole(modality)
+        self.notes.add(NO_WINDOW)
+        return None
+
+    def _window(self, holder: Dataset) -> Window | None:
+        centers, widths = (checked_floats(self.source, holder, name) for name in ("WindowCenter", "WindowWidth"))
+        if not centers or not widths or widths[0] <= 0:
+            if centers or widths:
+                self.notes.add(EMPTY_WINDOW)
+            return None
+        if len(centers) > 1 or len(widths) > 1:
+            self.notes.add(FIRST_WINDOW)
+        name = text(holder, "VOILUTFunction").upper() or "LINEAR"
+        if name not in get_args(Function):
+            raise FileFormatError(
+                f"{self.source}: no image: its VOILUTFunction is none of {', '.join(get_args(Function))}"
+            )
+        if name == "LINEAR" and widths[0] < 1:
+            self.notes.add(NARROW_WINDOW)
+            name = "LINEAR_EXACT"
+        return Window(centers[0], widths[0], cast(Function, name))
+
+    def _whole(self, modality: Rescale | Table) -> Span:
+        """All that the stored bits, or the table of the modality, can say."""
+        if isinstance(modality, Table):
+            return Span(0.0, 2.0**modality.bits - 1)
+        bits = self.form.bits_stored
+        ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if self.form.signed else (0, 2**bits - 1)
+        low, high = sorted(modality(np.array(ends)).tolist())
+        return Span(low, high)
+
+    def _inverted(self) -> bool:
+        return self.form.photometric == "MONOCHROME1" or text(self.dataset, "PresentationLUTShape") == "INVERSE"
+
+    def _padding(self) -> tuple[int, int] | None:
+        value = whole(self.dataset, "PixelPaddingValue")
+        limit = whole(self.dataset, "PixelPaddingRangeLimit")
+        if value is None:
+            return None
+        return min(value, value if limit is None else limit), max(value, value if limit is None else limit)
+
+    def _table(self, item: Dataset, *, signed: bool) -> Table:
+        """signed: whether the table's input may lie below 0, and so its first value."""
+        described = floats(item, "LUTDescriptor")
+        if described is None or len(described) != 3:
+            raise FileFormatError(f"{self.source}: no image: a look-up table has no descriptor of three numbers")
+        count, first, bits = (int(number) for number in described)
+        count = count or ENTRIES_MAX
+        if signed and first >= ENTRIES_MAX // 2:
+            first -= ENTRIES_MAX  # written as unsigned, since the same element type serves both
+        entries = self._entries(item, count)
+        if not (1 <= count <= ENTRIES_MAX and 1 <= bits <= 16 and len(entries) == count):
+            raise FileFormatError(
+                f"{self.source}: no image: a look-up table has other entries than its descriptor says"
+            )
+        return Table(first, bits, entries)
+
+    def _entries(self, item: Dataset, count: int) -> Array:
+        if not given(item, "LUTData"):
+            raise FileFormatError(f"{self.source}: no image: a look-up table is empty")
+        data = item.LUTData
+        if not isinstance(data, bytes):
+            return np.asarray(data, dtype=np.int64).reshape(-1)[:count]
+        if len(data) // 2 >= count:
+            little = getattr(self.dataset, "original_encoding", (None, True))[1] is not False
+            return np.frombuffer(data[: 2 * count], "<u2" if little else ">u2").astype(np.int64)
+        return np.frombuffer(data[:count], np.uint8).astype(np.int64)

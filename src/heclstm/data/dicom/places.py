@@ -1,0 +1,214 @@
+"""Where each frame of a DICOM file stands, and the order of a series that follows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median_low
+from typing import Any
+
+import numpy as np
+
+from heclstm.data.dicom.library import Dataset
+from heclstm.data.dicom.values import floats, groups, items, of_frame, text, whole
+from heclstm.data.order import REMEDY, Order, Rule, decide
+from heclstm.data.sources import Source
+from heclstm.errors import SequenceError
+
+MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?")
+ALIGNED = 1e-3  # unit directions that differ by less are one
+HUNDREDTHS = 2  # positions are compared in hundredths of a millimetre
+EPOCH = datetime(1, 1, 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Place:
+    """What is known of one frame; None where nothing is. normal, corner: of its plane, in millimetres. offset: along
+    the normal, for a grid of doses. dimension: of an enhanced object. time: microseconds. trigger: milliseconds.
+    number: of the file; frame: inside of it."""
+
+    file: str
+    frame: int
+    number: int | None
+    normal: tuple[float, ...] | None
+    corner: tuple[float, ...] | None
+    offset: float
+    dimension: tuple[int, ...] | None
+    time: int | None
+    trigger: float | None
+
+
+def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...]:
+    """The place of each frame."""
+    number = whole(dataset, "InstanceNumber")
+    orientation, position = "ImageOrientationPatient", "ImagePositionPatient"
+    offsets = floats(dataset, "GridFrameOffsetVector")
+    if offsets is None or len(offsets) != frames:
+        offsets = (0.0,) * frames
+    shifts = _shifts(dataset, frames)
+
+    def place(frame: int) -> Place:
+        return Place(
+            str(source),
+            frame,
+            number,
+            _normal(floats(of_frame(dataset, frame, "PlaneOrientationSequence", orientation), orientation)),
+            _corner(floats(of_frame(dataset, frame, "PlanePositionSequence", position), position)),
+            offsets[frame],
+            _dimension(dataset, frame),
+            _time(dataset, frame, shifts),
+            _trigger(dataset, frame),
+        )
+
+    if items(dataset, "PerFrameFunctionalGroupsSequence"):
+        return tuple(place(frame) for frame in range(frames))
+    first = place(0)  # what frames do not have for themselves is the same for all
+    start = first.time if shifts else None
+    return tuple(
+        replace(
+            first, frame=frame, offset=offsets[frame], time=None if start is None else start + shifts[frame] - shifts[0]
+        )
+        for frame in range(frames)
+    )
+
+
+def order_of(places: Sequence[Place], where: str) -> Order:
+    """The order of the frames of one series. Raises SequenceError where nothing in the files fixes it."""
+    if len(places) == 1:
+        return Order((0,), "one frame")
+    positions = _positions(places)
+    shared = len(set(positions)) < len(positions) if None not in positions else False
+    dimensions = Rule("by dimension index", [place.dimension for place in places])
+    if shared and len(set(positions)) > 1 and not dimensions.decides:
+        raise SequenceError(
+            f"{where}: {len(places)} frames stand at {len(set(positions))} slice positions, so that several share one; "
+            "give one volume or one time of them"
+        )
+    numbers = [None if place.number is None else (place.number, place.frame) for place in places]
+    rules = [
+        Rule("by slice position along the normal", positions),
+        dimensions,
+        Rule("by acquisition time", [place.time for place in places]),
+        Rule("by trigger time", [place.trigger for place in places]),
+    ]
+    files = {place.file for place in places}
+    if len(files) == 1:
+        rules.append(Rule("as the file holds its frames", [place.frame for place in places]))
+    rules.append(Rule("by instance number", numbers))
+    undecided = (
+        f"nothing in these {len(files)} files fixes an order: their slice positions, times and instance numbers are "
+        f"absent or the same; {REMEDY}"
+    )
+    order = decide(rules, where, undecided)
+    return Order(order.rows, order.reason, tuple(_doubts(places, positions, numbers, order)))
+
+
+def _doubts(places: Sequence[Place], positions: Sequence[Any], numbers: Sequence[Any], order: Order) -> list[str]:
+    """What in the files speaks against their order, or is missing from it."""
+    doubts = []
+    if len({place.file for place in places}) > 1:
+        if None in positions and any(place.corner for place in places):
+            doubts.append("not all frames have a slice position in parallel planes; positions do not count")
+        if None in numbers:
+            doubts.append("not all files have an instance number that can be read")
+        elif len(set(numbers)) < len(numbers):
+            doubts.append("some files share an instance number")
+        else:
+            told = [numbers[row] for row in order.rows]
+            if told != sorted(told) and told != sorted(told, reverse=True):
+                doubts.append(f"instance numbers tell another order; frames stand {order.reason}")
+            if gaps := _gaps(sorted({number for number, _ in numbers})):
+                doubts.append(f"images may be missing: there are gaps between instance numbers ({gaps})")
+    if order.reason.startswith("by slice position") and (gaps := _gaps([positions[row] for row in order.rows])):
+        doubts.append(f"slices may be missing: there are gaps between slice positions ({gaps})")
+    return doubts
+
+
+def _gaps(values: Sequence[float]) -> int:
+    """Steps that are far wider than the usual one."""
+    steps = [second - first for first, second in pairwise(values)]
+    return sum(step > 1.5 * median_low(steps) for step in steps)
+
+
+def _positions(places: Sequence[Place]) -> list[float | None]:
+    """Millimetres along the common normal, rounded; None for all where planes are not parallel."""
+    normals = [place.normal for place in places]
+    first = next((normal for normal in normals if normal), None)
+    if first is None or any(normal is None or np.abs(np.subtract(normal, first)).max() > ALIGNED for normal in normals):
+        return [None] * len(places)
+    return [
+        None if place.corner is None else round(float(np.dot(place.corner, first)) + place.offset, HUNDREDTHS)
+        for place in places
+    ]
+
+
+def _normal(directions: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """Of a row and a column direction."""
+    if directions is None or len(directions) != 6:
+        return None
+    normal = np.cross(directions[:3], directions[3:])
+    length = float(np.linalg.norm(normal))
+    return tuple((normal / length).tolist()) if 0.5 < length < 2 else None
+
+
+def _corner(position: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    return position if position and len(position) == 3 else None
+
+
+def _dimension(dataset: Dataset, frame: int) -> tuple[int, ...] | None:
+    for item in groups(dataset, frame, "FrameContentSequence"):
+        found = floats(item, "DimensionIndexValues")
+        return tuple(int(value) for value in found) if found else None
+    return None
+
+
+def _trigger(dataset: Dataset, frame: int) -> float | None:
+    for group, keyword in (
+        ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
+        ("CardiacTriggerSequence", "TriggerDelayTime"),
+    ):
+        for item in groups(dataset, frame, group):
+            if found := floats(item, keyword):
+                return found[0]
+    own = floats(dataset, "TriggerTime")
+    return own[0] if own else None
+
+
+def _time(dataset: Dataset, frame: int, shifts: Sequence[int]) -> int | None:
+    """Microseconds: of the frame itself, else of the file and the frame's distance from its first."""
+    for item in groups(dataset, frame, "FrameContentSequence"):
+        for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
+            if (moment := _moment(text(item, keyword))) is not None:
+                return moment
+    start = _moment(text(dataset, "AcquisitionDateTime"))
+    if start is None:
+        start = _moment((text(dataset, "AcquisitionDate") or "00010101") + text(dataset, "AcquisitionTime"))
+    return None if start is None or not shifts else start + shifts[frame]
+
+
+def _shifts(dataset: Dataset, frames: int) -> list[int]:
+    """Microseconds from the first frame of a file to each; none where several frames have no times."""
+    if frames == 1:
+        return [0]
+    vector, single = floats(dataset, "FrameTimeVector"), floats(dataset, "FrameTime")
+    if vector and len(vector) == frames and min(vector) >= 0:
+        return [int(1000 * time) for time in np.cumsum(vector)]
+    if single and single[0] > 0 and not items(dataset, "PerFrameFunctionalGroupsSequence"):
+        return [int(1000 * single[0] * frame) for frame in range(frames)]
+    return []
+
+
+def _moment(value: str) -> int | None:
+    """20240131120000.5 → microseconds since the year 1; a time zone is taken as the same in all files of a series."""
+    match = MOMENT.match(value.replace(":", ""))
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    try:
+        moment = datetime(year, month, day, hour, minute, min(second, 59))
+    except ValueError:
+        return None
+    return (moment - EPOCH) // timedelta(microseconds=1) + int((match[7] or "0").ljust(6, "0"))

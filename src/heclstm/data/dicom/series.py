@@ -1,0 +1,222 @@
+"""Files → the frames of one series of one patient, in their order and in their greys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heclstm.data.budget import Budget
+from heclstm.data.dicom.decode import stored_frames, take
+from heclstm.data.dicom.directory import listed_in
+from heclstm.data.dicom.greys import Array, Greys, own_range
+from heclstm.data.dicom.header import PALETTE, Form, Header, header_of
+from heclstm.data.dicom.library import coloured, guarded
+from heclstm.data.dicom.mapping import Mapping
+from heclstm.data.dicom.places import order_of
+from heclstm.data.dicom.selection import Selection
+from heclstm.data.order import Order
+from heclstm.data.pictures import resized
+from heclstm.data.sources import Source, where_are
+from heclstm.errors import FileFormatError, SequenceError
+
+RANGE_SAMPLES = 1 << 22  # values that decide about the data's own range, of all frames together
+RATIO_MAX = 8.0  # of a pixel's sides
+SERIES_SHOWN = 12
+Frame = NDArray[np.uint8]
+Draft = tuple[Array, Greys | None]
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """frames: each (1 or 3, height, width). names: the file of each frame."""
+
+    frames: list[Frame]
+    order: Order
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
+    """Those with pixels, and a note on the others. Raises FileFormatError if none has."""
+    headers = [header_of(source) for source in sources]
+    if len(headers) == 1 and headers[0].directory:
+        headers = [header_of(source) for source in listed_in(sources[0])]
+    headers = [header for header in headers if not header.directory]
+    images = [header for header in headers if header.form]
+    if not images:
+        raise FileFormatError(f"{where_are(sources)}: no image: a DICOM file without pixels")
+    others = len(headers) - len(images)
+    return images, [f"{others} DICOM files beside hold no pixels (such as reports)"] if others else []
+
+
+def patients_of(headers: Sequence[Header]) -> set[str]:
+    """Those that files name."""
+    return {header.identity.patient for header in headers if header.identity.patient}
+
+
+def one_series(headers: Sequence[Header], selection: Selection, where: str) -> tuple[list[Header], list[str]]:
+    """The files of the only series that is meant, each image once. Raises SequenceError with the choice to make."""
+    if (count := len(patients_of(headers))) > 1:
+        raise SequenceError(f"{where}: holds images of {count} patients; give the folder or the files of one")
+    groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[header.identity.study, header.identity.series].append(header)
+    known = [groups[key] for key in sorted(groups, key=lambda key: (groups[key][0].series.number, key))]
+    meant = [found for number, found in enumerate(known, start=1) if _is_meant(found, number, selection)]
+    if len(meant) != 1:
+        studies = len({study for study, _ in groups})
+        got = f"holds {len(known)} series" + (f" of {studies} studies" if studies > 1 else "")
+        fits = f"{len(meant)} of them fit" if meant else "none of them fits"
+        wanted = "expected one" if selection == Selection() else f"of which {fits} the rules"
+        raise SequenceError(
+            f"{where}: {got}, {wanted}: {_listed(known)}; choose one by --series, by the rules of --select, or by its "
+            "folder"
+        )
+    return _once(meant[0])
+
+
+def order_in_series(headers: Sequence[Header], where: str) -> Order:
+    """Rows are frames in the order of the files. Raises SequenceError where the files do not fix it."""
+    return order_of([place for header in headers for place in header.places], where)
+
+
+def order_as_given(headers: Sequence[Header], reason: str, where: str) -> Order:
+    """File after file as they stand, and inside of each its own order."""
+    rows: list[int] = []
+    for header in headers:
+        first = len(rows)
+        rows += [first + row for row in order_of(header.places, where).rows]
+    return Order(tuple(rows), reason)
+
+
+def show(headers: Sequence[Header], order: Order, selection: Selection, budget: Budget) -> Shown:
+    """Decode files and bring all their frames to greys that a person would see, in an order that is known."""
+    said: set[str] = set()
+    forms = [take(budget, header) for header in headers]  # all of them, before the first is decoded
+    drafts = [
+        draft for header, form in zip(headers, forms, strict=True) for draft in _drafts(header, form, selection, said)
+    ]
+    low, high = _common_range(drafts)
+    places = [number for number, form in enumerate(forms) for _ in range(form.frames)]
+    frames: list[Frame] = []
+    for row in order.rows:
+        values, greys = drafts[row]
+        form = forms[places[row]]
+        shown = greys.spread(low, high).show(values) if greys else values
+        drafts[row] = (shown, None)  # lets go of the stored values
+        frame = _masked(shown[None] if shown.ndim == 2 else shown.transpose(2, 0, 1), selection)
+        frames.append(_square(headers[places[row]].source, frame, form, said))
+    return Shown(frames, order, tuple(headers[places[row]].source.name for row in order.rows), tuple(sorted(said)))
+
+
+def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) -> Iterator[Draft]:
+    """Each frame in its greys or colours; or as it is stored, with the `Greys` that wait for a range."""
+    if form.burnt_in and selection.burnt_in == "refuse":
+        raise FileFormatError(
+            f"{header.source}: says that writing is burnt into its pixels; allow it by --select with "
+            'burnt_in = "accept", or "mask" and the boxes of the writing'
+        )
+    dataset, frames = stored_frames(header, form)
+    mapping = Mapping(header.source, dataset, form, said)
+    palette, bits = None, form.bits_stored
+    if form.photometric == PALETTE:
+        with guarded(header.source):
+            palette, bits = coloured(header.source, dataset), mapping.palette_bits()
+    for number, stored in enumerate(frames):
+        if palette:
+            yield _eight_bits(palette(stored), bits), None
+        elif form.samples == 3:
+            yield _eight_bits(stored, bits), None
+        else:
+            with guarded(header.source):
+                greys = mapping.greys(number)
+            yield (greys.show(stored), None) if greys.voi else (stored, greys)
+
+
+def _eight_bits(values: Array, bits: int) -> Frame:
+    if bits == 8 and values.dtype == np.uint8:
+        return values
+    return np.stack(
+        [np.rint(np.clip(row.astype(np.float64) * (255 / (2**bits - 1)), 0, 255)) for row in values]
+    ).astype(np.uint8)
+
+
+def _common_range(drafts: Sequence[Draft]) -> tuple[float, float]:
+    """Of all frames without a window together: their greys stay comparable."""
+    waiting = [(values, greys) for values, greys in drafts if greys]
+    if not waiting:
+        return 0.0, 1.0
+    return own_range(np.concatenate([greys.values(values, RANGE_SAMPLES // len(waiting)) for values, greys in waiting]))
+
+
+def _masked(frame: Frame, selection: Selection) -> Frame:
+    if selection.mask:
+        frame = frame.copy()
+        for top, left, bottom, right in selection.mask:
+            frame[:, top:bottom, left:right] = 0
+    return frame
+
+
+def _square(source: Source, frame: Frame, form: Form, said: set[str]) -> Frame:
+    """With pixels as wide as high: the coarser direction is resampled to the finer one."""
+    height, width = form.rows, form.columns
+    if not 1 / RATIO_MAX <= form.ratio <= RATIO_MAX:
+        raise FileFormatError(
+            f"{source}: no image: the sides of its pixels differ by more than a factor of {RATIO_MAX}"
+        )
+    if form.ratio > 1:
+        height = round(height * form.ratio)
+    else:
+        width = round(width / form.ratio)
+    if (height, width) == (form.rows, form.columns):
+        return frame
+    said.add("pixels are not square: resampled by their spacing")
+    square: Frame = resized(frame, height, width, "stretch")
+    return square
+
+
+def _is_meant(found: Sequence[Header], number: int, selection: Selection) -> bool:
+    series = found[0].series
+    frames = sum(header.form.frames for header in found if header.form)
+    return selection.series in (0, number) and selection.takes(
+        series.modality, series.description, series.body_part, frames
+    )
+
+
+def _once(headers: Sequence[Header]) -> tuple[list[Header], list[str]]:
+    """Each image once. Raises SequenceError where two different files claim to be the same image."""
+    kept: dict[str, Header] = {}
+    copies = 0
+    for header in headers:
+        key = header.identity.instance or str(header.source)
+        other = kept.setdefault(key, header)
+        if other is not header:
+            if _digest(other.source) != _digest(header.source):
+                raise SequenceError(
+                    f"{other.source} and {header.source}: differ, and say that they are the same image; remove one"
+                )
+            copies += 1
+    return list(kept.values()), [f"{copies} files are copies of others, and count once"] if copies else []
+
+
+def _digest(source: Source) -> bytes:
+    return hashlib.sha256(source.read()).digest()
+
+
+def _listed(known: Sequence[Sequence[Header]]) -> str:
+    """By number, modality, description and number of frames: nothing that names a patient."""
+    lines = []
+    for number, found in enumerate(known[:SERIES_SHOWN], start=1):
+        series = found[0].series
+        frames = sum(header.form.frames for header in found if header.form)
+        words = " ".join(
+            filter(None, (series.modality, series.body_part, series.description and f"“{series.description}”"))
+        )
+        lines.append(f"{number}: {words or 'without description'}, {frames} frames")
+    more = f"; and {len(known) - SERIES_SHOWN} more" if len(known) > SERIES_SHOWN else ""
+    return "; ".join(lines) + more

@@ -1,0 +1,1 @@
+"""Convolution → polynomial activation → (pooling)."""

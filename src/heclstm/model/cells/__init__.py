@@ -1,0 +1,24 @@
+"""Kinds of recurrent cells by name. A new one is a folder here, and one line in CELLS.
+
+lstm   HE-LSTM: gates i, f, g, o
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from heclstm.errors import ModelError
+from heclstm.model.cells.base import Cell
+from heclstm.model.cells.gru.config import GruConfig
+from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.fields import build
+
+CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmConfig, GruConfig)}
+
+
+def cell_from_json(values: Any) -> Cell:
+    """A cell's table in a model or training file. Raises ModelError with the known kinds."""
+    if not isinstance(values, Mapping):
+        raise ModelError(f"cell: got {type(values).__name__}, expected a table with a kind, one of {', '.join(CELLS)}")
+    if (kind := values.get("kind")) not in CELLS:
+        raise ModelError(f"cell: got kind {kind!r}, expected one of {', '.join(CELLS)}")
+    return build(CELLS[kind], {name: value for name, value in values.items() if name != "kind"})

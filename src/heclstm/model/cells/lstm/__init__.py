@@ -1,0 +1,1 @@
+"""HE-LSTM: torch.nn.LSTM's cell with polynomials for sigmoid and tanh."""

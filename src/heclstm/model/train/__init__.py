@@ -1,0 +1,1 @@
+"""What needs PyTorch: the network, the losses, and the way from images and labels to a Model."""

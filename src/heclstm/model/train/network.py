@@ -1,0 +1,81 @@
+"""SEQUENCE → SCORE in PyTorch, and the way from a trained network to a Model's folded arrays."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from heclstm.errors import ModelError
+from heclstm.model.config import ModelConfig
+from heclstm.model.graph import Array
+from heclstm.model.train import layers
+from heclstm.model.train.layers import Fading, Part
+from heclstm.model.vote.torch_module import SequenceVote, WeightedUnit
+from heclstm.model.weights import Model
+
+
+class HeClstm(nn.Module):
+    """The whole model: frames (B, T, C, H, W) → scores (B, 1), which are logits."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList(block.module(config.in_channels(k)) for k, block in enumerate(config.blocks))
+        self.add_module(config.cell.kind, config.cell.module(config.features))
+        self.weighted_unit = WeightedUnit(config.features, config.cell.hidden_size)
+        self.vote = SequenceVote(config.frames)
+
+    @property
+    def cell(self) -> Part:
+        return cast(Part, self.get_submodule(self.config.cell.kind))
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        return (self.values(frames) if mask is None else self.values(frames, mask))["score"]
+
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """Every value that `reference.forward` names, with the sequences of the batch on axis 0.
+
+        mask: (B, T), which frames are real; the padding behind them gets no vote.
+        """
+        values = encoded(self.blocks, frames)
+        kind = self.config.cell.kind
+        values |= {f"{kind}.{name}": value for name, value in self.cell(values["spatial"]).items()}
+        values["weighted_unit"] = self.weighted_unit(values["spatial"], values[f"{kind}.hidden"])
+        values["contributions"] = self.vote(values["weighted_unit"], mask)
+        values["score"] = values["contributions"].sum(1)
+        return values
+
+    def blend(self, activations: float, gates: float) -> None:
+        """How far the polynomials have replaced the exact functions: 0 not at all, 1 altogether."""
+        layers.blend(self, activations, gates)
+
+    def constrain(self) -> None:
+        """To be called after every optimizer step."""
+        layers.constrain(self)
+
+
+def encoded(blocks: nn.ModuleList, frames: Tensor) -> dict[str, Tensor]:
+    """frames (B, T, C, H, W) → the values of every block, and the spatial features (B, T, D)."""
+    batch, count = frames.shape[:2]
+    values, images = {}, frames.reshape(batch * count, *frames.shape[2:])
+    for index, block in enumerate(blocks):
+        made: dict[str, Tensor] = block(images)
+        images = made["output"]
+        for name, value in made.items():
+            values[f"blocks.{index}.{name}".rstrip(".")] = value.reshape(batch, count, *value.shape[1:])
+    values["spatial"] = images.mean((2, 3)).reshape(batch, count, -1)
+    return values
+
+
+@torch.no_grad()
+def export(network: HeClstm, metadata: Mapping[str, Any] | None = None) -> Model:
+    """Fold batch normalization (its running statistics) and return a Model with float64 arrays."""
+    if any(module.blend != 1 for module in network.modules() if isinstance(module, Fading)):
+        raise ModelError("export: got a network that is still blended with exact functions, expected blend(1, 1)")
+    parts = {f"blocks.{index}": block for index, block in enumerate(network.blocks)}
+    parts |= {network.config.cell.kind: network.cell, "weighted_unit": network.weighted_unit, "vote": network.vote}
+    arrays: dict[str, Array] = {}
+    for prefix, module in parts.items():
+        arrays |= {f"{prefix}.{name}": array for name, array in cast(Part, module).export().items()}
+    return Model(network.config, arrays, dict(metadata or {}))

@@ -1,0 +1,234 @@
+"""Training: images and labels → Model. The recipe is explained in `recipe.py`, one step stands in `module.py`.
+
+teachers (exact twins) soften the labels
+→ epoch by epoch, exact functions fade into polynomials, under range penalties
+→ averaged weights, batch normalization measured anew, folded arrays
+→ operating point on validation
+"""
+
+import logging
+import math
+import signal
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from numpy.typing import NDArray
+from torch import nn
+
+from heclstm.data.datasets import Splits, fit_training, prepare_part
+from heclstm.errors import ModelError
+from heclstm.model.epochs import OnEpoch
+from heclstm.model.metrics import area_under_curve, choose_operating_point
+from heclstm.model.polynomial import sigmoid
+from heclstm.model.recipe import Distillation, TrainConfig
+from heclstm.model.reference import forward
+from heclstm.model.train.augment import transforms_of, try_transforms
+from heclstm.model.train.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_weights
+from heclstm.model.train.history import History
+from heclstm.model.train.losses import Loss, class_weight, loss_of
+from heclstm.model.train.module import TrainingModule
+from heclstm.model.train.network import HeClstm, export
+from heclstm.model.weights import Model, save_model
+
+TEACHER = "teacher-{}"  # its folder within the model's
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets, and lists the hardware
+
+
+def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: OnEpoch = None) -> Model:
+    """Train on `dataset.train`, choose the operating point on `dataset.validation`, save the model into `out`.
+
+    Never looks at `dataset.test`. A stopped run goes on from its checkpoints in `out` and ends with the same
+    weights. Beside the model, metrics.csv tells of every epoch. Uses as many cores as `torch.set_num_threads`
+    allows, and a GPU if there is one.
+    """
+    dataset.require_two_classes()
+    transforms_of(config.augmentation)  # wrong names are refused before images are read
+    dataset = fit_training(dataset, config.preparation)
+    try_transforms(config.augmentation, np.asarray(dataset.train.images))
+    _refuse_foreign(out, config, dataset)  # before teachers are trained
+    for number in range(1, config.distillation.teachers + 1):
+        _refuse_foreign(out / TEACHER.format(number), taught(config, number), dataset)
+    targets = dataset.train.labels.astype(np.float32)
+    if config.distillation.teachers:
+        targets = soften(targets, config, dataset, out, on_epoch)
+    model = _train(config, dataset, targets, out, on_epoch, teachers=config.distillation.teachers)
+    save_model(model, out)
+    return model
+
+
+def soften(
+    labels: NDArray[np.float32], config: TrainConfig, dataset: Splits, out: Path, on_epoch: OnEpoch
+) -> NDArray[np.float32]:
+    """Mix labels with what the mean of the teachers says about the unchanged training images."""
+    count, weight = config.distillation.teachers, config.distillation.weight
+    frames, mask = prepare_part(dataset.train, config.preparation)
+    logits = np.zeros(len(labels))
+    for number in range(1, count + 1):
+        folder = out / TEACHER.format(number)
+        teacher = _train(taught(config, number), dataset, labels, folder, on_epoch, teacher=number, teachers=count)
+        save_model(teacher, folder)
+        logits += forward(teacher, frames, mask)["score"][:, 0] / count
+    # Cross-entropy with class weight w is smallest where e^logit is w times the true odds, so log w leaves again;
+    # with a focal loss, whose logits lie closer to zero, this holds about.
+    soft = sigmoid(logits - math.log(class_weight(labels, config.loss.positive_weight)))
+    mixed: NDArray[np.float32] = ((1 - weight) * labels + weight * soft).astype(np.float32)
+    return mixed
+
+
+def taught(config: TrainConfig, number: int) -> TrainConfig:
+    """How teacher 1, 2, … is trained."""
+    return replace(config, model=config.model.exact_twin(), seed=config.seed + number, distillation=Distillation())
+
+
+def _train(
+    config: TrainConfig,
+    dataset: Splits,
+    targets: NDArray[np.float32],
+    out: Path,
+    on_epoch: OnEpoch,
+    *,
+    teacher: int = 0,
+    teachers: int = 0,
+) -> Model:
+    """Train one network: teacher 1, 2, … of `teachers`, or with 0 the model itself."""
+    epochs = config.optimization.epochs
+    stage = f"teacher {teacher} of {teachers}" if teacher else "model"
+    before = epochs * ((teacher or teachers + 1) - 1)
+    history = History(stage, before, epochs * (teachers + 1), out, on_epoch)
+    torch.manual_seed(config.seed)
+    network = HeClstm(config.model)
+    if config.distillation.warm_start:
+        load_weights(network, out / TEACHER.format(1))
+    train_network(network, config, dataset, targets, loss_of(config.loss), folder=out, history=history)
+    return _finished(network, config, dataset)
+
+
+def train_network(
+    network: nn.Module,
+    config: TrainConfig,
+    dataset: Splits,
+    targets: NDArray[np.float32],
+    loss: Loss,
+    *,
+    folder: Path | None = None,
+    history: History | None = None,
+) -> None:
+    """Train a network and leave it ready to be evaluated. folder: for its checkpoints; without one, none are written.
+
+    Raises ModelError if a loss is not finite, KeyboardInterrupt on Ctrl+C.
+    """
+    module = TrainingModule(network, config, dataset, targets, loss)
+    trainer = Trainer(
+        max_epochs=config.optimization.epochs,
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",  # Apple's has no float64
+        devices=1,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        callbacks=[*([history] if history else []), *_checkpoints(module, folder)],
+        plugins=[SafetensorsIO()],
+        enable_checkpointing=folder is not None,
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    saved = folder / NAME if folder is not None and (folder / NAME).exists() else None
+    if folder is not None and saved is None:
+        (folder / BEST).unlink(missing_ok=True)  # of an earlier training
+    _fit(trainer, module, saved)
+    if folder is not None and config.early_stopping.patience and (folder / BEST).exists():
+        module.load_state_dict(SafetensorsIO().load_checkpoint(folder / BEST)["state_dict"])
+    module.finish()
+
+
+def _checkpoints(module: TrainingModule, folder: Path | None) -> list[Callback]:
+    if folder is None:
+        return []
+    newest = Checkpoint(folder, Path(NAME).stem, enable_version_counter=False)
+    patience = module.config.early_stopping.patience
+    if not patience:
+        return [newest]
+    first = module.first_averaged
+    return [newest, _Patience(first, patience), _Best(first, folder)]
+
+
+class _Patience(EarlyStopping):
+    """Looks at the epochs from `first` on."""
+
+    def __init__(self, first: int, patience: int) -> None:
+        super().__init__("validation_auc", mode="max", patience=patience, check_on_train_epoch_end=False)
+        self._first = first
+
+    def on_train_start(self, trainer: Trainer, *_: object) -> None:
+        trainer.should_stop |= self.stopped_epoch > 0  # a finished training that is resumed
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch >= self._first:
+            super().on_validation_end(trainer, pl_module)
+
+
+class _Best(Checkpoint):
+    """Keeps the best of the epochs from `first` on."""
+
+    def __init__(self, first: int, folder: Path) -> None:
+        super().__init__(
+            folder,
+            Path(BEST).stem,
+            monitor="validation_auc",
+            mode="max",
+            save_weights_only=True,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+        self._first = first
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch >= self._first:
+            super().on_validation_end(trainer, pl_module)
+
+
+def _fit(trainer: Trainer, module: TrainingModule, saved: Path | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PossibleUserWarning)  # that more workers would load faster, and the like
+        warnings.filterwarnings("ignore", "Checkpoint directory .* not empty")  # it is ours, and looked at before
+        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # between Lightning and PyTorch
+        try:
+            trainer.fit(module, ckpt_path=saved)
+        except SystemExit as end:
+            if trainer.interrupted and not isinstance(end.__context__, KeyboardInterrupt):
+                raise
+            signal.signal(signal.SIGINT, handler)  # Lightning turns Ctrl+C into an exit and ignores the next one
+            raise KeyboardInterrupt from end
+
+
+def _refuse_foreign(out: Path, config: TrainConfig, dataset: Splits) -> None:
+    if not (out / NAME).exists():
+        return
+    checkpoint = SafetensorsIO().load_checkpoint(out / NAME)
+    for name, ours, what in (("config", config.to_json(), "training file"), ("data", dataset.digest, "data set")):
+        if checkpoint.get(name) != ours:
+            raise ModelError(f"{out}: holds the checkpoint of another {what}; choose another folder or delete it")
+
+
+def _finished(network: HeClstm, config: TrainConfig, dataset: Splits) -> Model:
+    """The trained network as a Model, with the operating point chosen on validation."""
+    model = export(network)
+    scores = forward(model, *prepare_part(dataset.validation, config.preparation))["score"][:, 0]
+    labels = dataset.validation.labels
+    return model.with_metadata(
+        preparation=config.preparation.to_json(),
+        operating_point=choose_operating_point(scores, labels, config.wanted_sensitivity).to_json(),
+        metrics={"validation": {"auc": area_under_curve(scores, labels), "sequences": len(labels)}},
+        training=config.to_json(),
+        dataset=dataset.name,
+        data_digest=dataset.digest,
+        licence=dataset.licence,
+        attribution=dataset.attribution,
+    )

@@ -1,0 +1,71 @@
+"""Weighted unit and sequence voting: score and contributions of each frame, as one linear map.
+
+    contribution_t = v_t (α (w_s·s_t + b_s) + (1 − α)(w_h·h_t + b_h)),      score = Σ_t contribution_t
+
+The result holds the K scores, then the contributions (T, K), and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import sparse
+
+from heclstm.circuit.layout import Floats, Layout, ResultLayout, VectorLayout
+from heclstm.compiler.affine import AffineMap
+from heclstm.compiler.expressions import Trace
+from heclstm.compiler.linear import Entries, apply_linear
+
+
+def write_vote(
+    trace: Trace,
+    arrays: Mapping[str, Floats],
+    features: AffineMap,
+    spatial: tuple[tuple[int, ...], Layout],
+    temporal: tuple[int, VectorLayout],
+) -> tuple[int, ResultLayout]:
+    """spatial: the values from which `features` makes s_t; temporal: h_t of every frame.
+
+    Costs one level after the states; the spatial scores take another one beside the recurrence.
+    """
+    vote, alpha = arrays["vote.weight"], arrays["weighted_unit.alpha"]
+    classes, frames, slots = len(alpha), len(vote), spatial[1].slots
+    trace.layer = "weighted_unit.spatial"
+    name = trace.layer
+    score = AffineMap(
+        name, sparse.csr_array(arrays["weighted_unit.spatial_weight"]), np.zeros(classes), (classes, 1, 1)
+    )
+    score = score.after(features)
+    per_class = VectorLayout(slots, frames, classes)
+    bias = np.tile(score.bias, (frames, 1))
+    ((spatial_scores,),) = apply_linear(
+        trace, [spatial], [(per_class, bias)], {(0, 0): Entries.per_frame(score.matrix, frames)}
+    )
+    trace.layer = "vote"
+    result = ResultLayout(slots, 1, classes, frames)
+    constant = alpha * arrays["weighted_unit.spatial_bias"]
+    constant = constant + (1 - alpha) * arrays["weighted_unit.temporal_bias"]
+    contributions = vote[:, None] * constant
+    bias = np.concatenate([contributions.sum(axis=0), contributions.ravel()])[None, :]
+    temporal_weight = (1 - alpha)[:, None] * arrays["weighted_unit.temporal_weight"]
+    value, layout = temporal
+    ((final,),) = apply_linear(
+        trace,
+        [((value,), layout), ((spatial_scores,), per_class)],
+        [(result, bias)],
+        {(0, 0): _votes(vote, temporal_weight), (0, 1): _votes(vote, np.diag(alpha))},
+    )
+    return final, result
+
+
+def _votes(vote: Floats, weight: Floats) -> Entries:
+    """(K scores, T·K contributions) from a tensor (T, F) weighed by `weight` (K, F) and `vote` (T,)."""
+    classes, features = weight.shape
+    frames = len(vote)
+    matrix = np.zeros((classes * (1 + frames), frames * features))
+    for t in range(frames):
+        columns = slice(t * features, (t + 1) * features)
+        matrix[:classes, columns] = vote[t] * weight
+        matrix[classes * (1 + t) : classes * (2 + t), columns] = vote[t] * weight
+    return Entries.dense(matrix)
