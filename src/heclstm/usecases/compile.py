@@ -57,7 +57,7 @@ def compile(
         program = Program(
             structs.replace(program.card, signature=signature.sign(program.digest, sign)), program.circuit
         )
+    tell_warnings(program.card, events)
     if output:
         save_program(program, output)
-    tell_warnings(program.card, events)
     return Compiled(program, output, read_costs(program.circuit))

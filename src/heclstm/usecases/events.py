@@ -101,4 +101,4 @@ class Until:
 
     def _stop_if(self, title: str) -> None:
         if self.cancel.is_set() if isinstance(self.cancel, threading.Event) else self.cancel():
-            raise Cancelled(f"{title}: was cancelled; nothing was written")
+            raise Cancelled(f"{title}: was cancelled by whoever asked for it")
