@@ -18,7 +18,7 @@ from heclstm.storage.source import name_of, opened
 
 @dataclass(frozen=True)
 class Described:
-    """kind: model, program, diagnosis, or that of a message. facts: in plain JSON types, by names that differ by kind."""
+    """kind: model, program, diagnosis, or that of a message. facts: in plain JSON types; their names differ by kind."""
 
     kind: str
     facts: Mapping[str, Any]
