@@ -3,7 +3,8 @@
     HeclstmError                      catch this to catch all; the command line turns it into exit code 2
     ├── InputError                    what the hospital handed in
     │   ├── SequenceError             wrong length, size, channel count, NaN, no image
-    │   └── RangeError                a value leaves its calibrated or fitted interval
+    │   ├── RangeError                a value leaves its calibrated or fitted interval
+    │   └── PassphraseError           a passphrase does not open what it should
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
     ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
     ├── LevelError                    a ciphertext has too few levels, or two have different ones
@@ -14,6 +15,9 @@
     │   └── DigestError               made for another program, or altered on the way
     │       └── SignatureError        not signed by the model owner whom the hospital trusts
     ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
+    ├── NetworkError                  a server cannot be reached, or does not speak as one of heclstm
+    │   ├── CertificateError          who answers cannot prove to be that server
+    │   └── RefusedError              the server answered with a problem; its code stands in docs/errors.md
     ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
     ├── Cancelled                     an evaluation was stopped by whoever asked for it
@@ -38,6 +42,10 @@ class SequenceError(InputError):
 
 class RangeError(InputError):
     """A value leaves the interval on which a polynomial was fitted or a layer calibrated."""
+
+
+class PassphraseError(InputError):
+    """A passphrase does not open what it should."""
 
 
 class ModelError(HeclstmError):
@@ -78,6 +86,22 @@ class SignatureError(DigestError):
 
 class ConfigError(HeclstmError):
     """The configuration of a service has mistakes."""
+
+
+class NetworkError(HeclstmError):
+    """A server cannot be reached, or does not speak as one of heclstm."""
+
+
+class CertificateError(NetworkError):
+    """Who answers cannot prove to be the server that was asked for."""
+
+
+class RefusedError(NetworkError):
+    """The server answered with a problem. code: of docs/errors.md. successor: of a retired program, its digest."""
+
+    def __init__(self, text: str, code: str = "", successor: str | None = None) -> None:
+        super().__init__(text)
+        self.code, self.successor = code, successor
 
 
 class OutputError(HeclstmError):
