@@ -14,6 +14,7 @@ from heclstm.errors import FileFormatError, OutputError
 
 MAGIC = b"HECLSTM\x00"  # of every container; its version follows in two bytes, its kind in two more
 SECRET_KIND = b"\x01\x00"
+SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
 
 _START_BYTES = 64  # tell what a file holds
 
@@ -124,6 +125,10 @@ def _require_free(path: Path) -> None:
 
 
 def is_secret(start: bytes) -> bool:
-    """Whether a file that starts so may not be lost unseen: a secret key of any version, or a private key in PEM."""
+    """Whether a file that starts so may not be lost unseen: a secret key of any version, what was sealed, or a
+    private key in PEM.
+    """
+    if start.startswith(SEALED_MAGIC):
+        return True
     pem = start.startswith(b"-----BEGIN ") and b"PRIVATE KEY" in start
     return pem or start.startswith(MAGIC) and start[len(MAGIC) + 2 : len(MAGIC) + 4] == SECRET_KIND

@@ -13,12 +13,12 @@ import struct
 from typing import TYPE_CHECKING
 
 from heclstm.errors import FileFormatError, HeclstmError, InputError, PassphraseError
+from heclstm.storage.atomic import SEALED_MAGIC as MAGIC
 from heclstm.storage.source import Source, opened
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-MAGIC = b"HECLSEAL"
 VERSION = 1
 HEAD = struct.Struct("<8sHBBB16s12s")
 TAG_BYTES = 16
