@@ -46,7 +46,7 @@ ALLOWED = {
 LATER = {
     "model": {"circuit", "compiler", "lowering", "training"},
     "usecases": {"training"},
-    "cli": {"circuit", "service"},
+    "cli": {"circuit", "network", "service"},
 }
 
 SECRETS = ("backend.cpu.secret", "deploy.client", "devtools")  # what makes or uses a secret key

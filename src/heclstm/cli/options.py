@@ -63,6 +63,19 @@ Trust = Annotated[
 SigningKey = Annotated[
     Path, typer.Option("--key", metavar="OWNER.PEM", help="The model owner's private key, from `signing-key`.")
 ]
+SiteFolder = Annotated[
+    Path,
+    typer.Option("--site", metavar="SITE/", envvar="HECLSTM_SITE", help="The folder that `heclstm connect` keeps."),
+]
+SITE = Path("site")  # of SiteFolder, where nobody says another
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="Its first line opens sealed secret keys; else HECLSTM_PASSPHRASE does, or you are asked.",
+    ),
+]
 InsecureTest = Annotated[
     bool,
     typer.Option(

@@ -9,11 +9,11 @@ from heclstm.deploy.wire import Kind, read_header
 from heclstm.errors import NetworkError
 from heclstm.network.answers import Jobs, JobStatus, Keys, KeyStatus, Offered, Programs, read
 from heclstm.network.patience import AGAIN, DEFAULT, FINAL, Patience, ask, refused, retry_after
-from heclstm.network.steps import Answer, Ask, Body, Cut, OnProgress, Steps, Wait
+from heclstm.network.steps import TIMEOUT_SECONDS, Answer, Ask, Body, Cut, OnProgress, Steps, Wait
 
 PIECE_BYTES = 1 << 20
 EXPANDING_SECONDS = 300.0  # a server may need so long to read keys once they are there
-POLL_SECONDS = 30
+POLL_SECONDS = 10
 BYTES = {"content-type": "application/octet-stream"}
 HEAD_BYTES_MAX = 1 << 16  # of a result, beside its ciphertexts
 
@@ -113,7 +113,9 @@ def ended(
     """Wait until a job is done or has failed."""
     before = None
     while True:
-        request = Ask("GET", f"/v1/jobs/{job}", params={"wait": str(POLL_SECONDS)}, timeout_seconds=2 * POLL_SECONDS)
+        request = Ask(
+            "GET", f"/v1/jobs/{job}", params={"wait": str(POLL_SECONDS)}, timeout_seconds=POLL_SECONDS + TIMEOUT_SECONDS
+        )
         answer = yield from ask(request, patience)
         status = read(answer, JobStatus)
         if on_status:

@@ -25,6 +25,7 @@ from heclstm.network.site import OWNER, Site, now
 from heclstm.network.steps import OnProgress, Steps, do
 
 OnStatus = Callable[[JobStatus], None]
+Keep = Callable[[Diagnosis], None]
 
 
 @dataclass(frozen=True)
@@ -146,15 +147,20 @@ class Hospital:
             job = yield from calls.post(query, self.patience)
         return self.pending.sent(pending, job.id)
 
-    def collect(self, pending: Pending, on_status: OnStatus | None = None) -> Steps[Diagnosis]:
-        """Wait for a job, take its result, erase it at the server, and only then decrypt it."""
+    def collect(
+        self, pending: Pending, on_status: OnStatus | None = None, keep: Keep | None = None
+    ) -> Steps[Diagnosis]:
+        """Wait for a job, take its result, erase it at the server, and only then decrypt it.
+
+        keep: saves the diagnosis; before that, the encrypted result is not deleted here.
+        """
         if not pending.job:
             pending = yield from self.send(pending)
         result = self.pending.result(pending)
         if result is None:
             result = yield from self._fetched(pending, on_status)
         try:
-            diagnosis: Diagnosis = yield from do(lambda: self._decrypted(pending, result))
+            diagnosis: Diagnosis = yield from do(lambda: self._decrypted(pending, result, keep))
         except RangeError:
             self.pending.remove(pending)  # it will be no better another time
             raise
@@ -162,10 +168,14 @@ class Hospital:
         return diagnosis
 
     def diagnose(
-        self, images: ImageSequence | Any, name: str = "", on_status: OnStatus | None = None
+        self,
+        images: ImageSequence | Any,
+        name: str = "",
+        on_status: OnStatus | None = None,
+        keep: Keep | None = None,
     ) -> Steps[Diagnosis]:
         pending = yield from self.submit(images, name)
-        return (yield from self.collect(pending, on_status))
+        return (yield from self.collect(pending, on_status, keep))
 
     def cancel(self, pending: Pending) -> Steps[None]:
         if pending.job:
@@ -253,8 +263,11 @@ class Hospital:
         self.pending.add(pending, content_of(query))
         return pending
 
-    def _decrypted(self, pending: Pending, result: bytes) -> Diagnosis:
-        return self.client(pending.key).decrypt(result, pending.name, pending.frames)
+    def _decrypted(self, pending: Pending, result: bytes, keep: Keep | None) -> Diagnosis:
+        diagnosis = self.client(pending.key).decrypt(result, pending.name, pending.frames)
+        if keep:
+            keep(diagnosis)
+        return diagnosis
 
 
 def prepared(images: Any, card: ProgramCard) -> ImageSequence:

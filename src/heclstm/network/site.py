@@ -64,7 +64,7 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat()
 
 
 class Site:
@@ -155,6 +155,10 @@ class Site:
     def is_sealed(self, label: str) -> bool:
         with (self.key_folder(label) / SECRET_KEY_FILE).open("rb") as stream:
             return is_sealed(stream.read(8))
+
+    @property
+    def any_sealed(self) -> bool:
+        return any(self.is_sealed(label) for label in self.state.keys)
 
     def open_key(self, client: Client, label: str, passphrase: str | None) -> None:
         """Let the client use a secret key. Raises InputError if it is sealed and there is no passphrase."""

@@ -55,11 +55,12 @@ class Wish:
 
     def route(self, site: Site | None) -> Route:
         kept = {name: site.file(name) if site else None for name in (CA, CERTIFICATE)}
+        address = Address.of(self.url)
         token = self.token or (site.token() if site else "")
         if not token:
             raise InputError("token: is missing; the operator gives one (`heclstm token create`)")
         proxy = self.proxy or (site.state.proxy if site else None)
-        return Route(Address.of(self.url), token, self.ca or kept[CA], self.certificate or kept[CERTIFICATE], proxy)
+        return Route(address, token, self.ca or kept[CA], self.certificate or kept[CERTIFICATE], proxy)
 
 
 @dataclass(frozen=True, repr=False)
