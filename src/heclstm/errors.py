@@ -97,11 +97,14 @@ class CertificateError(NetworkError):
 
 
 class RefusedError(NetworkError):
-    """The server answered with a problem. code: of docs/errors.md. successor: of a retired program, its digest."""
+    """The server answered with a problem. code: of docs/errors.md. successor: of a retired program, its digest.
 
-    def __init__(self, text: str, code: str = "", successor: str | None = None) -> None:
+    passing: it may be otherwise in a while; else the same request is never answered otherwise.
+    """
+
+    def __init__(self, text: str, code: str = "", successor: str | None = None, *, passing: bool = False) -> None:
         super().__init__(text)
-        self.code, self.successor = code, successor
+        self.code, self.successor, self.passing = code, successor, passing
 
 
 class OutputError(HeclstmError):

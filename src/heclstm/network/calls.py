@@ -8,7 +8,7 @@ from pathlib import Path
 from heclstm.deploy.wire import Kind, read_header
 from heclstm.errors import NetworkError
 from heclstm.network.answers import Jobs, JobStatus, Keys, KeyStatus, Offered, Programs, read
-from heclstm.network.patience import AGAIN, DEFAULT, FINAL, Patience, ask, refused, retry_after
+from heclstm.network.patience import DEFAULT, Patience, ask, refused, retry_after
 from heclstm.network.steps import TIMEOUT_SECONDS, Answer, Ask, Body, Cut, OnProgress, Steps, Wait
 
 PIECE_BYTES = 1 << 20
@@ -84,8 +84,7 @@ def _send(label: str, path: Path, offset: int, size: int, told: OnProgress) -> S
     except Cut as cut:
         return None, str(cut)
     refusal = refused(answer) if answer.status >= 300 else None
-    again = answer.status in AGAIN or (refusal and refusal.code in ("wrong-offset", "upload-in-progress"))
-    if refusal and (not again or refusal.code in FINAL):
+    if refusal and not refusal.passing and refusal.code not in ("wrong-offset", "upload-in-progress"):
         raise refusal
     return answer, ""
 

@@ -135,16 +135,24 @@ class Hospital:
         return (yield from self.send(pending))
 
     def send(self, pending: Pending) -> Steps[Pending]:
-        """A query that lies here. Keys that the server has lost are made and sent again."""
+        """A query that lies here. Keys that the server has lost are made and sent again.
+
+        A query that is refused for good is forgotten; one without an answer stays, for it may have been taken.
+        """
         query = self.pending.query(pending)
         try:
-            job = yield from calls.post(query, self.patience)
+            try:
+                job = yield from calls.post(query, self.patience)
+            except RefusedError as error:
+                if error.code != "unknown-keys":
+                    raise
+                yield from self.upload(pending.key, None, None)
+                self.site.evaluation_keys(pending.key).unlink(missing_ok=True)
+                job = yield from calls.post(query, self.patience)
         except RefusedError as error:
-            if error.code != "unknown-keys":
-                raise
-            yield from self.upload(pending.key, None, None)
-            self.site.evaluation_keys(pending.key).unlink(missing_ok=True)
-            job = yield from calls.post(query, self.patience)
+            if not error.passing:
+                self.pending.remove(pending)
+            raise
         return self.pending.sent(pending, job.id)
 
     def collect(

@@ -52,7 +52,7 @@ def ask(request: Ask, patience: Patience = DEFAULT, *, also: tuple[int, ...] = (
                 return answer
             refusal = refused(answer)
             pause = next(pauses, None)
-            if answer.status not in AGAIN or refusal.code in FINAL or pause is None:
+            if not refusal.passing or pause is None:
                 raise refusal
             pause = max(pause, retry_after(answer, patience.longest_seconds))
         yield Wait(pause)
@@ -90,12 +90,14 @@ def refused(answer: Answer) -> RefusedError:
     if not code:
         where = answer.headers.get("location", "")
         more = f", to {where[:200]}; connect to that URL if you trust it" if 300 <= answer.status < 400 else ""
-        return RefusedError(f"server: answered {answer.status}{more or '; is there another service at this URL?'}")
+        text = f"server: answered {answer.status}{more or '; is there another service at this URL?'}"
+        return RefusedError(text, passing=answer.status in AGAIN)
     successor = _text(found.get("successor"), 64) or None
     said = _text(found.get("detail"), TEXT_MAX) or _text(found.get("title"), TEXT_MAX)
     remedy = f"; {REMEDIES[code]}" if code in REMEDIES else ""
     after = f" (its successor is {successor[:12]})" if successor else ""
-    return RefusedError(f"server: {code}: {said}{after}{remedy}", code, successor)
+    passing = answer.status in AGAIN and code not in FINAL
+    return RefusedError(f"server: {code}: {said}{after}{remedy}", code, successor, passing=passing)
 
 
 def _text(value: Any, length: int) -> str:
