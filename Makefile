@@ -89,7 +89,7 @@ $(VENV)/.venv:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.venv $(SOURCES)
-	$(PIP) install .
+	$(PIP) install '.[network,server]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.venv $(NATIVE)

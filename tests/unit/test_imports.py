@@ -239,7 +239,7 @@ def test_nothing_is_unpickled():
 @pytest.mark.parametrize(
     ("library", "users"),
     [
-        ("cryptography", {"heclstm.card.signature", "heclstm.storage.sealed"}),
+        ("cryptography", {"heclstm.card.signature", "heclstm.storage.sealed", "heclstm.usecases.certificates"}),
         ("httpx", {"heclstm.network.transport"}),
         ("truststore", {"heclstm.network.transport"}),
         ("zipfile", {"heclstm.storage.arrays", "heclstm.data.sources"}),

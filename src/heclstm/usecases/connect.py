@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heclstm.network.hospital import Connection, Hospital
+from heclstm.network.patience import DEFAULT, Patience
 from heclstm.network.site import OWNER
 from heclstm.network.steps import OnProgress
 from heclstm.network.transport import Certificate, Transport
@@ -42,7 +43,12 @@ class Connected:
 
 
 def connect(
-    wish: Wish, *, passphrase: str | None = None, threads: int | None = None, events: Events = SILENT
+    wish: Wish,
+    *,
+    passphrase: str | None = None,
+    threads: int | None = None,
+    patience: Patience = DEFAULT,
+    events: Events = SILENT,
 ) -> Connected:
     """Checks certificate, card, the owner's signature and the security table, in this order; makes keys; uploads them.
     Called again, it goes on where it was stopped.
@@ -51,7 +57,7 @@ def connect(
     """
     before = wish.site()
     with closing(Transport(wish.route(before))) as transport:
-        taken = transport.run(find_program(wish, before))
+        taken = transport.run(find_program(wish, before, patience))
         certificate = transport.certificate
     site = take(wish, before, taken)
     card = taken.card
@@ -60,7 +66,8 @@ def connect(
     if site.file(OWNER) is None:
         events.note("note: nobody vouches for this program; give the model owner's public key by --trust")
     tell_warnings(card, events)
-    options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": wish.allow_insecure}
+    options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "patience": patience}
+    options["allow_insecure"] = wish.allow_insecure
     with (
         closing(Hospital(site, **options)) as hospital,
         closing(Transport(site.route())) as transport,
