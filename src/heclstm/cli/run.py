@@ -77,7 +77,8 @@ def run(
         watch = _shadow(prepared.context, loaded, shadow, images, index) if shadow and images else None
         clock.lap("shadow")
         with progress("evaluating") as update:
-            written = server.evaluate(query, tenant, output, on_progress=update, observe=watch)
+            answer = server.evaluate(query, tenant, output, on_progress=update, observe=watch)
+        written = answer.header.total_bytes
         clock.lap("evaluate")
         computed_by = prepared.context.arithmetic
         program_memory, key_memory = prepared.bytes_in_memory, tenant.bytes_in_memory
