@@ -1,6 +1,8 @@
 """What people hand to client and server: arrays, files, bytes, messages; and what they get back of it."""
 
 import io
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 import heclstm
+from heclstm.backend.cpu.secret import KeyGenerator
 from heclstm.card.preparation import Preparation
 from heclstm.card.signature import new_pair, sign
 from heclstm.data.sequence import ImageSequence
@@ -203,3 +206,22 @@ def test_bytes_of_keys_that_were_saved_expanded_are_no_message(program, client, 
             tenant.save(tmp_path / "tenant.keys")
         with pytest.raises(FileFormatError, match="is no heclstm file"):
             server.open_keys(Path(tmp_path / "tenant.keys").read_bytes())
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_keys_are_made_on_the_threads_that_were_asked_for(program, monkeypatch, threads):
+    """They were made on two, whatever `keygen --threads` said."""
+    makers = set()
+
+    class Watched(KeyGenerator):
+        def rotation_key(self, *arguments):
+            time.sleep(0.01)  # so that no thread makes them all
+            makers.add(threading.get_ident())
+            return super().rotation_key(*arguments)
+
+    monkeypatch.setattr("heclstm.deploy.client.KeyGenerator", Watched)
+    with heclstm.Client(program, threads=threads, allow_insecure=True) as client:
+        client.new_secret_key()
+        assert len(client.card.keys.rotations) > threads
+        bytes(client.evaluation_keys())
+    assert len(makers) == threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,6 +86,7 @@ class Client:
             )
         self.card = card
         self.context = Context(card.parameters, threads=threads)
+        self._threads = threads or os.cpu_count() or 1
         self._secret: SecretKey | None = None
         self._label = ""
         self._real_frames: dict[str, int] = {}  # by the label of a query; where a program takes shorter sequences
@@ -245,16 +247,17 @@ class Client:
         return Header(kind, self.card.digest, self._label, tuple(blobs), query, pins)
 
     def _evaluation_keys(self) -> Iterator[bytes]:
-        """Keys in the order of `evaluation_key_blobs`, made on all cores a few ahead of the writer."""
+        """Keys in the order of `evaluation_key_blobs`, each made on one of our threads, a few ahead of the writer."""
         generator, keys, secret = KeyGenerator(self.context), self.card.keys, self._key()
         jobs: list[Callable[[], bytes]] = []
         if (level := keys.relinearization_level) is not None:
             jobs.append(partial(generator.relinearization_key, secret, level))
         for step, level in keys.rotations.items():
             jobs.append(partial(generator.rotation_key, secret, step, level))
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            for start in range(0, len(jobs), 8):
-                yield from pool.map(lambda job: job(), jobs[start : start + 8])
+        ahead = 4 * self._threads
+        with ThreadPoolExecutor(self._threads) as pool:
+            for start in range(0, len(jobs), ahead):
+                yield from pool.map(lambda job: job(), jobs[start : start + ahead])
 
 
 def _card_of(program: Program | ProgramCard | Source, trust: Source | None) -> ProgramCard:
