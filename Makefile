@@ -86,7 +86,7 @@ wheel: $(VENV)/.test
 	for wheel in dist/*.whl; do $(BIN)/auditwheel show $$wheel || exit 1; done
 
 docs: $(VENV)/.test
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py

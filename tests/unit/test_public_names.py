@@ -1,6 +1,7 @@
 """`import heclstm`: what it offers, what it costs, and what is said where a library is missing."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -73,6 +74,12 @@ def test_extras_bring_what_is_said_to_be_missing(library, extra):
     told = missing(ModuleNotFoundError(f"No module named '{library}.part'", name=f"{library}.part"), "report")
     assert isinstance(told, MissingLibraryError)
     assert str(told) == f"report: needs {library}, which is not installed; pip install 'heclstm[{extra}]'"
+
+
+def test_every_extra_is_told_of():
+    rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs" / "installing.md").read_text(), flags=re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert told == PROJECT["optional-dependencies"].keys()
 
 
 def test_what_no_extra_brings_is_an_ordinary_mistake():
