@@ -4,6 +4,7 @@ The network has random weights and two frames, so that a ring of degree 2^14 hol
 takes seconds. `quickstart.ipynb` and `heclstm demo` do the same with a trained model and real volumes.
 """
 
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +22,7 @@ def random_model(config: ModelConfig) -> heclstm.Model:
     """Weights that keep values near one; a real model comes from `heclstm train`."""
     arrays = {}
     for name, shape in expected_shapes(config).items():
-        arrays[name] = rng.normal(size=shape) / np.sqrt(max(1, np.prod(shape[1:])))
+        arrays[name] = rng.normal(size=shape) / math.sqrt(math.prod(shape[1:]))
     arrays["blocks.0.coefficients"] = np.tile([0.2, 0.5, 0.2], (config.blocks[0].out_channels, 1))
     arrays["lstm.gate_coefficients"] = np.array([[0.5, 0.2], [0.5, 0.2], [0.0, 1.0], [0.5, 0.2]])
     arrays["lstm.cell_output_coefficients"] = np.array([0.0, 1.0])
