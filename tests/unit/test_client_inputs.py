@@ -88,6 +88,12 @@ def test_a_program_may_be_anything_that_tells_its_card(program):
         heclstm.Client(b"{}")
 
 
+def test_what_is_no_source_is_refused():
+    for wrong in (3, None, [1, 2]):
+        with pytest.raises(FileFormatError, match=f"{type(wrong).__name__}: is no source; expected a path, bytes"):
+            heclstm.Client(wrong)
+
+
 def test_leaving_the_block_closes(program):
     with heclstm.Client(program, allow_insecure=True) as client, heclstm.Server(program) as server:
         client.new_secret_key()
@@ -122,7 +128,9 @@ def test_arrays_are_prepared_as_the_model_was_trained(client):
         (IMAGES * 2, r"values outside \[0, 1\]"),
         (np.full_like(IMAGES, np.nan), "NaN or infinite"),
         (IMAGES.astype(np.int16), "got values of type int16"),
-        ("folder/", "got values of type <U7"),
+        ("folder/", "hand files to `read`"),
+        (Path("folder/"), "hand files to `read`"),
+        (None, "got values of type object"),
     ):
         with pytest.raises(SequenceError, match=message):
             client.encrypt(wrong)

@@ -226,6 +226,10 @@ class Client:
             return images
         if isinstance(handed_in := getattr(images, "sequence", None), ImageSequence):
             return handed_in
+        if isinstance(images, str | bytes | os.PathLike):
+            raise SequenceError(
+                "client: `encrypt` takes an array or a sequence; hand files to `read`, and encrypt what it gives"
+            )
         layout = self.card.input_layout
         shape = layout.frames, layout.channels, layout.height, layout.width
         return prepare(images, self.card.preparation or Preparation("frames", shape, *shape))

@@ -60,8 +60,10 @@ def opened(source: Source) -> Iterator[Opened]:
     elif isinstance(source, SupportsBytes):
         with opened(bytes(source)) as file:
             yield file
-    else:
+    elif hasattr(source, "read"):
         yield Opened(source, name_of(source), None)
+    else:
+        raise FileFormatError(f"{type(source).__name__}: is no source; expected a path, bytes, a stream or a Message")
 
 
 def name_of(source: Source) -> str:
