@@ -20,6 +20,7 @@
     │   └── RefusedError              the server answered with a problem; its code stands in docs/errors.md
     ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
+    ├── MissingLibraryError           a library is not installed; the text names the extra that brings it
     ├── Cancelled                     an evaluation was stopped by whoever asked for it
     ├── HandleError                   a native object was used after it was closed
     └── EngineError                   the native engine refused; the text says what and where
@@ -113,6 +114,10 @@ class OutputError(HeclstmError):
 
 class MissingKeyError(HeclstmError):
     """An evaluation key that an operation needs is absent."""
+
+
+class MissingLibraryError(HeclstmError):
+    """A library is not installed; the text names the extra that brings it."""
 
 
 class Cancelled(HeclstmError):

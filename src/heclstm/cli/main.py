@@ -31,6 +31,7 @@ from heclstm.cli import (
     report,
     rotate_keys,
     run,
+    schema,
     serve,
     share,
     sign,
@@ -106,6 +107,7 @@ for verb in (
     forget.forget,
     demo.demo,
     inspect.inspect,
+    schema.schema,
 ):
     app.command(cls=Verb)(verb)
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
-from heclstm.card.preparation import Preparation
 from heclstm.card.program_card import ProgramCard
-from heclstm.data.prepare import prepare
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import Diagnosis, require_name
 from heclstm.deploy.keys import evaluation_key_blobs, result_blobs
-from heclstm.deploy.wire import Kind, Message, received
+from heclstm.deploy.wire import Kind, received
 from heclstm.errors import DigestError, FileFormatError, InputError, RangeError, RefusedError
 from heclstm.network import calls
 from heclstm.network.answers import JobStatus
@@ -264,11 +261,9 @@ class Hospital:
         if label is None:
             raise InputError(f"{self.site.folder}: has no keys at the server yet; run `heclstm connect` to its end")
         client = self.client(label)
-        sequence = images if isinstance(images, ImageSequence) else prepared(images, client.card)
-        query = client.encrypt(sequence)
-        frames = sequence.real_frames if client.card.padded else None
-        pending = Pending(query.header.query, label, client.card.digest, now(), name, frames)
-        self.pending.add(pending, content_of(query))
+        query = client.encrypt(images)
+        pending = Pending(query.header.query, label, client.card.digest, now(), name, client.frames_of(query))
+        self.pending.add(pending, bytes(query))
         return pending
 
     def _decrypted(self, pending: Pending, result: bytes, keep: Keep | None) -> Diagnosis:
@@ -278,22 +273,9 @@ class Hospital:
         return diagnosis
 
 
-def prepared(images: Any, card: ProgramCard) -> ImageSequence:
-    """An array of raw images, as the model was trained on them."""
-    layout = card.input_layout
-    shape = layout.frames, layout.channels, layout.height, layout.width
-    return prepare(images, card.preparation or Preparation("frames", shape, *shape))
-
-
 def _require_answer(result: bytes, pending: Pending) -> None:
     """Whole, and of this query: all that the server knows as well, so it may see that another one is asked for."""
     with received(result, Kind.RESULT) as message:
         if message.header.query != pending.query:
             raise DigestError("result: answers another query than was sent; tell the operator of the server")
         message.check()
-
-
-def content_of(message: Message) -> bytes:
-    stream = BytesIO()
-    message.write(stream)
-    return stream.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from heclstm.network.steps import OnProgress
 from heclstm.network.transport import AsyncTransport, Transport
 from heclstm.network.trust import Wish, find_program, take
 
-Place = str | Path
+Place = str | os.PathLike[str]
 
 
 class Remote:

@@ -18,7 +18,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -146,9 +145,7 @@ class Site:
         if passphrase is None:
             secret.save(folder / SECRET_KEY_FILE)
         else:
-            stream = BytesIO()
-            secret.write(stream)
-            save_file(folder / SECRET_KEY_FILE, seal(stream.getvalue(), passphrase), 0o600)
+            save_file(folder / SECRET_KEY_FILE, seal(bytes(secret), passphrase), 0o600)
         with self.changing() as state:
             self.state = structs.replace(state, keys={**state.keys, label: Key(program, now())})
 
