@@ -15,19 +15,8 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 MODEL_OWNER = ["train", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
 CONNECTED = ["connect", "diagnose", "jobs", "share", "rotate-keys", "backup", "restore", "forget"]
-VERBS = [
-    *MODEL_OWNER,
-    "keygen",
-    "encrypt",
-    "run",
-    "serve",
-    "decrypt",
-    "report",
-    *CONNECTED,
-    "demo",
-    "inspect",
-    "schema",
-]
+FILES = ["keygen", "encrypt", "run", "serve", "decrypt", "report"]
+VERBS = [*MODEL_OWNER, *FILES, *CONNECTED, "demo", "inspect", "schema"]
 GROUPS = ["token"]  # of verbs: heclstm token create
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
