@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from command_line import call, refused
 from heclstm.card.signature import new_pair
@@ -122,6 +123,22 @@ def test_patients_of_one_file(call, site, tmp_path):
     command = ("diagnose", tmp_path / "volumes.npz", "--site", site, INSECURE, "--json")
     rows = json.loads(call(*command, "-i", 0, "-i", 2)[1])["diagnoses"]
     assert [row["name"] for row in rows] == ["volumes.npz, 0", "volumes.npz, 2"]
+
+
+def test_a_worklist_is_a_manifest(call, site, tmp_path):
+    """All its sequences, by their names; one of them has too few frames."""
+    lines = ["sequence,order,file"]
+    for name, count in ("case-1", 2), ("case-2", 1), ("case-3", 2):
+        for number in range(count):
+            picture = Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8))
+            picture.save(tmp_path / f"{name}-{number}.png")
+            lines.append(f"{name},{number},{name}-{number}.png")
+    (tmp_path / "worklist.csv").write_text("\n".join(lines))
+    code, stdout, stderr = call("diagnose", tmp_path / "worklist.csv", "--site", site, INSECURE, "--json")
+    assert code == 2
+    assert "1 of 3 have no diagnosis: case-2: " in stderr
+    rows = json.loads(stdout)["diagnoses"]
+    assert [(row["name"], "error" in row) for row in rows] == [("case-1", False), ("case-2", True), ("case-3", False)]
 
 
 def test_jobs_that_were_left_behind_are_collected(call, site, patients, tmp_path):

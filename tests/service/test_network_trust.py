@@ -1,6 +1,7 @@
 """Who may be a hospital's server, and which program it takes: certificates, signatures, upgrades, changes."""
 
 import datetime
+import hashlib
 import signal
 import socket
 import ssl
@@ -182,6 +183,22 @@ def test_certificates_that_are_refused(pretender, authority, tmp_path, certifica
         Remote.connect(url, tmp_path / "site", token=TOKEN, **chosen, **OPTIONS)
     assert b"".join(heard) == b""
     assert not (tmp_path / "site").exists()
+
+
+def test_a_certificate_of_the_hospital_stands_for_a_token(launch, certificates, authority, tmp_path):
+    issued = authority.issue_cert("hospital@example.org")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "hospital.pem"))
+    shown = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    tenants = {"certified": {"certificates": [hashlib.sha256(shown).hexdigest()]}}
+    tls = {**certificates[0], "client_authority": str(tmp_path / "authority.pem")}
+    with launch(tls=tls, tenants=tenants) as server:
+        arguments = {"ca": server.authority, "certificate": tmp_path / "hospital.pem", **OPTIONS}
+        with Remote.connect(server.url, tmp_path / "site", **arguments) as remote:
+            assert remote.diagnose(FRAMES).scores
+        with Remote(tmp_path / "site", **OPTIONS) as later:
+            assert later.diagnose(FRAMES).scores
+        with pytest.raises(InputError, match="token: is missing"):
+            Remote.connect(server.url, tmp_path / "other", ca=server.authority, **OPTIONS)
 
 
 def test_a_port_without_tls(pretender, tmp_path):

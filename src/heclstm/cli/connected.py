@@ -25,12 +25,14 @@ Results = Annotated[
 ]
 
 
-def opened(site: Path, passphrase_file: Path | None, threads: int | None, insecure_test: bool) -> Remote:
-    """The connection that lies in a folder; asks for the passphrase if it needs one."""
+def opened(
+    site: Path, passphrase_file: Path | None, threads: int | None, insecure_test: bool, *, decrypts: bool = True
+) -> Remote:
+    """The connection that lies in a folder; asks for the passphrase if it needs one to decrypt."""
     from heclstm.network.remote import Remote
     from heclstm.network.site import Site
 
-    word = secret_words.passphrase(passphrase_file, wanted=Site.load(site).any_sealed)
+    word = secret_words.passphrase(passphrase_file, wanted=decrypts and Site.load(site).any_sealed)
     return Remote(site, passphrase=word, threads=threads, allow_insecure=insecure_test)
 
 

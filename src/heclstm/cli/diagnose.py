@@ -20,13 +20,14 @@ from heclstm.cli.options import (
     Threads,
 )
 from heclstm.cli.terminal import TERMINAL
-from heclstm.errors import InputError
 
 
 def diagnose(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="One patient each: a folder, .zip, DICOMDIR, .npy or .npz."),
+        typer.Argument(
+            metavar="FILE…", help="One patient each: a folder, .zip, DICOMDIR, .npy; all of a manifest (.csv)."
+        ),
     ],
     site: SiteFolder = SITE,
     output: Results = None,
@@ -46,8 +47,9 @@ def diagnose(
 ) -> None:
     """Hospital: diagnose many patients by the server that this site is connected to.
 
-    Encrypts each, sends it, waits, and decrypts. What fails for one patient stops no other. If it is stopped, what
-    was sent goes on at the server, and `heclstm jobs --collect` reads the results. Names and images stay here.
+    Encrypts each, sends it, waits, and decrypts; of a manifest, all its sequences. What fails for one patient stops no
+    other. If it is stopped, what was sent goes on at the server, and `heclstm jobs --collect` reads the results. Names
+    and images stay here.
 
     Example:
 
@@ -56,10 +58,7 @@ def diagnose(
     from heclstm.usecases import diagnose as usecase
     from heclstm.usecases.images import selection_of
 
-    if index and len(files) > 1:
-        raise InputError("diagnose: --index chooses patients of one file, but there are several files")
-    rows: list[int | None] = [*index] if index else [None]
-    patients = [usecase.Patient(file, row) for file in files for row in rows]
+    patients = usecase.patients_of(files, index or ())
     with opened(site, passphrase_file, threads, insecure_test) as remote:
         outcomes = usecase.diagnose(
             remote,

@@ -38,7 +38,7 @@ def jobs(
     from heclstm.usecases import diagnose, hospital_jobs
     from heclstm.usecases.rotate import settle
 
-    with opened(site, passphrase_file, threads, insecure_test) as remote:
+    with opened(site, passphrase_file, threads, insecure_test, decrypts=collect) as remote:
         if cancel:
             gone = hospital_jobs.cancel(remote, cancel)
             note(f"{gone.name or gone.query[:12]}: erased, here and at the server")

@@ -60,6 +60,7 @@ class Remote:
         token: str = "",
         trust: Place | None = None,
         ca: Place | None = None,
+        certificate: Place | None = None,
         proxy: str | None = None,
         program: str = "",
         on_keys: OnProgress | None = None,
@@ -69,10 +70,11 @@ class Remote:
         """Verify a server and its program, make keys in the folder `site`, and bring the public ones to the server.
 
         Hundreds of megabytes, once; called again, it goes on where it was stopped, or finds all done. trust: the model
-        owner's public key. ca: certificates to trust in place of the system's. program: the digest, where there are
-        several. options: as for a `Remote`. Raises NetworkError, DigestError, SignatureError or SecurityError.
+        owner's public key. ca: certificates to trust in place of the system's. certificate: the hospital's own.
+        program: the digest, where there are several. options: as for a `Remote`. Raises NetworkError, DigestError,
+        SignatureError or SecurityError.
         """
-        wish = _wish(url, site, token, trust, ca, proxy, program, options)
+        wish = _wish(url, site, token, program, proxy, options, trust=trust, ca=ca, certificate=certificate)
         patience = options.get("patience", DEFAULT)
         before = wish.site()
         transport = Transport(wish.route(before))
@@ -137,6 +139,7 @@ class AsyncRemote:
         token: str = "",
         trust: Place | None = None,
         ca: Place | None = None,
+        certificate: Place | None = None,
         proxy: str | None = None,
         program: str = "",
         on_keys: OnProgress | None = None,
@@ -144,7 +147,7 @@ class AsyncRemote:
         **options: Any,
     ) -> AsyncRemote:
         """As `Remote.connect`."""
-        wish = _wish(url, site, token, trust, ca, proxy, program, options)
+        wish = _wish(url, site, token, program, proxy, options, trust=trust, ca=ca, certificate=certificate)
         patience = options.get("patience", DEFAULT)
         before = wish.site()
         transport = AsyncTransport(wish.route(before))
@@ -188,15 +191,8 @@ class AsyncRemote:
 
 
 def _wish(
-    url: str,
-    site: Place,
-    token: str,
-    trust: Place | None,
-    ca: Place | None,
-    proxy: str | None,
-    program: str,
-    options: dict[str, Any],
+    url: str, site: Place, token: str, program: str, proxy: str | None, options: dict[str, Any], **files: Place | None
 ) -> Wish:
-    files = {"trust": Path(trust) if trust else None, "ca": Path(ca) if ca else None}
+    paths = {name: None if file is None else Path(file) for name, file in files.items()}
     insecure = bool(options.get("allow_insecure"))
-    return Wish(url, Path(site), token, program, proxy=proxy, allow_insecure=insecure, **files)
+    return Wish(url, Path(site), token, program, proxy=proxy, allow_insecure=insecure, **paths)

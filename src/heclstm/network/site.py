@@ -101,8 +101,10 @@ class Site:
         return path if path.is_file() else None
 
     def token(self) -> str:
-        """Raises FileFormatError if there is none."""
+        """Empty where the hospital's certificate stands for it. Raises FileFormatError if there is neither."""
         path = self.folder / TOKEN
+        if not path.exists() and self.file(CERTIFICATE):
+            return ""
         try:
             return path.read_bytes()[:TOKEN_BYTES_MAX].decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:

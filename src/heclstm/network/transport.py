@@ -21,7 +21,7 @@ from heclstm.network.steps import Answer, Ask, Cut, Do, Steps, Wait
 
 T = TypeVar("T")
 CONNECT_SECONDS = 20.0
-CONNECTIONS = 16
+CONNECTIONS = 128
 
 
 @dataclass(frozen=True, repr=False)

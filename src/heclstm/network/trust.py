@@ -25,7 +25,8 @@ from heclstm.program.public import load_card
 
 @dataclass(frozen=True, repr=False)
 class Wish:
-    """What a hospital says when it connects. token: of the operator; that of an earlier call by default.
+    """What a hospital says when it connects. token: of the operator; that of an earlier call by default,
+    and none where the certificate tells who asks.
 
     program: the digest, or its beginning, of the one to use; needed where there are several, or where it has changed.
     trust: file with the public key of the model owner, who must have signed the program. ca, certificate, proxy: as in
@@ -57,10 +58,11 @@ class Wish:
         kept = {name: site.file(name) if site else None for name in (CA, CERTIFICATE)}
         address = Address.of(self.url)
         token = self.token or (site.token() if site else "")
-        if not token:
+        certificate = self.certificate or kept[CERTIFICATE]
+        if not token and not certificate:
             raise InputError("token: is missing; the operator gives one (`heclstm token create`)")
         proxy = self.proxy or (site.state.proxy if site else None)
-        return Route(address, token, self.ca or kept[CA], self.certificate or kept[CERTIFICATE], proxy)
+        return Route(address, token, self.ca or kept[CA], certificate, proxy)
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,8 +12,9 @@ from typing import Any
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.dicom import ANY, Selection
+from heclstm.data.manifest import MANIFEST, sequences_of
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.errors import FileFormatError, HeclstmError, NetworkError, RefusedError
+from heclstm.errors import FileFormatError, HeclstmError, InputError, NetworkError, RefusedError
 from heclstm.network.answers import JobStatus
 from heclstm.network.hospital import Keep
 from heclstm.network.pending import Pending
@@ -30,15 +31,36 @@ Told = Callable[[JobStatus], None]
 
 @dataclass(frozen=True)
 class Patient:
-    """One sequence. index: which one, of a NumPy file that holds many."""
+    """One sequence. index, sequence: which one, of a NumPy file or of a manifest that holds many."""
 
     path: Path
     index: int | None = None
+    sequence: str = ""
 
     @property
     def name(self) -> str:
+        if self.sequence:
+            return self.sequence[:NAME_MAX]
         number = "" if self.index is None else f", {self.index}"
         return f"{self.path.name[-NAME_MAX + 12 :]}{number}"
+
+
+def patients_of(paths: Sequence[Path], rows: Sequence[int] = ()) -> list[Patient]:
+    """One of each path, but all sequences of a manifest (.csv), and these rows of a NumPy file.
+
+    Raises InputError for rows of several files, FileFormatError for a manifest that cannot be read.
+    """
+    if rows and len(paths) > 1:
+        raise InputError(f"index: chooses patients of one file, but there are {len(paths)}; diagnose them one by one")
+    if rows:
+        return [Patient(paths[0], row) for row in rows]
+    found: list[Patient] = []
+    for path in paths:
+        if path.suffix.lower() == MANIFEST and path.is_file():
+            found += [Patient(path, sequence=name) for name in sequences_of(path)]
+        else:
+            found.append(Patient(path))
+    return found
 
 
 @dataclass(frozen=True)
@@ -81,7 +103,10 @@ def diagnose(
         events.note(f"note: {len(earlier)} earlier queries are under way; `heclstm jobs --collect` reads their results")
 
     def one(patient: Patient, told: Told, keep: Keep) -> Diagnosis:
-        handed = read_handed_in([patient.path], card, patient.index, as_given=as_given, selection=selection)
+        handed = read_handed_in(
+            [patient.path], card, patient.index,
+            sequence=patient.sequence, as_given=as_given, selection=selection,
+        )  # fmt: skip
         return remote.transport.run(hospital.diagnose(handed.sequence, patient.name, told, keep))
 
     return _all([Task(each.name, card, partial(one, each)) for each in patients], output, at_once, events)
