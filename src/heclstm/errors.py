@@ -15,6 +15,7 @@
     │       └── SignatureError        not signed by the model owner whom the hospital trusts
     ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
     ├── OutputError                   a file cannot be written where it should go
+    ├── ResourceError                 the system gives too little memory, or too few files or threads
     ├── MissingKeyError               an evaluation key is needed and absent
     ├── Cancelled                     an evaluation was stopped by whoever asked for it
     ├── HandleError                   a native object was used after it was closed
@@ -82,6 +83,10 @@ class ConfigError(HeclstmError):
 
 class OutputError(HeclstmError):
     """A file cannot be written where it should go; what stood there is untouched."""
+
+
+class ResourceError(HeclstmError):
+    """The system gives this process too little memory, or too few open files or threads."""
 
 
 class MissingKeyError(HeclstmError):
