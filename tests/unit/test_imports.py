@@ -237,7 +237,7 @@ def test_nothing_is_unpickled():
 @pytest.mark.parametrize(
     ("library", "users"),
     [
-        ("cryptography", {"heclstm.card.signature"}),
+        ("cryptography", {"heclstm.card.signature", "heclstm.deploy.passphrase"}),
         ("zipfile", {"heclstm.storage.arrays", "heclstm.data.sources"}),
         ("PIL", {"heclstm.data.pictures"}),
         ("structlog", {"heclstm.service.logs"}),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads, Trust
+from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, out, table
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def decrypt(
         typer.Option("--query", metavar="QUERY.HE", help="The query that was sent; a result of another is refused."),
     ] = None,
     trust: Trust = None,
+    passphrase_file: PassphraseFile = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -56,7 +58,8 @@ def decrypt(
     card = read_card(program, key=key, trust=trust, events=TERMINAL)
     findings = usecase.decrypt(
         card, result, key, output,
-        name=name, frames=frames, query=query, threads=threads, allow_insecure=insecure_test, events=TERMINAL,
+        name=name, frames=frames, query=query, passphrase=passphrase(passphrase_file), threads=threads,
+        allow_insecure=insecure_test, events=TERMINAL,
     )  # fmt: skip
     if as_json:
         emit(findings.to_json())

@@ -21,6 +21,7 @@ from heclstm.cli.options import (
     Threads,
     Trust,
 )
+from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
 
 
@@ -35,6 +36,7 @@ def encrypt(
     select: Select = None,
     series: Series = 0,
     trust: Trust = None,
+    passphrase_file: PassphraseFile = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -58,7 +60,10 @@ def encrypt(
     handed = read_handed_in(
         images, card, index, sequence=sequence, as_given=as_given, selection=selection, events=TERMINAL
     )
-    made = usecase.encrypt(card, handed, key, output, threads=threads, allow_insecure=insecure_test, events=TERMINAL)
+    made = usecase.encrypt(
+        card, handed, key, output,
+        passphrase=passphrase(passphrase_file), threads=threads, allow_insecure=insecure_test, events=TERMINAL,
+    )  # fmt: skip
     if as_json:
         emit(made.to_json())
         return

@@ -24,6 +24,7 @@ from heclstm.deploy.keys import (
     query_blobs,
     result_blobs,
 )
+from heclstm.deploy.passphrase import OVERHEAD_BYTES, SEALED, seal, unseal
 from heclstm.deploy.wire import (
     Header,
     Kind,
@@ -36,10 +37,12 @@ from heclstm.deploy.wire import (
     require_query,
     require_sizes,
 )
-from heclstm.errors import SecurityError, SequenceError
+from heclstm.errors import InputError, SecurityError, SequenceError
+from heclstm.storage.container import Received
 from heclstm.storage.source import Source
 
 OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all)
+Passphrase = Callable[[], str]  # asked once it is known to be needed
 
 
 class Client:
@@ -60,9 +63,14 @@ class Client:
         self._secret: SecretKey | None = None
         self._label = ""
 
-    def generate_keys(self, folder: Path, on_progress: OnProgress | None = None) -> None:
-        """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`."""
-        self.new_secret_key().save(folder / SECRET_KEY_FILE)
+    def generate_keys(
+        self, folder: Path, on_progress: OnProgress | None = None, *, passphrase: str | None = None
+    ) -> None:
+        """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`.
+
+        The secret comes last: whatever kills the process before leaves none on the disk.
+        """
+        secret = self.new_secret_key(passphrase)
         keys, done = self.evaluation_keys(), 0
         total = keys.header.total_bytes
 
@@ -73,24 +81,36 @@ class Client:
                 on_progress(done, total)
 
         keys.save(folder / EVALUATION_KEYS_FILE, count)
+        secret.save(folder / SECRET_KEY_FILE)
 
-    def new_secret_key(self) -> Message:
-        """Make a secret key and use it from now on. Who has this message can read every query and result."""
+    def new_secret_key(self, passphrase: str | None = None) -> Message:
+        """Make a secret key and use it from now on. Who has this message can read every query and result, unless it is
+        sealed by a passphrase (see `deploy.passphrase`).
+        """
         secret = KeyGenerator(self.context).secret_key()
         self._take(secret, secrets.token_hex(16))
-        blobs = [("secret", secret_key_bytes(self.card.parameters))]
-        return Message(self._header(Kind.SECRET_KEY, blobs), _wiped(secret.serialize()))
+        size = secret_key_bytes(self.card.parameters)
+        if passphrase is None:
+            return Message(self._header(Kind.SECRET_KEY, [("secret", size)]), _wiped(secret))
+        header = self._header(Kind.SECRET_KEY, [(SEALED, size + OVERHEAD_BYTES)])
+        return Message(header, (seal(clear, passphrase, header.encode()) for clear in _wiped(secret)))
 
     def evaluation_keys(self) -> Message:
         """What lets a server compute under the secret key, not decrypt. Keys are made while they are written, once."""
         return Message(self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.card)), self._evaluation_keys())
 
-    def load_secret_key(self, source: Source) -> None:
-        """Take the secret key of a `secret.key` file. Raises DigestError if it was made for another program or card."""
+    def load_secret_key(self, source: Source, passphrase: Passphrase | None = None) -> None:
+        """Take the secret key of a `secret.key` file. passphrase: asked for that of a sealed one.
+
+        Raises DigestError if it was made for another program or card, InputError for a wrong passphrase.
+        """
         with received(source, Kind.SECRET_KEY) as message:
             require_card(message.header, self.card, message.name)
-            require_sizes(message.header, [("secret", secret_key_bytes(self.card.parameters))], message.name)
-            self._take(SecretKey.load(self.context, message.blob()), message.header.key)
+            secret = secret_of(message, self.card, passphrase)
+        try:
+            self._take(SecretKey.load(self.context, secret), message.header.key)
+        finally:
+            wipe(secret)
 
     def encrypt(self, sequence: ImageSequence, path: Path | None = None) -> Message:
         """Pack and encrypt `sequence` into a query, and save it if there is a path."""
@@ -164,8 +184,20 @@ class Client:
                 yield from pool.map(lambda job: job(), jobs[start : start + 8])
 
 
-def _wiped(secret: bytearray) -> Iterator[bytearray]:
-    """Hand out the only copy in Python's memory, and overwrite it once it was written."""
+def secret_of(message: Received, card: ProgramCard, passphrase: Passphrase | None) -> bytearray:
+    """The secret in a key file, which the caller wipes."""
+    size = secret_key_bytes(card.parameters)
+    if message.header.blobs[:1] != ((SEALED, size + OVERHEAD_BYTES),):
+        require_sizes(message.header, [("secret", size)], message.name)
+        return bytearray(message.blob())
+    if passphrase is None:
+        raise InputError(f"{message.name}: is sealed by a passphrase, and none was given")
+    return unseal(message.blob(), passphrase(), message.header.encode(), message.name)
+
+
+def _wiped(key: SecretKey) -> Iterator[bytearray]:
+    """Hand out the only copy in Python's memory, made when it is written, and overwrite it then."""
+    secret = key.serialize()
     try:
         yield secret
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
-from heclstm.deploy.client import Client
+from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.wire import Message
 from heclstm.storage.source import Source
 from heclstm.usecases.events import SILENT, Events
@@ -54,16 +54,18 @@ def encrypt(
     key: Source,
     output: Path | None = None,
     *,
+    passphrase: Passphrase | None = None,
     threads: int | None = None,
     allow_insecure: bool = False,
     events: Events = SILENT,
 ) -> Encrypted:
-    """images: as `usecases.images` reads them for this card. key: the secret key.
+    """images: as `usecases.images` reads them for this card. key: the secret key. passphrase: asked for
+    that of a sealed one.
 
     The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel.
     """
     with closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client:
         warn_if_others_read(key, events)
-        client.load_secret_key(key)
+        client.load_secret_key(key, passphrase)
         query = client.encrypt(images.sequence, output)
     return Encrypted(query, output, card.digest, images, card.padded)
