@@ -9,8 +9,14 @@ from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
+from heclstm.errors import ResourceError
+
 GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
+RESERVED_BYTES = 1_700_000_000  # address space that Go and the threads' heaps reserve, as measured
+WORKING_BYTES = 900_000_000  # of Python, and of making a key or encrypting, as measured
+THREADS = 24  # that Python, NumPy and Go start beside one for each core
+THREADS_LOOKED_AT = 4096  # a larger limit is none in practice
 LIMIT_V1 = "memory.limit_in_bytes"  # a number near 2^63 where there is none
 
 
@@ -25,12 +31,43 @@ def cores() -> int:
 
 
 def memory_bytes() -> int | None:
-    """The most that this process may hold, by control groups and `ulimit -v`, or else what the machine has; None where
-    nobody tells.
-    """
+    """The most that this process may hold, by control groups, or else what the machine has; None where nobody tells."""
     limits = [_number(folder / name) for folder in _folders("memory") for name in ("memory.max", LIMIT_V1)]
-    limits += [_address_space(), _physical()]
-    return min((limit for limit in limits if limit is not None), default=None)
+    return min((limit for limit in [*limits, _physical()] if limit is not None), default=None)
+
+
+def require_memory(needed: int, place: str) -> None:
+    """Raise ResourceError where so many bytes are more than this process may hold, before the system kills it.
+
+    They are an estimate, so what misses a tenth of them may begin.
+    """
+    allowed, addresses = memory_bytes(), _limit("RLIMIT_AS")
+    if allowed is not None and allowed < 0.9 * needed:
+        raise ResourceError(
+            f"{place}: needs about {needed / 1e9:.1f} GB of memory, and this process may hold {allowed / 1e9:.1f} GB; "
+            "allow it more, or take another machine"
+        )
+    if addresses is not None and addresses < 0.9 * needed + RESERVED_BYTES:
+        raise ResourceError(
+            f"{place}: needs about {(needed + RESERVED_BYTES) / 1e9:.1f} GB of address space, and `ulimit -v` allows "
+            f"{addresses / 1e9:.1f} GB; raise it"
+        )
+
+
+def require_room() -> None:
+    """Raise ResourceError where the engine's own runtime could not start, which it would say in hundreds of lines."""
+    addresses, threads = _limit("RLIMIT_AS"), _limit("RLIMIT_NPROC")
+    if addresses is not None and addresses < RESERVED_BYTES + WORKING_BYTES:
+        raise ResourceError(
+            f"native engine: `ulimit -v` allows {addresses / 1e9:.1f} GB of address space, expected at least "
+            f"{(RESERVED_BYTES + WORKING_BYTES) / 1e9:.1f} GB; raise it (most of that is only reserved)"
+        )
+    if threads is not None and threads < THREADS_LOOKED_AT and os.getuid() != 0:
+        running = _threads_of(os.getuid())
+        if running + THREADS + cores() > threads:
+            raise ResourceError(
+                f"native engine: `ulimit -u` allows this user {threads} threads, of which {running} run; raise it"
+            )
 
 
 def _folders(controller: str) -> Iterator[Path]:
@@ -77,13 +114,27 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _address_space() -> int | None:
+def _limit(name: str) -> int | None:
+    """The soft limit of that name; None where there is none."""
     try:
         import resource
-    except ImportError:
+    except ImportError:  # not on Windows
         return None
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if not hasattr(resource, name):
+        return None
+    soft, _ = resource.getrlimit(getattr(resource, name))
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _threads_of(user: int) -> int:
+    """How many run, as far as /proc tells."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            count += len(os.listdir(folder / "task")) if folder.stat().st_uid == user else 0
+        except OSError:
+            continue  # it has ended
+    return count
 
 
 def _physical() -> int | None:

@@ -46,7 +46,11 @@ def _read(file: Path | None, new: bool) -> str:
             raise InputError(f"{file}: is no text in UTF-8, expected a passphrase in its first line") from error
     if VARIABLE in os.environ:
         return os.environ[VARIABLE]
-    if not sys.stdin.isatty():
+    if not _terminal():
         raise InputError(f"passphrase: there is no terminal to ask at; give --passphrase-file or set {VARIABLE}")
     text: str = typer.prompt("Passphrase of the secret key", hide_input=True, confirmation_prompt=new, err=True)
     return text
+
+
+def _terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()

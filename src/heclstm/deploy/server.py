@@ -69,7 +69,7 @@ class Server:
 
         Raises DigestError if they were made for another program.
         """
-        if not _is_message(path):
+        if not is_message(path):
             return self._open_saved(path)
         header = read_header(path, Kind.EVALUATION_KEYS)
         require_card(header, self.card, path)
@@ -136,7 +136,8 @@ class Server:
         self.prepared.close()
 
 
-def _is_message(path: Path) -> bool:
+def is_message(path: Path) -> bool:
+    """Whether these are evaluation.keys, and not what `TenantKeys.save` wrote. Raises FileFormatError."""
     try:
         with path.open("rb") as stream:
             return stream.read(len(MAGIC)) == MAGIC

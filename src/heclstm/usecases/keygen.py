@@ -11,6 +11,7 @@ from typing import Any
 from heclstm.card.program_card import ProgramCard
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
+from heclstm.deploy.passphrase import require_passphrase
 from heclstm.deploy.wire import key_header
 from heclstm.errors import OutputError, ParameterError
 from heclstm.storage.atomic import new_files, save_file, sole_writer
@@ -57,6 +58,8 @@ def keygen(
 
     Raises ParameterError if there are some, SecurityError if the program's parameters are weak.
     """
+    if passphrase is not None:
+        require_passphrase(passphrase)
     client = Client(card, threads=threads, allow_insecure=allow_insecure)
     with closing(client), sole_writer(folder):
         if not replace:

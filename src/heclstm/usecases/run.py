@@ -12,9 +12,22 @@ from heclstm.backend.base import Observer
 from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.context import arithmetic as arithmetic_named
-from heclstm.deploy.keys import EVALUATION_KEYS_FILE
-from heclstm.deploy.server import Server
-from heclstm.deploy.wire import Kind, Message, received, require_program
+from heclstm.backend.machine import require_memory
+from heclstm.card.program_card import ProgramCard
+from heclstm.circuit.cost import estimate
+from heclstm.deploy.keys import EVALUATION_KEYS_FILE, evaluation_key_blobs, query_blobs
+from heclstm.deploy.server import Server, is_message
+from heclstm.deploy.wire import (
+    Header,
+    Kind,
+    Message,
+    read_header,
+    received,
+    require_card,
+    require_key,
+    require_program,
+    require_sizes,
+)
 from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.source import Source
@@ -80,9 +93,12 @@ def run(
     clock = Clock()
     card = program.card if isinstance(program, Program) else read_card(program, key=keys, alone=False, events=events)
     with received(query, Kind.QUERY) as message:
-        require_program(message.header, card.digest, message.name)
+        _look(message.header, message.name, keys, card)
         with events.stage("preparing program") as update:
             loaded = program if isinstance(program, Program) else load_program(program)
+            costs = estimate(loaded.circuit)
+            spared = 0.9 * costs.plaintext_memory if compact else 0
+            require_memory(int(costs.peak_memory - spared), "run")
             server = Server(loaded, cpu, on_prepare=update)
         clock.lap("prepare")
         with closing(server):
@@ -106,3 +122,14 @@ def run(
             computed_by = prepared.context.arithmetic
             memory = prepared.bytes_in_memory, tenant.bytes_in_memory
     return Ran(result, output, card.digest, computed_by, clock.laps, peak_memory(), *memory)
+
+
+def _look(query: Header, name: str, keys: Path, card: ProgramCard) -> None:
+    """Raise what headers alone tell, before keys are read for a quarter of a minute."""
+    require_program(query, card.digest, name)
+    require_sizes(query, query_blobs(card), name)
+    if is_message(keys):  # else they were saved in another form, and are opened at once
+        header = read_header(keys, Kind.EVALUATION_KEYS)
+        require_card(header, card, keys)
+        require_sizes(header, evaluation_key_blobs(card), keys)
+        require_key(query, header.key, name)

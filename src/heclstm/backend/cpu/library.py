@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm import errors
+from heclstm.backend.machine import require_room
 from heclstm.circuit.noise import SIGMA
 from heclstm.circuit.parameters import PRIME_BITS_MAX, SPECIAL_COUNT_MAX
 from heclstm.circuit.sizes import HEADER_BYTES, SEED_BYTES
@@ -88,6 +89,7 @@ def library() -> ctypes.CDLL:
 
 
 def load(path: Path) -> ctypes.CDLL:
+    require_room()
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
