@@ -8,7 +8,7 @@ from pathlib import Path
 from heclstm.data.sequence import ImageSequence
 from heclstm.report.figure import draw
 from heclstm.report.findings import Findings
-from heclstm.report.page import page
+from heclstm.report.page import page, technical_page
 from heclstm.storage.atomic import save_file
 from heclstm.usecases.events import SILENT, Events
 
@@ -17,10 +17,14 @@ __all__ = ["Findings", "Report", "report"]
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """One page without any outside link, and the picture in it (a PNG). Both show a patient's images."""
+    """page: for clinicians, without any outside link. picture: all of it as a PNG. Both show a patient's images.
+
+    technical: a page of seconds, layers and errors; empty if nothing of that is known.
+    """
 
     picture: bytes
     page: str
+    technical: str
 
     def save(self, output: Path) -> None:
         """The page, or with the ending .png the picture alone; for its owner only."""
@@ -28,7 +32,10 @@ class Report:
 
 
 def report(findings: Findings, images: ImageSequence, *, of_data_set: bool = False, events: Events = SILENT) -> Report:
-    """images: those that were encrypted. of_data_set: they are of the model's data set, not a hospital's own."""
+    """images: those that were encrypted. of_data_set: they are of the model's data set, not a hospital's own.
+
+    Raises InputError if the diagnosis speaks of another number of frames.
+    """
     with events.stage("drawing"):
-        picture = draw(findings, images, of_data_set=of_data_set)
-        return Report(picture, page(findings, picture, of_data_set=of_data_set))
+        shown = page(findings, images, of_data_set=of_data_set)
+        return Report(draw(findings, images, of_data_set=of_data_set), shown, technical_page(findings))
