@@ -3,6 +3,7 @@
 # make check   the static checks alone
 # make native  the engine alone: its tests, under the race detector and the sanitizers, and built by clang
 # make arm64   the kernels of 64-bit arm, run by an emulator where there is one
+# make fuzz    mutations of everything that strangers send, 20,000 for each kind, and the engine's fuzzers for a minute
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
@@ -29,7 +30,7 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check native race sanitize clang warnings arm64 golden clean
+.PHONY: demo test check native race sanitize clang warnings arm64 fuzz golden clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -73,6 +74,14 @@ arm64: $(VENV)/.test
 		$(ARM64)-gcc -std=c11 -O3 -Wall -Wextra -Werror -c -o /dev/null $$file || exit 1; done; \
 	cd native && GOARCH=arm64 CGO_ENABLED=1 CC=$(ARM64)-gcc $(GO) test -v -count=1 \
 		-exec "qemu-aarch64-static -L /usr/$(ARM64)" -run 'Test' ./kernels
+
+# Not part of `make test`, which tries some hundred of each kind. MUTATIONS and SEED choose how many, and which.
+MUTATIONS ?= 20000
+SEED ?= 0
+fuzz: $(VENV)/.test
+	PYTHONPATH=src:tests $(BIN)/python -m hostile.fuzz.run --mutations $(MUTATIONS) --seed $(SEED)
+	cd native && for target in FuzzBlobs FuzzKeyFiles; do \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 30s . || exit 1; done
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
