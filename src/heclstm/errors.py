@@ -3,7 +3,8 @@
     HeclstmError                      catch this to catch all; the command line turns it into exit code 2
     ├── InputError                    what the hospital handed in
     │   ├── SequenceError             wrong length, size, channel count, NaN, no image
-    │   └── RangeError                a value leaves its calibrated or fitted interval
+    │   ├── RangeError                a value leaves its calibrated or fitted interval
+    │   └── PassphraseError           a passphrase does not open what it should
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
     ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
     ├── LevelError                    a ciphertext has too few levels, or two have different ones
@@ -17,6 +18,7 @@
     ├── OutputError                   a file cannot be written where it should go
     ├── ResourceError                 the system gives too little memory, or too few files or threads
     ├── MissingKeyError               an evaluation key is needed and absent
+    ├── MissingLibraryError           a library is not installed; the text names the extra that brings it
     ├── Cancelled                     an evaluation was stopped by whoever asked for it
     ├── HandleError                   a native object was used after it was closed
     └── EngineError                   the native engine refused; the text says what and where
@@ -39,6 +41,10 @@ class SequenceError(InputError):
 
 class RangeError(InputError):
     """A value leaves the interval on which a polynomial was fitted or a layer calibrated."""
+
+
+class PassphraseError(InputError):
+    """A passphrase does not open what it should."""
 
 
 class ModelError(HeclstmError):
@@ -91,6 +97,10 @@ class ResourceError(HeclstmError):
 
 class MissingKeyError(HeclstmError):
     """An evaluation key that an operation needs is absent."""
+
+
+class MissingLibraryError(HeclstmError):
+    """A library is not installed; the text names the extra that brings it."""
 
 
 class Cancelled(HeclstmError):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from heclstm.cli.terminal import emit, fail
 from heclstm.errors import HeclstmError
+from heclstm.extras import missing
 
 INTERRUPTED = 128 + signal.SIGINT
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has one
@@ -63,6 +64,8 @@ def ending_of(error: BaseException, output: Path | None, verb: str) -> Ending | 
             return Ending(kind, f"memory: the system gives this process no more; allow it more, or take less; {stays}")
         case RuntimeError() if "start new thread" in str(error):
             return Ending(kind, f"threads: the system gives this process no more of them (see ulimit -u); {stays}")
+        case ModuleNotFoundError() if (told := missing(error, verb)) is not None:
+            return Ending(type(told).__name__, str(told))
         case ImportError() if "object" in str(error) or "open files" in str(error):  # of the loader of libraries
             return Ending(kind, f"{error.name or 'a library'}: cannot be loaded ({error})")
         case KeyboardInterrupt():

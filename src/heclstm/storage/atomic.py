@@ -15,6 +15,7 @@ from heclstm.errors import FileFormatError, OutputError
 MAGIC = b"HECLSTM\x00"  # of every container; its version follows in two bytes, its kind in two more
 SECRET_KIND = b"\x01\x00"
 
+SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
 FILES = ".heclstm-files-"  # how a folder of files that are not whole yet begins
 _START_BYTES = 64  # tell what a file holds
 
@@ -26,7 +27,7 @@ def new_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
     mode: 0o600 for its owner only; the user's umask applies. Raises OutputError if it cannot be written, or if a secret
     key, a folder or a device stands in its place.
     """
-    _require_free(path)
+    require_free(path)
     partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,8 @@ def _holds_only(folder: Path, names: Collection[str]) -> bool:
     return {path.name for path in folder.iterdir()} <= set(names)
 
 
-def _require_free(path: Path) -> None:
+def require_free(path: Path) -> None:
+    """Raise OutputError where nothing can be written, or stands what is not replaced: a secret key, a folder."""
     if not path.name or path.is_dir():
         raise OutputError(f"{path or '.'}: is a folder, expected the name of a file to write")
     if path.exists() and not path.is_file():
@@ -176,6 +178,10 @@ def _require_free(path: Path) -> None:
 
 
 def is_secret(start: bytes) -> bool:
-    """Whether a file that starts so may not be lost unseen: a secret key of any version, or a private key in PEM."""
+    """Whether a file that starts so may not be lost unseen: a secret key of any version, what was sealed, or a
+    private key in PEM.
+    """
+    if start.startswith(SEALED_MAGIC):
+        return True
     pem = start.startswith(b"-----BEGIN ") and b"PRIVATE KEY" in start
     return pem or start.startswith(MAGIC) and start[len(MAGIC) + 2 : len(MAGIC) + 4] == SECRET_KIND

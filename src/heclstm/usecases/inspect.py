@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heclstm.deploy.client import SEALED
 from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
-from heclstm.deploy.passphrase import SEALED
 from heclstm.deploy.wire import Kind, received
 from heclstm.errors import FileFormatError
 from heclstm.program.public import load_card

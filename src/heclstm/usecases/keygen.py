@@ -11,10 +11,10 @@ from typing import Any
 from heclstm.card.program_card import ProgramCard
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
-from heclstm.deploy.passphrase import require_passphrase
 from heclstm.deploy.wire import key_header
 from heclstm.errors import OutputError, ParameterError
 from heclstm.storage.atomic import new_files, save_file, sole_writer
+from heclstm.storage.sealed import require_passphrase
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.private_files import warn_if_others_read
 

@@ -86,7 +86,7 @@ def run(
     """program: a folder. keys: evaluation.keys, its folder, or what `TenantKeys.save` wrote. compact: keep diagonals
     small in memory, and transform them at each use.
 
-    Header and program of the query are checked before anything that takes long. Raises Cancelled.
+    The query is read and checked before anything that takes long. Raises Cancelled.
     """
     cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), compact=compact)
     keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
@@ -94,6 +94,7 @@ def run(
     card = program.card if isinstance(program, Program) else read_card(program, key=keys, alone=False, events=events)
     with received(query, Kind.QUERY) as message:
         _look(message.header, message.name, keys, card)
+        asked = Message(message.header, [blob for _, blob in message.blobs()])
         with events.stage("preparing program") as update:
             loaded = program if isinstance(program, Program) else load_program(program)
             costs = estimate(loaded.circuit)
@@ -107,17 +108,11 @@ def run(
             with events.stage("loading keys") as update:
                 tenant = server.open_keys(keys, update)
             clock.lap("load_keys")
-            server.require(message.header, tenant, message.name)
+            require_key(message.header, tenant.label, message.name)
             observe = watch(loaded, prepared.context) if watch else None
             clock.lap("shadow" if watch else "")
             with events.stage("evaluating") as update:
-                blobs = [blob for _, blob in message.blobs()]
-                header, blob = server.answer(
-                    message.header, blobs, tenant, on_progress=update, cancel=cancel, observe=observe
-                )
-                result = Message(header, [blob])
-                if output:
-                    result.save(output)
+                result = server.evaluate(asked, tenant, output, on_progress=update, cancel=cancel, observe=observe)
             clock.lap("evaluate")
             computed_by = prepared.context.arithmetic
             memory = prepared.bytes_in_memory, tenant.bytes_in_memory
