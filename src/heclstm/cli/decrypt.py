@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heclstm.cli.each import Each, forbid, require_one, tell_each
 from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads, Trust
 from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, out, table
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 
 def decrypt(
     program: Description,
-    result: Annotated[Path, typer.Argument(metavar="RESULT.HE", help="The server's encrypted result.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT.HE", help="The server's encrypted result; with --each, many.")
+    ],
     key: SecretKeyFile,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIAGNOSIS.JSON", help="Keep the diagnosis (mode 0600)."),
+        typer.Option(
+            "--output", "-o", metavar="DIAGNOSIS.JSON", help="Keep the diagnosis (mode 0600); with --each, a folder."
+        ),
     ] = None,
+    each: Each = False,
     name: Annotated[str, typer.Option("--name", help="What to call the sequence; stays in this file.")] = "",
     frames: Annotated[
         int | None,
@@ -48,23 +54,36 @@ def decrypt(
     outside the calibrated range is refused, and with --query the result of another query. Nothing about a
     decrypted result ever goes back to the server.
 
-    Example:
+    With --each, the key is loaded once for all results: q.result.he becomes q.json in the folder.
+
+    Examples:
 
         heclstm decrypt program.json --key keys/secret.key result.he --query query.he -o diagnosis.json
+        heclstm decrypt program.json --key keys/secret.key results/*.he --each -o diagnoses/
     """
     from heclstm.usecases import decrypt as usecase
     from heclstm.usecases.card import read_card
 
     card = read_card(program, key=key, trust=trust, events=TERMINAL)
-    findings = usecase.decrypt(
-        card, result, key, output,
-        name=name, frames=frames, query=query, passphrase=passphrase(passphrase_file), threads=threads,
-        allow_insecure=insecure_test, events=TERMINAL,
-    )  # fmt: skip
+    options: dict[str, Any] = {"threads": threads, "allow_insecure": insecure_test, "events": TERMINAL}
+    options["passphrase"] = passphrase(passphrase_file)
+    if each:
+        from heclstm.usecases.decrypt_each import decrypt_each
+
+        forbid(name=name, query=query)
+        outcomes = decrypt_each(card, results, key, output, frames=frames, **options)
+        tell_each(outcomes, _row, ("decision", "score"), as_json=as_json)
+        return
+    require_one(results, "results")
+    findings = usecase.decrypt(card, results[0], key, output, name=name, frames=frames, query=query, **options)
     if as_json:
         emit(findings.to_json())
     else:
         _print(findings)
+
+
+def _row(findings: Findings) -> tuple[str, str]:
+    return findings.diagnosis.decision, f"{findings.diagnosis.scores[0]:+.4f}"
 
 
 def _print(findings: Findings) -> None:

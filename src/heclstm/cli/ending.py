@@ -20,11 +20,15 @@ from heclstm.cli.terminal import emit, fail
 from heclstm.errors import HeclstmError
 from heclstm.extras import missing
 
+FAILED = 2
 INTERRUPTED = 128 + signal.SIGINT
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has one
 
 # verb → how to go on with what an interruption left on purpose; others leave nothing.
-RESUME = {"train": "its checkpoints stay; add --resume to go on after the last whole epoch"}
+RESUME = {
+    "train": "its checkpoints stay; add --resume to go on after the last whole epoch",
+    "run": "what is whole stays; with --each, add --resume to go on after it",
+}
 
 
 class Ended(SystemExit):
@@ -37,7 +41,7 @@ class Ending:
 
     kind: str
     text: str
-    code: int = 2
+    code: int = FAILED
 
     def tell(self, *, as_json: bool) -> None:
         with suppress(OSError):  # nobody listens any more

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from heclstm.cli.ending import Ending, ended_by_signals, ending_of
+from heclstm.cli.scratch import scratch_beside
 from heclstm.cli.terminal import show_anything
 from heclstm.errors import OutputError
 
@@ -33,10 +34,10 @@ class Verb(TyperCommand):
         show_anything()
         output = Path(ctx.params["output"]) if ctx.params.get("output") is not None else None
         try:
-            with ended_by_signals():
+            with ended_by_signals(), scratch_beside(output):
                 if output is not None:
                     kind = next(str(param.metavar) for param in self.params if param.name == "output")
-                    require_output(output, folder=kind.endswith("/"))
+                    require_output(output, folder=kind.endswith("/") or bool(ctx.params.get("each")))
                 done = super().invoke(ctx)
                 sys.stdout.flush()
                 return done

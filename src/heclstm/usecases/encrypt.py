@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.wire import Message
 from heclstm.storage.source import Source
 from heclstm.usecases.events import SILENT, Events
-from heclstm.usecases.private_files import warn_if_others_read
+from heclstm.usecases.hospital import hospital
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +50,7 @@ class Encrypted:
 def encrypt(
     card: ProgramCard,
     images: HandedIn,
-    key: Source,
+    key: Source | Client,
     output: Path | None = None,
     *,
     passphrase: Passphrase | None = None,
@@ -59,13 +58,12 @@ def encrypt(
     allow_insecure: bool = False,
     events: Events = SILENT,
 ) -> Encrypted:
-    """images: as `usecases.images` reads them for this card. key: the secret key. passphrase: asked for
-    that of a sealed one.
+    """images: as `usecases.images` reads them for this card. key: the secret key, or a client that has
+    it. passphrase: asked for that of a sealed one.
 
     The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel.
     """
-    with closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client:
-        warn_if_others_read(key, events)
-        client.load_secret_key(key, passphrase)
+    options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
+    with hospital(card, key, events=events, **options) as client:
         query = client.encrypt(images.sequence, output)
     return Encrypted(query, output, card.digest, images, card.padded)
