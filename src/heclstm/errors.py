@@ -3,6 +3,7 @@
     HeclstmError                      catch this to catch all; the command line turns it into exit code 2
     ├── InputError                    what the hospital handed in
     │   ├── SequenceError             wrong length, size, channel count, NaN, no image
+    │   │   └── NotAssessableError    too few frames for a decision; the command line ends with exit code 3
     │   └── RangeError                a value leaves its calibrated or fitted interval
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
     ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
@@ -34,6 +35,10 @@ class InputError(HeclstmError):
 
 class SequenceError(InputError):
     """An image sequence has the wrong length, size, channel count or content."""
+
+
+class NotAssessableError(SequenceError):
+    """A sequence has too few frames, as a model was measured, for a decision."""
 
 
 class RangeError(InputError):

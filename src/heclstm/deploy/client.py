@@ -16,7 +16,7 @@ from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator, Secre
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name, threshold_of
+from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name
 from heclstm.deploy.keys import (
     EVALUATION_KEYS_FILE,
     SECRET_KEY_FILE,
@@ -117,7 +117,7 @@ class Client:
         query: the query that the result should answer; a result of another one is refused (DigestError).
         """
         require_name(name)
-        threshold_of(self.card, real_frames(self.card, frames))  # says what is missing before anything is decrypted
+        real_frames(self.card, frames)  # says what is missing before anything is decrypted
         with received(source, Kind.RESULT) as message:
             require_program(message.header, self.card.digest, message.name)
             require_key(message.header, self._label, message.name)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
+from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part, prepare_part
 from heclstm.errors import ModelError
 from heclstm.model.metrics import Array, Measures, area_under_curve, by_patient, measure, rates
@@ -25,12 +26,11 @@ def evaluate_model(model: Model, part: Part, split: str, **notes: Any) -> Model:
     notes: what should stand beside the figures, such as the command that made them. The test part is for one
     look at the model that was chosen without it.
     """
-    point = model.metadata.get("operating_point")
-    if not isinstance(point, dict) or "threshold" not in point:
+    if (point := Purpose.of(model).operating_point()) is None:
         raise ModelError("evaluate: the model has no operating point; train it with heclstm, or store one")
     preparation = Preparation.from_json(model.metadata.get("preparation", {}))
     scores = forward(model, *prepare_part(part, preparation))["score"][:, 0]
-    sensitivity, specificity = rates(scores, part.labels, point["threshold"])
+    sensitivity, specificity = rates(scores, part.labels, point.threshold)
     measured = {
         "auc": area_under_curve(scores, part.labels),
         "sensitivity": sensitivity,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
@@ -79,7 +79,12 @@ class Findings:
     def operating_point(self) -> OperatingPoint | None:
         """What the decision was made at, with what is known of it."""
         diagnosis = self.diagnosis
-        return self.purpose.operating_point(diagnosis.frames or len(diagnosis.contributions))
+        return self.purpose.operating_point(self.frames) if diagnosis.decided else None
+
+    @property
+    def frames(self) -> int:
+        """How many real ones there were."""
+        return self.diagnosis.frames or len(self.diagnosis.contributions)
 
     @property
     def error(self) -> float | None:
@@ -117,24 +122,31 @@ class Findings:
             )
         own = {each: data.pop(each) for each in _DIAGNOSIS if each in data}
         file = typed(data, _File, name)
+        place = f"{name}: purpose"
         old = file.version == 1
+        purpose = purpose_of_version_1(file.purpose, name) if old else typed(file.purpose, Purpose, place)
         return cls(
-            _diagnosis(own, name),
-            purpose_of_version_1(file.purpose, name) if old else typed(file.purpose, Purpose, f"{name}: purpose"),
+            _diagnosis(own, purpose, name),
+            purpose,
             file.program,
             file.truth,
-            _diagnosis(file.clear, f"{name}: clear") if file.clear else None,
+            _diagnosis(file.clear, purpose, f"{name}: clear") if file.clear else None,
             file.margins,
             file.stages,
             file.server_memory,
         )
 
 
-def _diagnosis(data: dict[str, Any], name: str) -> Diagnosis:
-    """From plain JSON types, with what follows from it. Raises FileFormatError if that is another decision."""
+def _diagnosis(data: dict[str, Any], purpose: Purpose, name: str) -> Diagnosis:
+    """From plain JSON types, with what follows from it. Raises FileFormatError if that is another decision.
+
+    Earlier releases decided at 0 where there was no operating point; that is no decision.
+    """
     data = dict(data)
     decision, _ = data.pop("decision", None), data.pop("probability", None)
     found = typed(data, Diagnosis, name)
     if decision not in (None, found.decision):
         raise FileFormatError(f"{name}: its decision is not that of its score and operating point; it was altered")
+    if not purpose.operating_points and found.threshold == 0:
+        return structs.replace(found, threshold=None, undecided="no decision")
     return found

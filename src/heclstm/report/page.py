@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from html import escape
 
-from heclstm.report.figure import LOWERS, RAISES
+from heclstm.report.figure import colour_of
 from heclstm.report.findings import Findings
 from heclstm.report.units import error, seconds, signed, size
 
@@ -35,14 +35,12 @@ def page(findings: Findings, picture: bytes, *, of_data_set: bool = False) -> st
     """picture: the PNG of `report.figure.draw`. of_data_set: as there."""
     diagnosis = findings.diagnosis
     title = escape(diagnosis.name or "Image sequence")
-    colour = RAISES if diagnosis.positive else LOWERS
-    alt = (
-        f"The frames of the sequence, each frame's contribution below it, and the score "
-        f"{signed(diagnosis.scores[0])} against the operating point {signed(diagnosis.threshold)}"
-    )
+    alt = f"The frames of the sequence, each frame's contribution below it, and the score {signed(diagnosis.scores[0])}"
+    if diagnosis.threshold is not None:
+        alt += f" against the operating point {signed(diagnosis.threshold)}"
     image = b64encode(picture).decode()
     parts = [
-        f'<span class="badge" style="background:{colour}">{diagnosis.decision.upper()}</span>',
+        f'<span class="badge" style="background:{colour_of(diagnosis)}">{diagnosis.decision.upper()}</span>',
         f"<h1>{title}</h1>",
         f'<p class="muted">Diagnosed under encryption by program {escape(findings.program[:12])}</p>',
         f'<img src="data:image/png;base64,{image}" alt="{escape(alt)}">',
@@ -79,7 +77,8 @@ def _result(findings: Findings) -> str:
         rows.append(("Calibrated probability of a positive", f"{100 * diagnosis.probability:.1f} %"))
     if findings.clear is not None:
         rows += [("Score in clear", signed(findings.clear.scores[0], 5)), ("Error", error(findings.error))]
-    rows.append(("Operating point", signed(diagnosis.threshold, 5)))
+    if diagnosis.threshold is not None:
+        rows.append(("Operating point", signed(diagnosis.threshold, 5)))
     if point is not None and point.rates is not None:
         sensitivity, specificity = (f"{100 * rate:.0f} %" for rate in point.rates)
         rows.append((f"There, on {point.chosen_on}", f"sensitivity {sensitivity}, specificity {specificity}"))
@@ -128,7 +127,7 @@ def _reading(findings: Findings, of_data_set: bool) -> str:
         "the score nor the decision.",
         "Research software, not a medical device; not for diagnosis.",
     ]
-    lines += [f"The model's owner says: {warning}" for warning in findings.purpose.model.warnings]
+    lines += [f"Warning: {warning}" for warning in findings.purpose.warnings]
     if credit := findings.credit(of_data_set):
         lines.append(credit)
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
