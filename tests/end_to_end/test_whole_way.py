@@ -57,6 +57,8 @@ def test_decrypted_result_is_the_clear_one(call, site, tmp_path):
         site.secret,
         "--insecure-test",
         "--json",
+        "--case",
+        site.query.with_suffix(".case"),
     )
     code, stdout, stderr = call(*arguments, "-o", tmp_path / "diagnosis.json", "--name", "case 7")
     assert code == 0, stderr

@@ -49,8 +49,8 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return known[max(filter(None, known))]
         if frames not in known:
             raise NotAssessableError(
-                f"not assessable: got {frames} frames, expected {self.assessable}; with others, the model was not found to "
-                "tell positives from negatives"
+                f"not assessable: got {frames} frames, expected {self.assessable}; with others, the model was not "
+                "found to tell positives from negatives"
             )
         return known[frames]
 

@@ -9,6 +9,7 @@ import typer
 
 from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads, Trust
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, out, table
+from heclstm.cli.verb import UNDECIDED
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,17 +25,29 @@ def decrypt(
         Path | None,
         typer.Option("--output", "-o", metavar="DIAGNOSIS.JSON", help="Keep the diagnosis (mode 0600)."),
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="What to call the sequence; stays in this file.")] = "",
-    frames: Annotated[
-        int | None,
+    case: Annotated[
+        Path | None,
         typer.Option(
-            "--frames", min=1, help="How many frames the sequence had; needed where a program takes shorter ones."
+            "--case",
+            metavar="QUERY.CASE",
+            help="What `heclstm encrypt` left beside the query; found by the query's label, beside RESULT.HE and here.",
         ),
     ] = None,
+    name: Annotated[str, typer.Option("--name", help="What to call the sequence, if the case does not say it.")] = "",
+    frames: Annotated[int | None, typer.Option("--frames", min=1, help="Confirms what the case says.")] = None,
     query: Annotated[
         Path | None,
-        typer.Option("--query", metavar="QUERY.HE", help="The query that was sent; a result of another is refused."),
+        typer.Option(
+            "--query", metavar="QUERY.HE", help="Confirms what the case says; its case is looked for beside it."
+        ),
     ] = None,
+    without_case: Annotated[
+        bool,
+        typer.Option(
+            "--without-case",
+            help="For queries of earlier releases: --frames is needed, and reports check no images.",
+        ),
+    ] = False,
     trust: Trust = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
@@ -43,12 +56,13 @@ def decrypt(
     """Hospital: decrypt a result into a diagnosis.
 
     Prints the score, the decision at the model's operating point, and what each frame contributed. A score
-    outside the calibrated range is refused, and with --query the result of another query. Nothing about a
-    decrypted result ever goes back to the server.
+    outside the calibrated range is refused, and the result of another query than that of the case. Nothing about a
+    decrypted result ever goes back to the server. Ends with exit code 3 where there is no decision: the program has
+    no operating point, or not for so few frames.
 
     Example:
 
-        heclstm decrypt program.json --key keys/secret.key result.he --query query.he -o diagnosis.json
+        heclstm decrypt program.json --key keys/secret.key result.he -o diagnosis.json
     """
     from heclstm.usecases import decrypt as usecase
     from heclstm.usecases.card import read_card
@@ -56,12 +70,15 @@ def decrypt(
     card = read_card(program, key=key, trust=trust, events=TERMINAL)
     findings = usecase.decrypt(
         card, result, key, output,
-        name=name, frames=frames, query=query, threads=threads, allow_insecure=insecure_test, events=TERMINAL,
+        case=case, without_case=without_case, name=name, frames=frames, query=query,
+        threads=threads, allow_insecure=insecure_test, events=TERMINAL,
     )  # fmt: skip
     if as_json:
         emit(findings.to_json())
     else:
         _print(findings)
+    if not findings.diagnosis.decided:
+        raise typer.Exit(UNDECIDED)
 
 
 def _print(findings: Findings) -> None:
@@ -70,7 +87,7 @@ def _print(findings: Findings) -> None:
     rows |= {
         "decision": bold(diagnosis.decision),
         "score": f"{diagnosis.scores[0]:+.4f}",
-        "operating point": f"{diagnosis.threshold:+.4f}",
+        "operating point": "none" if diagnosis.threshold is None else f"{diagnosis.threshold:+.4f}",
     }
     if diagnosis.probability is not None:
         rows["probability of a positive"] = f"{100 * diagnosis.probability:.1f} %"

@@ -64,7 +64,9 @@ def _print(findings: Findings, output: Path) -> None:
     rows["score decrypted"] = f"{diagnosis.scores[0]:+.5f}"
     if findings.error is not None:
         rows["error"] = f"{findings.error:+.1e}"
-    rows |= {"operating point": f"{diagnosis.threshold:+.5f}", "decision": bold(diagnosis.decision)}
+    if diagnosis.threshold is not None:
+        rows["operating point"] = f"{diagnosis.threshold:+.5f}"
+    rows["decision"] = bold(diagnosis.decision)
     if findings.truth is not None:
         rows["truth"] = "positive" if findings.truth else "negative"
     rows |= {

@@ -32,6 +32,8 @@ def encrypt(
     index: Index = None,
     sequence: Sequence = "",
     as_given: AsGiven = False,
+    name: Annotated[str, typer.Option("--name", help="What to call the sequence; stays in the case.")] = "",
+    study: Annotated[str, typer.Option("--study", help="Where it belongs, in your words; stays in the case.")] = "",
     select: Select = None,
     series: Series = 0,
     trust: Trust = None,
@@ -43,12 +45,14 @@ def encrypt(
 
     The images are checked against what the model was trained on: number, size, channels, range. Their order is told
     with its reason, and refused where names, a manifest or DICOM do not fix it. The query holds ciphertexts, the
-    program's digest and a random key label; no name, no path, no pixel.
+    program's digest and a random key label; no name, no path, no pixel. Beside it lies the case (QUERY.case), which
+    `decrypt` and `report` need: it is private (mode 0600) and never leaves the hospital.
 
     Example:
 
         heclstm encrypt program.json --key keys/secret.key volume.npy -o query.he
     """
+    from heclstm.deploy.case import case_path
     from heclstm.usecases import encrypt as usecase
     from heclstm.usecases.card import read_card
     from heclstm.usecases.images import read_handed_in, selection_of
@@ -58,11 +62,15 @@ def encrypt(
     handed = read_handed_in(
         images, card, index, sequence=sequence, as_given=as_given, selection=selection, events=TERMINAL
     )
-    made = usecase.encrypt(card, handed, key, output, threads=threads, allow_insecure=insecure_test, events=TERMINAL)
+    made = usecase.encrypt(
+        card, handed, key, output,
+        name=name, study=study, threads=threads, allow_insecure=insecure_test, events=TERMINAL,
+    )  # fmt: skip
     if as_json:
         emit(made.to_json())
         return
-    rows = {"query": f"{output}, {size(made.bytes)}, goes to the server", "for program": made.program[:12]}
+    rows = {"query": f"{output}, {size(made.bytes)}, goes to the server"}
+    rows |= {"case": f"{case_path(output)}, stays here", "for program": made.program[:12]}
     if made.padded:
-        rows["frames"] = f"{made.real_frames} of {made.frames}; decrypt with --frames {made.real_frames}"
+        rows["frames"] = f"{made.real_frames} of {made.frames}"
     out().print(facts(rows))

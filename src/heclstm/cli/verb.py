@@ -14,11 +14,15 @@ import typer
 from typer.core import TyperCommand
 
 from heclstm.cli.terminal import fail, show_anything
-from heclstm.errors import HeclstmError, OutputError
+from heclstm.errors import HeclstmError, NotAssessableError, OutputError
+
+UNDECIDED = 3  # exit code: all went well, but there is no decision, positive or negative
 
 
 class Verb(TyperCommand):
-    """Looks at --output before any work starts, and turns expected errors into one line and exit code 2."""
+    """Looks at --output before any work starts, and turns expected errors into one line and exit code 2, or 3 where a
+    sequence cannot be assessed.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         show_anything()
@@ -29,6 +33,9 @@ class Verb(TyperCommand):
                     kind = next(str(param.metavar) for param in self.params if param.name == "output")
                     require_output(Path(output), folder=kind.endswith("/"))
                 return super().invoke(ctx)
+        except NotAssessableError as error:
+            fail(str(error))
+            raise typer.Exit(UNDECIDED) from error
         except HeclstmError as error:
             fail(str(error))
         except BrokenPipeError:

@@ -16,6 +16,7 @@ from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator, Secre
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name
 from heclstm.deploy.keys import (
     EVALUATION_KEYS_FILE,
@@ -110,11 +111,17 @@ class Client:
         return query
 
     def decrypt(
-        self, source: Source, name: str = "", frames: int | None = None, *, query: Source | Message | None = None
+        self,
+        source: Source,
+        name: str = "",
+        frames: int | None = None,
+        *,
+        query: Source | Message | None = None,
+        case: Case | None = None,
     ) -> Diagnosis:
         """Read an encrypted result. frames: `real_frames` of the sequence, where a program takes shorter ones.
 
-        query: the query that the result should answer; a result of another one is refused (DigestError).
+        query, case: of the query that the result should answer; a result of another one is refused (DigestError).
         """
         require_name(name)
         real_frames(self.card, frames)  # says what is missing before anything is decrypted
@@ -125,6 +132,8 @@ class Client:
             if query is not None:
                 asked = query.header if isinstance(query, Message) else read_header(query, Kind.QUERY)
                 require_query(message.header, asked, message.name)
+            if case is not None:
+                case.require(message.header, message.name)
             blob = message.blob()
         with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.context, self._key()).decrypt(ciphertext)

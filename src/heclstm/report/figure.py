@@ -35,8 +35,9 @@ HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.95, 0.5, 3.0
 
 def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, *, of_data_set: bool = False) -> bytes:
     """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own."""
-    tiles = montages(sequence.frames, findings.purpose.preparation)
-    column = (WIDTH - 2 * MARGIN - GAP * (len(tiles) - 1)) / len(tiles)
+    tiles = montages(sequence.frames, findings.purpose.preparation)[: findings.frames]
+    count = len(findings.diagnosis.contributions)
+    column = (WIDTH - 2 * MARGIN - GAP * (count - 1)) / count
     tall = min(TALLEST, column * tiles[0].shape[0] / tiles[0].shape[1])
     bars = HEADER + tall + SPACE
     line = bars + BARS + SPACE
@@ -102,7 +103,7 @@ def frames_row(
 ) -> None:
     """The frames side by side, `tall` inches high, their names above them."""
     slices = 1 if preparation is None else preparation.slices_per_frame
-    for index, tile in enumerate(tiles):
+    for index, tile in enumerate(tiles):  # those of real frames: padding is no picture
         wide = tall * tile.shape[1] / tile.shape[0]
         left = MARGIN + index * (column + GAP) + (column - wide) / 2
         axes = page.axes(left, top, wide, tall)

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, structs
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
 from heclstm.card.version1 import purpose_of_version_1
+from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import save_file
@@ -52,11 +53,13 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     margins: dict[Name, Nonnegative] = {}
     stages: Annotated[tuple[Stage, ...], Meta(max_length=100)] = ()
     server_memory: Count | None = None
+    case: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Findings:
-    """program: its digest. The rest is known where the model or the label is, as in the demo.
+    """program: its digest. case: that of the query; without it, nobody knows whose images these are. The rest is known
+    where the model or the label is, as in the demo.
 
     clear: the same sequence by the model in clear. margins: largest value of each layer as a fraction of its
     limit.
@@ -70,6 +73,7 @@ class Findings:
     margins: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     server_memory: int | None = None
+    case: Case | None = None
 
     def credit(self, of_data_set: bool) -> str:
         """Whose images the model, or also this sequence, comes from; empty where nobody said."""
@@ -105,6 +109,8 @@ class Findings:
             data["stages"] = plain(self.stages)
         if self.server_memory is not None:
             data["server_memory"] = self.server_memory
+        if self.case is not None:
+            data["case"] = plain(self.case)
         return data
 
     def save(self, path: Path) -> None:
@@ -134,6 +140,7 @@ class Findings:
             file.margins,
             file.stages,
             file.server_memory,
+            typed(file.case, Case, f"{name}: case") if file.case else None,
         )
 
 

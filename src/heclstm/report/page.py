@@ -128,6 +128,8 @@ def _reading(findings: Findings, of_data_set: bool) -> str:
         "Research software, not a medical device; not for diagnosis.",
     ]
     lines += [f"Warning: {warning}" for warning in findings.purpose.warnings]
+    if findings.case is None:
+        lines.append("Nobody compared these images with those that were encrypted.")
     if credit := findings.credit(of_data_set):
         lines.append(credit)
     return "".join(f"<p>{escape(line)}</p>" for line in lines)

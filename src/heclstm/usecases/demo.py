@@ -10,13 +10,14 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import heclstm
 from heclstm.card.program_card import ProgramCard
 from heclstm.card.purpose import Purpose
 from heclstm.data.reading import read_labels
 from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.case import Case
 from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.errors import DigestError, FileFormatError, HeclstmError, OutputError
@@ -43,7 +44,7 @@ def demo(
     example: a folder with model.json, volumes.npz and program/. The server is `heclstm run` as a process of its own, in
     a folder that holds public material only. Deletes what an earlier demo made in `output`, and nothing else.
     """
-    case = _Case.read(example, volume)  # all of it before anything is deleted
+    case = _Volume.read(example, volume)  # all of it before anything is deleted
     hospital, server = _emptied(output)
     shutil.copytree(example / "program", server / "program")
     shutil.copy(example / "program" / "program.json", hospital)
@@ -66,7 +67,7 @@ def find_example(example: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _Case:
+class _Volume:
     """One volume of an example, and what belongs to it."""
 
     card: ProgramCard
@@ -76,7 +77,7 @@ class _Case:
     name: str
 
     @classmethod
-    def read(cls, example: Path, volume: int) -> _Case:
+    def read(cls, example: Path, volume: int) -> _Volume:
         card, model = load_card(example / "program"), load_model(example)
         _require_model(model, card.model.digest, example)
         sequence = read_sequence(example / "volumes.npz", card, volume)
@@ -103,7 +104,7 @@ def _emptied(output: Path) -> tuple[Path, Path]:
     return hospital, server
 
 
-def _way(case: _Case, hospital: Path, server: Path, threads: int | None, events: Events) -> Findings:
+def _way(case: _Volume, hospital: Path, server: Path, threads: int | None, events: Events) -> Findings:
     """From the images to the diagnosis, with every stage timed."""
     card, clock = case.card, Clock()
     keys = keygen(card, hospital, threads=threads, events=events)
@@ -112,16 +113,19 @@ def _way(case: _Case, hospital: Path, server: Path, threads: int | None, events:
     with closing(Client(card, threads=threads)) as client:
         client.load_secret_key(keys.secret)
         clock.lap()
-        written = client.encrypt(case.sequence).save(hospital / "query.he")
+        query = client.encrypt(case.sequence)
+        known = Case.of(query.header, case.sequence, name=case.name)
+        known.save(hospital / "query.case")
+        written = query.save(hospital / "query.he")
         stages.append(Stage("encrypt", "hospital", clock.lap(), written))
         shutil.copy(hospital / "query.he", server)
         answer = _serve(server, threads, events)
         stages += _server_stages(answer)
         shutil.copy(server / "result.he", hospital)
         clock.lap()
-        diagnosis = client.decrypt(hospital / "result.he", case.name, query=hospital / "query.he")
+        diagnosis = client.decrypt(hospital / "result.he", case.name, case=known)
         stages.append(Stage("decrypt", "hospital", clock.lap()))
-    findings = Findings(diagnosis, card.purpose, card.digest)
+    findings = Findings(diagnosis, card.purpose, card.digest, case=known)
     clear, shares = _in_clear(case.model, case.sequence.frames, diagnosis.threshold)
     return replace(
         findings,
@@ -155,11 +159,13 @@ def _server_stages(answer: dict[str, Any]) -> list[Stage]:
     ]
 
 
-def _in_clear(model: Model, frames: Any, threshold: float) -> tuple[Diagnosis, dict[str, float]]:
+def _in_clear(model: Model, frames: Any, threshold: float | None) -> tuple[Diagnosis, dict[str, float]]:
     """The same images by the model itself, and how close each layer came to its limit."""
     values = forward(model, frames[None])
     contributions = tuple(tuple(row) for row in values["contributions"][0].tolist())
-    return Diagnosis(tuple(values["score"][0].tolist()), contributions, threshold), margins(model, values)
+    undecided: Literal["no decision"] | None = "no decision" if threshold is None else None
+    clear = Diagnosis(tuple(values["score"][0].tolist()), contributions, threshold, undecided=undecided)
+    return clear, margins(model, values)
 
 
 def _require_model(model: Model, digest: str | None, folder: Path) -> None:

@@ -9,20 +9,26 @@ from typing import Any
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
+from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.case import Case, case_path
 from heclstm.deploy.client import Client
+from heclstm.deploy.diagnosis import require_name
 from heclstm.deploy.wire import Message
 from heclstm.storage.source import Source
+from heclstm.storage.typed import one_line
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.private_files import warn_if_others_read
 
 
 @dataclass(frozen=True, repr=False)
 class Encrypted:
-    """query: to be sent, or saved already as `output`. real_frames: of so many frames; where a program takes shorter
-    sequences (`padded`), `decrypt` must be told.
+    """query: to be sent, or saved already as `output`. case: what `decrypt` and `report` need, saved beside it.
+
+    real_frames: of so many frames, where a program takes shorter sequences (`padded`).
     """
 
     query: Message
+    case: Case
     output: Path | None
     program: str
     images: HandedIn
@@ -42,7 +48,9 @@ class Encrypted:
         return self.frames if real is None else real
 
     def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = {"query": str(self.output)} if self.output else {}
+        data: dict[str, Any] = {}
+        if self.output:
+            data = {"query": str(self.output), "case": str(case_path(self.output))}
         data |= {"bytes": self.bytes, "program": self.program}
         data |= {"order": self.images.order, "notes": list(self.images.notes)}
         return data | ({"frames": self.real_frames} if self.padded else {})
@@ -54,16 +62,43 @@ def encrypt(
     key: Source,
     output: Path | None = None,
     *,
+    name: str = "",
+    study: str = "",
     threads: int | None = None,
     allow_insecure: bool = False,
     events: Events = SILENT,
 ) -> Encrypted:
-    """images: as `usecases.images` reads them for this card. key: the secret key.
+    """images: as `usecases.images` reads them for this card. key: the secret key. name, study: what the patient's
+    sequence is called, and where it belongs; they stay in the case, which lies beside `output` with the ending .case.
 
-    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel.
+    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel. Raises
+    NotAssessableError for a sequence of too few frames, before anything is encrypted.
     """
+    require_assessable(card, images.sequence)
+    for text in (name, study):
+        require_name(text)
+    beside = case_path(output) if output else None
     with closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client:
         warn_if_others_read(key, events)
         client.load_secret_key(key)
-        query = client.encrypt(images.sequence, output)
-    return Encrypted(query, output, card.digest, images, card.padded)
+        query = client.encrypt(images.sequence)
+    notes = tuple(one_line(note) for note in images.notes)
+    case = Case.of(query.header, images.sequence, order=one_line(images.order), name=name, study=study, notes=notes)
+    if output and beside:
+        save_both(query, output, case, beside)
+    return Encrypted(query, case, output, card.digest, images, card.padded)
+
+
+def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:
+    """The case first, since a query without one is of no use; without its query, it is removed again."""
+    case.save(beside)
+    try:
+        query.save(output)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def require_assessable(card: ProgramCard, sequence: ImageSequence) -> None:
+    """Raise NotAssessableError if the program decides nothing for so many frames, though for others."""
+    card.operating_point(sequence.real_frames)
