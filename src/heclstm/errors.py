@@ -4,6 +4,7 @@
     ├── InputError                    what the hospital handed in
     │   ├── SequenceError             wrong length, size, channel count, NaN, no image
     │   │   └── NotAssessableError    too few frames for a decision; the command line ends with exit code 3
+    │   ├── EnvelopeError             images unlike those of training, and nobody said why to encrypt them
     │   └── RangeError                a value leaves its calibrated or fitted interval
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
     ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
@@ -39,6 +40,10 @@ class SequenceError(InputError):
 
 class NotAssessableError(SequenceError):
     """A sequence has too few frames, as a model was measured, for a decision."""
+
+
+class EnvelopeError(InputError):
+    """Prepared images are unlike those that a model was trained on."""
 
 
 class RangeError(InputError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from msgspec import Meta, Struct, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from heclstm.card.envelope import Envelope
 from heclstm.card.model_facts import WARNINGS_MAX, ModelFacts
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
@@ -20,6 +21,7 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """preparation: None for images that are prepared already. operating_points: at most one for each number of frames.
 
     ranges: of every layer that was calibrated, and of the score. temperature: None without calibrated probabilities.
+    envelope: what images look like; cards of earlier releases have none, and digests leave it out where it is not.
     """
 
     preparation: Preparation | None = None
@@ -27,6 +29,7 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ranges: Annotated[tuple[Range, ...], Meta(max_length=1024)] = ()
     temperature: Temperature | None = None
     model: ModelFacts = ModelFacts()
+    envelope: Envelope | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Raises FileFormatError."""
@@ -95,6 +98,7 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             operating_points=(*([found.operating_point] if found.operating_point else []), *found.operating_points),
             ranges=ranges_of(found.ranges),
             temperature=found.temperature,
+            envelope=found.envelope,
             model=typed({**facts, "digest": model.digest, "warnings": stated}, ModelFacts, place),
         )
         words = derived(purpose)
@@ -115,6 +119,7 @@ class _Metadata(Struct, frozen=True):
     operating_points: tuple[OperatingPoint, ...] = ()
     ranges: dict[Name, Bounds] = {}
     temperature: Temperature | None = None
+    envelope: Envelope | UnsetType = UNSET
 
 
 def _line(text: str) -> str:

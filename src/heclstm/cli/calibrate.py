@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import UNSET
 
 from heclstm.cli.evaluation import operating_points
 from heclstm.cli.options import AsJson, ModelFolder
@@ -33,7 +34,8 @@ def calibrate(
     sequences and stores, for every layer, the largest value seen and the limit that may not be left. The test
     part is never looked at. Labels of the validation part also give the temperature that turns a score into a
     probability, and the operating point for each number of frames that can be assessed, if training chose it
-    there; scores stay as they are.
+    there; scores stay as they are. The training images give the envelope: what images look like, so that a
+    hospital notices others before it encrypts them.
 
     Example:
 
@@ -51,6 +53,9 @@ def calibrate(
     out().print(rows)
     if points := operating_points(calibrated.purpose.operating_points):
         out().print(facts(points))
+    if (envelope := calibrated.purpose.envelope) is not UNSET:
+        share = f"{100 * envelope.coverage:.1f} % of {envelope.sequences} training sequences are inside"
+        out().print(f"envelope of {len(envelope.statistics)} statistics of the images: {share}, by cross-validation")
     if scale := calibrated.purpose.temperature:
         text = f"score / {scale.temperature:.3f} {scale.offset:+.3f}"
         out().print(f"probability = logistic({text}), fitted on {scale.fitted_on} data")

@@ -22,6 +22,7 @@ from heclstm.cli.options import (
     Trust,
 )
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
+from heclstm.errors import InputError
 
 
 def encrypt(
@@ -36,6 +37,10 @@ def encrypt(
     study: Annotated[str, typer.Option("--study", help="Where it belongs, in your words; stays in the case.")] = "",
     select: Select = None,
     series: Series = 0,
+    override: Annotated[
+        str,
+        typer.Option("--override", metavar="envelope=REASON", help="Encrypt unusual images; reports tell the reason."),
+    ] = "",
     trust: Trust = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
@@ -43,7 +48,8 @@ def encrypt(
 ) -> None:
     """Hospital: prepare, pack and encrypt one patient's images into a query.
 
-    The images are checked against what the model was trained on: number, size, channels, range. Their order is told
+    The images are checked against what the model was trained on: number, size, channels, range, and whether they
+    look alike at all (brightness, grain, colour, likeness of neighbours, place). Their order is told
     with its reason, and refused where names, a manifest or DICOM do not fix it. The query holds ciphertexts, the
     program's digest and a random key label; no name, no path, no pixel. Beside it lies the case (QUERY.case), which
     `decrypt` and `report` need: it is private (mode 0600) and never leaves the hospital.
@@ -64,7 +70,8 @@ def encrypt(
     )
     made = usecase.encrypt(
         card, handed, key, output,
-        name=name, study=study, threads=threads, allow_insecure=insecure_test, events=TERMINAL,
+        name=name, study=study, override_envelope=_reason(override),
+        threads=threads, allow_insecure=insecure_test, events=TERMINAL,
     )  # fmt: skip
     if as_json:
         emit(made.to_json())
@@ -74,3 +81,11 @@ def encrypt(
     if made.padded:
         rows["frames"] = f"{made.real_frames} of {made.frames}"
     out().print(facts(rows))
+
+
+def _reason(override: str) -> str:
+    """envelope=REASON → REASON"""
+    what, _, reason = override.partition("=")
+    if override and (what != "envelope" or not reason.strip()):
+        raise InputError(f"--override: got {override!r}, expected envelope=REASON")
+    return reason.strip()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from heclstm.card.purpose import Purpose
@@ -15,9 +16,11 @@ from heclstm.data.prepare import prepare_all
 from heclstm.data.reading import read_volumes
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.calibrate import calibrate as measure
+from heclstm.model.envelope import envelope_of
 from heclstm.model.evaluate import calibrate_score
 from heclstm.model.operating_points import operating_points, with_operating_points
 from heclstm.model.weights import Model, load_model, save_model
+from heclstm.storage.typed import plain
 from heclstm.usecases.card import tell_warnings
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.subject import TrainedOn, is_labelled, read_part
@@ -40,6 +43,8 @@ class Calibrated:
         scale = self.purpose.temperature
         points = [point.to_json() for point in self.purpose.operating_points]
         data |= {"temperature": scale.to_json() if scale else None, "operating_points": points}
+        envelope = self.purpose.envelope
+        data["envelope"] = None if envelope is UNSET else plain(envelope)
         return data | {"warnings": list(self.purpose.warnings)}
 
 
@@ -52,6 +57,7 @@ def calibrate(
     loaded = model if isinstance(model, Model) else load_model(model)
     with events.stage("calibration"):
         calibrated = _with_decision(measure(loaded, *_sequences(loaded, data)), data, events)
+        calibrated = _with_envelope(calibrated, data, events)
     if output:
         save_model(calibrated, output)
     purpose = Purpose.of(calibrated)
@@ -80,6 +86,19 @@ def _with_operating_points(model: Model, part: Part, chosen_on: str) -> Model:
         return model
     wanted = next((point.wanted_sensitivity for point in known if point.wanted_sensitivity), DEFAULT_SENSITIVITY)
     return with_operating_points(model, operating_points(model, part, purpose.preparation, wanted, chosen_on))
+
+
+def _with_envelope(model: Model, path: Path | None, events: Events) -> Model:
+    """Of the training part; a file of volumes of the same kind tells nothing about training."""
+    purpose = Purpose.of(model)
+    try:
+        part = read_part(path, TrainedOn.of(model), "train", events) if not (path and is_labelled(path)) else None
+        if part is None or purpose.preparation is None:
+            return model
+        return model.with_metadata(envelope=plain(envelope_of(part, purpose.preparation)))
+    except (FileFormatError, ModelError) as error:
+        events.note(f"no envelope was fitted: {error}")
+        return model
 
 
 def _sequences(model: Model, path: Path | None) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:

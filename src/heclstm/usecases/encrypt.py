@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
 from heclstm.data.sequence import ImageSequence
+from heclstm.data.statistics import statistics
 from heclstm.deploy.case import Case, case_path
 from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import require_name
 from heclstm.deploy.wire import Message
+from heclstm.errors import EnvelopeError
 from heclstm.storage.source import Source
 from heclstm.storage.typed import one_line
 from heclstm.usecases.events import SILENT, Events
@@ -64,6 +68,7 @@ def encrypt(
     *,
     name: str = "",
     study: str = "",
+    override_envelope: str = "",
     threads: int | None = None,
     allow_insecure: bool = False,
     events: Events = SILENT,
@@ -71,10 +76,13 @@ def encrypt(
     """images: as `usecases.images` reads them for this card. key: the secret key. name, study: what the patient's
     sequence is called, and where it belongs; they stay in the case, which lies beside `output` with the ending .case.
 
-    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel. Raises
-    NotAssessableError for a sequence of too few frames, before anything is encrypted.
+    override_envelope: why images are encrypted that do not look like those of training; the report says so.
+
+    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel. Before anything is
+    encrypted, raises NotAssessableError for a sequence of too few frames, and EnvelopeError for unusual images.
     """
-    require_assessable(card, images.sequence)
+    card.operating_point(images.sequence.real_frames)
+    outside = require_usual(card, images.sequence, override_envelope, events)
     for text in (name, study):
         require_name(text)
     beside = case_path(output) if output else None
@@ -83,7 +91,12 @@ def encrypt(
         client.load_secret_key(key)
         query = client.encrypt(images.sequence)
     notes = tuple(one_line(note) for note in images.notes)
-    case = Case.of(query.header, images.sequence, order=one_line(images.order), name=name, study=study, notes=notes)
+    facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}
+    if card.envelope is not UNSET:
+        facts["envelope"] = "outside" if outside else "inside"
+    if outside:
+        facts |= {"outside": outside, "override": one_line(override_envelope)}
+    case = Case.of(query.header, images.sequence, **facts)
     if output and beside:
         save_both(query, output, case, beside)
     return Encrypted(query, case, output, card.digest, images, card.padded)
@@ -99,6 +112,19 @@ def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:
         raise
 
 
-def require_assessable(card: ProgramCard, sequence: ImageSequence) -> None:
-    """Raise NotAssessableError if the program decides nothing for so many frames, though for others."""
-    card.operating_point(sequence.real_frames)
+def require_usual(
+    card: ProgramCard, sequence: ImageSequence, override: str, events: Events = SILENT
+) -> tuple[str, ...]:
+    """What is unusual about the images, in words; told. Raises EnvelopeError for anything, unless there is a reason."""
+    if card.envelope is UNSET:
+        events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
+        return ()
+    outside = card.envelope.outside(statistics(sequence, card.preparation))
+    if outside and not override:
+        raise EnvelopeError(
+            f"{sequence.name}: unlike the images that the model was trained on: {'; '.join(outside)}. Look at them; a "
+            "score would mean nothing. Whoever knows better adds --override envelope=REASON, and the report says so"
+        )
+    for words in outside:
+        events.note(f"warning: unlike the images that the model was trained on: {words}")
+    return outside
