@@ -278,7 +278,7 @@ def test_the_digest_as_it_is_written_down():
     public = sha256(canonical(fields)).digest()
     assert card.digest == sha256(public + bytes.fromhex(card.circuit)).hexdigest()
     assert card.field_digests() == fields
-    assert set(fields) == set(Card.__struct_fields__)
+    assert set(fields) == set(Card.__struct_fields__) - {"envelope"}  # of which this one has none
 
 
 def test_digests_do_not_depend_on_the_order_of_keys():
@@ -304,7 +304,7 @@ def test_a_card_is_frozen():
 def test_fields_that_differ_are_named():
     first, other = tiny_program().card, tiny_program(operating_points=(), temperature=None).card
     assert different(first.field_digests(), other.field_digests()) == ["operating_points", "temperature"]
-    assert different(first.field_digests(), {}) == sorted(Card.__struct_fields__)
+    assert different(first.field_digests(), {}) == sorted(first.to_json())
     assert digest_of(first.field_digests()) != digest_of(other.field_digests())
     assert first.digest != other.digest
     assert structs.replace(other, operating_points=first.operating_points, temperature=first.temperature).purpose == (

@@ -240,6 +240,7 @@ def test_nothing_is_unpickled():
         ("cryptography", {"heclstm.card.signature"}),
         ("zipfile", {"heclstm.storage.arrays", "heclstm.data.sources"}),
         ("PIL", {"heclstm.data.pictures"}),
+        ("jinja2", {"heclstm.report.rendering"}),
         ("structlog", {"heclstm.service.logs"}),
         ("prometheus_client", {"heclstm.service.metrics"}),
         ("fsspec", {"heclstm.service.blobs"}),

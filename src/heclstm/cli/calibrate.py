@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from msgspec import UNSET
 
 from heclstm.cli.evaluation import operating_points
 from heclstm.cli.options import AsJson, ModelFolder
@@ -53,7 +52,7 @@ def calibrate(
     out().print(rows)
     if points := operating_points(calibrated.purpose.operating_points):
         out().print(facts(points))
-    if (envelope := calibrated.purpose.envelope) is not UNSET:
+    if envelope := calibrated.envelope:
         share = f"{100 * envelope.coverage:.1f} % of {envelope.sequences} training sequences are inside"
         out().print(f"envelope of {len(envelope.statistics)} statistics of the images: {share}, by cross-validation")
     if scale := calibrated.purpose.temperature:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads, Trust
+from heclstm.cli.options import AsJson, Description, InsecureTest, Prevalence, SecretKeyFile, Threads, Trust
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, out, table
 from heclstm.cli.verb import UNDECIDED
 
@@ -51,6 +51,7 @@ def decrypt(
     trust: Trust = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
+    prevalence: Prevalence = None,
     as_json: AsJson = False,
 ) -> None:
     """Hospital: decrypt a result into a diagnosis.
@@ -76,12 +77,14 @@ def decrypt(
     if as_json:
         emit(findings.to_json())
     else:
-        _print(findings)
+        _print(findings, prevalence)
     if not findings.diagnosis.decided:
         raise typer.Exit(UNDECIDED)
 
 
-def _print(findings: Findings) -> None:
+def _print(findings: Findings, prevalence: float | None) -> None:
+    from heclstm.report.words import meaning, rates, unusual
+
     diagnosis = findings.diagnosis
     rows: dict[str, str | Text] = {"sequence": diagnosis.name} if diagnosis.name else {}
     rows |= {
@@ -92,6 +95,13 @@ def _print(findings: Findings) -> None:
     if diagnosis.probability is not None:
         rows["probability of a positive"] = f"{100 * diagnosis.probability:.1f} %"
     out().print(facts(rows))
+    point = rates(findings.operating_point)
+    for sentence in (
+        *unusual(findings),
+        *meaning(findings, prevalence),
+        *([f"Operating point: {point}."] if point else []),
+    ):
+        out().print(sentence, soft_wrap=True)
     frames = table("frame", "contribution")
     real = len(diagnosis.contributions) if diagnosis.frames is None else diagnosis.frames
     for number, row in enumerate(diagnosis.contributions, start=1):

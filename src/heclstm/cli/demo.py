@@ -72,6 +72,7 @@ def _print(findings: Findings, output: Path) -> None:
     rows |= {
         "server memory": size(findings.server_memory),
         "report": f"{output}/report.html, {output}/report.png",
+        "technical figures": f"{output}/technical.html",
     }
     out().print(facts(rows))
     out().print(dim(findings.purpose.model.credit))

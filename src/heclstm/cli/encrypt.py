@@ -58,7 +58,6 @@ def encrypt(
 
         heclstm encrypt program.json --key keys/secret.key volume.npy -o query.he
     """
-    from heclstm.deploy.case import case_path
     from heclstm.usecases import encrypt as usecase
     from heclstm.usecases.card import read_card
     from heclstm.usecases.images import read_handed_in, selection_of
@@ -77,7 +76,7 @@ def encrypt(
         emit(made.to_json())
         return
     rows = {"query": f"{output}, {size(made.bytes)}, goes to the server"}
-    rows |= {"case": f"{case_path(output)}, stays here", "for program": made.program[:12]}
+    rows |= {"case": f"{made.beside}, stays here", "for program": made.program[:12]}
     if made.padded:
         rows["frames"] = f"{made.real_frames} of {made.frames}"
     out().print(facts(rows))

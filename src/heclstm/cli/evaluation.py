@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from heclstm.cli.terminal import facts, out, table
 
 if TYPE_CHECKING:
-    from heclstm.card.operating_point import OperatingPoint
     from heclstm.report.evaluation import Evaluation
+    from heclstm.report.words import OperatingPoint
 
 ROWS = (
     ("AUC", "auc"),
@@ -23,15 +23,12 @@ ROWS = (
 
 def operating_points(points: Sequence[OperatingPoint]) -> dict[str, str]:
     """A row for each: what it is worth where it was chosen, with 95 % intervals, and by whom it was chosen."""
-    from heclstm.model.predictive import intervals
+    from heclstm.report.words import rates
 
     rows = {}
     for point in points:
         name = "operating point" + (f", {point.frames} frames" if point.frames else "")
-        words = [f"{point.threshold:+.3f}"]
-        if (measured := intervals(point)) is not None:
-            words += [f"sensitivity {measured[0]}", f"specificity {measured[1]}"]
-        rows[name] = ", ".join(filter(None, [*words, point.chosen_by]))
+        rows[name] = ": ".join(filter(None, (f"{point.threshold:+.3f}", rates(point))))
     return rows
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from heclstm.cli.options import AsGiven, AsJson, Index, Select, Sequence, Series
+from heclstm.cli.options import AsGiven, AsJson, Index, Prevalence, Select, Sequence, Series
 from heclstm.cli.terminal import TERMINAL, emit, out
 from heclstm.errors import InputError
-
-if TYPE_CHECKING:
-    from heclstm.data.dicom import Selection
 
 
 def report(
@@ -44,6 +41,7 @@ def report(
         bool,
         typer.Option("--unchecked-images", help="Of a diagnosis without a case: show these, and say so on the page."),
     ] = False,
+    prevalence: Prevalence = None,
     as_json: AsJson = False,
 ) -> None:
     """Hospital: show a diagnosis beside its images.
@@ -67,7 +65,7 @@ def report(
         raise InputError(f"--input: {subject} is a diagnosis; give the images that it is about, and no --data")
     else:
         which = {"index": index, "sequence": sequence, "as_given": as_given}
-        _of_diagnosis(subject, images, output, which, selection_of(select, series), unchecked_images)
+        _of_diagnosis(subject, images, output, which, selection_of(select, series), unchecked_images, prevalence)
     if as_json:
         emit({"report": str(output), "bytes": output.stat().st_size})
         return
@@ -89,12 +87,16 @@ def _of_diagnosis(
     images: list[Path],
     output: Path,
     which: dict[str, Any],
-    selection: Selection,
+    selection: Any,
     unchecked_images: bool,
+    prevalence: float | None,
 ) -> None:
     from heclstm.usecases import report as usecase
     from heclstm.usecases.images import read_handed_in
 
     findings = usecase.Findings.load(subject)
     handed = read_handed_in(images, findings.purpose, **which, selection=selection, events=TERMINAL)
-    usecase.report(findings, handed.sequence, unchecked_images=unchecked_images, events=TERMINAL).save(output)
+    made = usecase.report(
+        findings, handed.sequence, unchecked_images=unchecked_images, prevalence=prevalence, events=TERMINAL
+    )
+    made.save(output)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.interval import Interval, wilson
 from heclstm.errors import ModelError
-from heclstm.model.intervals import Interval, delong, wilson
+from heclstm.model.intervals import delong
 
 Array = NDArray[np.float64]
 

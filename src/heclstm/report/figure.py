@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
     from heclstm.deploy.diagnosis import Diagnosis
 
-RAISES, LOWERS, UNDECIDED = "#c8590a", "#1f6fb2", "#55606c"
+RAISES, LOWERS, UNDECIDED = "#a84803", "#1a63a0", "#4b5763"  # as in templates/style.css
 RAISES_PALE, LOWERS_PALE = "#fbe9dc", "#e1edf7"
-INK, MUTED, RULE, GROUND = "#1c2733", "#5d6b79", "#c9d1d9", "#0e1319"
+INK, MUTED, RULE = "#1c2733", "#55636f", "#c9d1d9"
 WIDTH, MARGIN, GAP = 12.0, 0.55, 0.28  # inches
 HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.95, 0.5, 3.0
+DISCLAIMER = "Research software, not a medical device; not for diagnosis."
 
 
 def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, *, of_data_set: bool = False) -> bytes:
@@ -207,7 +208,7 @@ def _operating_point(findings: Findings, threshold: float) -> str:
     if point is not None and point.rates is not None:
         sensitivity, specificity = point.rates
         rates = f"sensitivity {100 * sensitivity:.0f} %, specificity {100 * specificity:.0f} %"
-        text += f"\n{rates} on {point.chosen_on} data"
+        text += f"\n{rates} on {point.chosen_on} data" + (f", {point.frames} frames" if point.frames else "")
     return text
 
 
@@ -217,6 +218,6 @@ def _side(value: float, limit: float) -> str:
 
 
 def _footer(page: Page, credit: str) -> None:
-    lines = [*textwrap.wrap(credit, 175), "Research software, not a medical device."]
-    for number, line in enumerate(reversed(lines)):
-        page.text(MARGIN, page.height - 0.25 - 0.16 * number, line, fontsize=8, color=MUTED)
+    page.text(MARGIN, page.height - 0.25, DISCLAIMER, fontsize=11, fontweight="bold")
+    for number, line in enumerate(reversed(textwrap.wrap(credit, 160))):
+        page.text(MARGIN, page.height - 0.5 - 0.16 * number, line, fontsize=8.5, color=MUTED)

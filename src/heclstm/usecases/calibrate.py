@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
+from heclstm.card.envelope import Envelope
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import DATASETS, Part, load_dataset, prepare_part
 from heclstm.data.prepare import prepare_all
@@ -36,6 +37,10 @@ class Calibrated:
     output: Path | None
     purpose: Purpose
 
+    @property
+    def envelope(self) -> Envelope | None:
+        return None if self.purpose.envelope is UNSET else self.purpose.envelope
+
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {"model": str(self.output)} if self.output else {}
         data["digest"] = self.model.digest
@@ -43,8 +48,7 @@ class Calibrated:
         scale = self.purpose.temperature
         points = [point.to_json() for point in self.purpose.operating_points]
         data |= {"temperature": scale.to_json() if scale else None, "operating_points": points}
-        envelope = self.purpose.envelope
-        data["envelope"] = None if envelope is UNSET else plain(envelope)
+        data["envelope"] = plain(self.envelope)
         return data | {"warnings": list(self.purpose.warnings)}
 
 
@@ -58,10 +62,10 @@ def calibrate(
     with events.stage("calibration"):
         calibrated = _with_decision(measure(loaded, *_sequences(loaded, data)), data, events)
         calibrated = _with_envelope(calibrated, data, events)
-    if output:
-        save_model(calibrated, output)
     purpose = Purpose.of(calibrated)
     tell_warnings(purpose, events)
+    if output:
+        save_model(calibrated, output)
     return Calibrated(calibrated, output, purpose)
 
 

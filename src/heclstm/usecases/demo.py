@@ -33,13 +33,14 @@ from heclstm.usecases.images import read_sequence
 from heclstm.usecases.keygen import keygen
 from heclstm.usecases.report import report
 
+PAGES = ("report.html", "report.png", "technical.html")
 MARKER = ".heclstm-demo"  # says that a folder's hospital/, server/ and report are a demo's, which the next one replaces
 
 
 def demo(
     output: Path, *, example: Path, volume: int = 0, threads: int | None = None, events: Events = SILENT
 ) -> Findings:
-    """Writes hospital/, server/, report.html and report.png into `output`.
+    """Writes hospital/, server/ and the pages into `output`.
 
     example: a folder with model.json, volumes.npz and program/. The server is `heclstm run` as a process of its own, in
     a folder that holds public material only. Deletes what an earlier demo made in `output`, and nothing else.
@@ -52,6 +53,7 @@ def demo(
     made = report(findings, case.sequence, of_data_set=True, events=events)
     save_file(output / "report.png", made.picture)  # of a published volume: no need to hide it
     save_file(output / "report.html", made.page)
+    save_file(output / "technical.html", made.technical)
     findings.save(hospital / "diagnosis.json")
     return findings
 
@@ -90,13 +92,15 @@ class _Volume:
 def _emptied(output: Path) -> tuple[Path, Path]:
     """hospital/ and server/ in `output`, new and empty. Deletes those of an earlier demo, and nothing else."""
     hospital, server, marker = output / "hospital", output / "server", output / MARKER
-    for path in (hospital, server, output / "report.html", output / "report.png"):
+    for path in (hospital, server, *(output / name for name in PAGES)):
         if path.is_symlink() or path.exists() and not marker.is_file():
             raise OutputError(
                 f"{path}: exists, and no demo made it; choose another folder with -o, or remove it yourself"
             )
     output.mkdir(parents=True, exist_ok=True)
-    save_file(marker, "heclstm demo made hospital/, server/ and report.* here; the next demo replaces them.\n")
+    save_file(
+        marker, "heclstm demo made hospital/, server/, report.* and technical.html here; the next demo replaces them.\n"
+    )
     for folder in (hospital, server):
         if folder.exists():
             shutil.rmtree(folder)

@@ -39,6 +39,11 @@ class Encrypted:
     padded: bool
 
     @property
+    def beside(self) -> Path | None:
+        """Where the case was saved."""
+        return case_path(self.output) if self.output else None
+
+    @property
     def bytes(self) -> int:
         return self.query.header.total_bytes
 
@@ -54,7 +59,7 @@ class Encrypted:
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {}
         if self.output:
-            data = {"query": str(self.output), "case": str(case_path(self.output))}
+            data = {"query": str(self.output), "case": str(self.beside)}
         data |= {"bytes": self.bytes, "program": self.program}
         data |= {"order": self.images.order, "notes": list(self.images.notes)}
         return data | ({"frames": self.real_frames} if self.padded else {})

@@ -9,7 +9,7 @@ from heclstm.data.sequence import ImageSequence
 from heclstm.errors import FileFormatError
 from heclstm.report.figure import draw
 from heclstm.report.findings import Findings
-from heclstm.report.page import page
+from heclstm.report.page import page, technical_page
 from heclstm.storage.atomic import save_file
 from heclstm.usecases.events import SILENT, Events
 
@@ -18,10 +18,14 @@ __all__ = ["Findings", "Report", "report"]
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """One page without any outside link, and the picture in it (a PNG). Both show a patient's images."""
+    """page: for clinicians, without any outside link. picture: all of it as a PNG. Both show a patient's images.
+
+    technical: a page of seconds, layers and errors; empty if nothing of that is known.
+    """
 
     picture: bytes
     page: str
+    technical: str
 
     def save(self, output: Path) -> None:
         """The page, or with the ending .png the picture alone; for its owner only."""
@@ -34,10 +38,14 @@ def report(
     *,
     of_data_set: bool = False,
     unchecked_images: bool = False,
+    prevalence: float | None = None,
     events: Events = SILENT,
 ) -> Report:
     """images: those that were encrypted, or DigestError. of_data_set: they are of the model's data set, not a
     hospital's own. unchecked_images: for a diagnosis that has no case; the page then says that nobody compared them.
+    prevalence: share of positives among patients like this one, for predictive values; that of validation by default.
+
+    Raises InputError if the diagnosis speaks of another number of frames.
     """
     if findings.case is not None:
         findings.case.require_images(images)
@@ -47,5 +55,5 @@ def report(
             "case of its query, or report with --unchecked-images"
         )
     with events.stage("drawing"):
-        picture = draw(findings, images, of_data_set=of_data_set)
-        return Report(picture, page(findings, picture, of_data_set=of_data_set))
+        shown = page(findings, images, of_data_set=of_data_set, prevalence=prevalence)
+        return Report(draw(findings, images, of_data_set=of_data_set), shown, technical_page(findings))

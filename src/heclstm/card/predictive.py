@@ -1,4 +1,4 @@
-"""What a decision means for one patient: how many of those called positive are, at a stated prevalence. NumPy only.
+"""What a decision means for one patient: how many of those called positive are, at a stated prevalence. pure Python.
 
     positive predictive value   p·se / (p·se + (1 − p)(1 − sp))
     negative predictive value   (1 − p)·sp / ((1 − p)·sp + p(1 − se))
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from heclstm.card.interval import Interval, wilson
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.errors import InputError
-from heclstm.model.intervals import Interval, wilson
 
 
 @dataclass(frozen=True)
