@@ -62,7 +62,7 @@ def test_the_decision_stands_once_and_nothing_technical_beside_it():
 
 def test_technical_figures_have_a_page_of_their_own():
     text = text_of(technical_page(FINDINGS))
-    for shown in ("blocks.0", "150 %", "12.3 s", "10 GB", "+1.50000 +1.25000 +2.5e−01", "lstm.&lt;gates&gt;"):
+    for shown in ("blocks.0", "150 %", "12.3 s", "10 GB", "+1.500 +1.250 +2.5e−01", "lstm.&lt;gates&gt;"):
         assert shown in text
     assert technical_page(Findings(DIAGNOSIS, PURPOSE, "ab" * 32)) == ""
 

@@ -89,8 +89,8 @@ def _print(findings: Findings, prevalence: float | None) -> None:
     rows: dict[str, str | Text] = {"sequence": diagnosis.name} if diagnosis.name else {}
     rows |= {
         "decision": bold(diagnosis.decision),
-        "score": f"{diagnosis.scores[0]:+.4f}",
-        "operating point": "none" if diagnosis.threshold is None else f"{diagnosis.threshold:+.4f}",
+        "score": f"{diagnosis.scores[0]:+.3f}",
+        "operating point": "none" if diagnosis.threshold is None else f"{diagnosis.threshold:+.3f}",
     }
     if diagnosis.probability is not None:
         rows["probability of a positive"] = f"{100 * diagnosis.probability:.1f} %"
@@ -105,5 +105,5 @@ def _print(findings: Findings, prevalence: float | None) -> None:
     frames = table("frame", "contribution")
     real = len(diagnosis.contributions) if diagnosis.frames is None else diagnosis.frames
     for number, row in enumerate(diagnosis.contributions, start=1):
-        frames.add_row(str(number), f"{row[0]:+.4f}" if number <= real else "padding")
+        frames.add_row(str(number), f"{row[0]:+.3f}" if number <= real else "padding")
     out().print(frames)

@@ -118,8 +118,12 @@ class Client:
         *,
         query: Source | Message | None = None,
         case: Case | None = None,
+        unrounded: bool = False,
     ) -> Diagnosis:
         """Read an encrypted result. frames: `real_frames` of the sequence, where a program takes shorter ones.
+
+        Numbers are rounded to what the noise leaves. unrounded: to measure the noise itself, under a secret key that is
+        thrown away: whoever learns such numbers may learn the key.
 
         query, case: of the query that the result should answer; a result of another one is refused (DigestError).
         """
@@ -137,7 +141,7 @@ class Client:
             blob = message.blob()
         with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
-        return read_result(slots, self.card, name, frames)
+        return read_result(slots, self.card, name, frames, unrounded=unrounded)
 
     def close(self) -> None:
         """Overwrite the secret key, as far as that can be done (see docs/security.md), and free the engine."""

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from heclstm.card.program_card import Card
 from heclstm.card.temperature import Temperature
 from heclstm.circuit.layout import Floats
+from heclstm.deploy.rounding import rounded
 from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
 from heclstm.storage.typed import Finite, Name, Positive, plain, typed
 
@@ -102,11 +103,14 @@ def real_frames(card: Card, frames: int | None) -> int:
     return steps if frames is None else frames
 
 
-def read_result(slots: Floats, card: Card, name: str = "", frames: int | None = None) -> Diagnosis:
+def read_result(
+    slots: Floats, card: Card, name: str = "", frames: int | None = None, *, unrounded: bool = False
+) -> Diagnosis:
     """slots: (slots,) of a decrypted result. frames: how many of the sequence's frames were real; padding gets no
     vote, here and nowhere else, since each contribution stands in the result by itself.
 
-    Without an operating point for so many frames, the diagnosis is undecided.
+    Without an operating point for so many frames, the diagnosis is undecided. Scores and contributions are rounded to
+    what the noise leaves (`deploy.rounding`). unrounded: to measure that noise, under keys that are thrown away.
 
     Raises RangeError if the result cannot be one of this program: a score outside the calibrated range, or
     contributions that do not sum to their score. The wrong secret key and an overflow in the circuit look like this.
@@ -132,6 +136,8 @@ def read_result(slots: Floats, card: Card, name: str = "", frames: int | None = 
             f"result: its contributions do not sum to its score within {allowed:.3g}; do not use this result"
         )
     scale = card.temperature
+    if not unrounded:
+        scores, contributions = rounded(scores, card), rounded(contributions, card)
     point = card.operating_point(real) if card.can_assess(real) else None
     if point is None and card.operating_points:
         scale = None  # a probability would be a decision in other words

@@ -158,8 +158,8 @@ def _line(page: Page, findings: Findings, top: float) -> None:
     title = "The score against the operating point" if diagnosis.decided else "The score, which is no decision"
     page.text(MARGIN, top + 0.02, title, fontsize=11.5, fontweight="bold")
     if findings.clear is not None:
-        clear, difference = signed(findings.clear.scores[0], 5), error(findings.error)
-        comparison = f"in clear {clear}   ·   decrypted {signed(score, 5)}   ·   error {difference}"
+        clear, difference = signed(findings.clear.scores[0]), error(findings.error)
+        comparison = f"in clear {clear}   ·   decrypted {signed(score)}   ·   error {difference}"
         page.text(WIDTH - MARGIN, top + 0.02, comparison, fontsize=10, color=MUTED, ha="right")
     axes = page.axes(MARGIN, top + 0.1, WIDTH - 2 * MARGIN, LINE)
     axes.set(xlim=(-limit, limit), ylim=(-1.3, 1.3))

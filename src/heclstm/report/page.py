@@ -97,7 +97,7 @@ def _compared(findings: Findings) -> list[tuple[str, str, str, str]]:
     found, pairs = findings.diagnosis, [("Score", findings.diagnosis.scores[0], clear.scores[0])]
     both = zip(found.contributions, clear.contributions, strict=True)
     pairs += [(f"Frame {number}", a[0], b[0]) for number, (a, b) in enumerate(both, start=1)]
-    return [(name, signed(a, 5), signed(b, 5), error(a - b)) for name, a, b in pairs]
+    return [(name, signed(a), signed(b), error(a - b)) for name, a, b in pairs]
 
 
 def _png(tile: Picture) -> bytes:
