@@ -11,6 +11,7 @@ import numpy as np
 
 from heclstm.compiler.compile import compile_model
 from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.case import Case
 from heclstm.deploy.client import Client
 from heclstm.deploy.server import Server
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
@@ -31,7 +32,9 @@ def random_model(config: ModelConfig) -> Model:
     arrays["lstm.cell_output_coefficients"] = np.array([0.0, 1.0])
     arrays["weighted_unit.alpha"] = np.array([0.4])
     arrays["vote.weight"] = np.array([0.3, 0.7])
-    return Model(config, arrays)
+    return Model(
+        config, arrays, {"operating_point": {"threshold": 0.0}}
+    )  # training chooses one that is worth something
 
 
 def model_owner(program_folder: Path) -> Model:
@@ -49,12 +52,14 @@ def model_owner(program_folder: Path) -> Model:
     return model
 
 
-def hospital_encrypts(card_file: Path, images: np.ndarray, folder: Path) -> Client:
-    """Makes keys and a query. secret.key never leaves `folder`."""
+def hospital_encrypts(card_file: Path, images: np.ndarray, folder: Path) -> tuple[Client, Case]:
+    """Makes keys and a query. secret.key never leaves `folder`, nor does the case: whose query it is."""
     client = Client(load_card(card_file))
     client.generate_keys(folder)
-    client.encrypt(ImageSequence(images)).save(folder / "query.he")
-    return client
+    sequence = ImageSequence(images)
+    query = client.encrypt(sequence)
+    query.save(folder / "query.he")
+    return client, Case.of(query.header, sequence, name="patient 7")
 
 
 def server_evaluates(program_folder: Path, keys: Path, query: Path, result: Path) -> None:
@@ -70,11 +75,11 @@ with TemporaryDirectory() as name:
     model = model_owner(folder / "program")
     images = rng.random((2, 1, 16, 16), dtype=np.float32)
 
-    client = hospital_encrypts(folder / "program" / "program.json", images, folder)
+    client, case = hospital_encrypts(folder / "program" / "program.json", images, folder)
     server_evaluates(folder / "program", folder / "evaluation.keys", folder / "query.he", folder / "result.he")
-    diagnosis = client.decrypt(folder / "result.he")
+    diagnosis = client.decrypt(folder / "result.he", case.name, case=case)
     client.close()
 
     clear = forward(model, images[None])["score"][0, 0]
-    print(f"decrypted {diagnosis.scores[0]:+.6f}, in clear {clear:+.6f}, decision {diagnosis.decision}")
+    print(f"decrypted {diagnosis.scores[0]:+.3f}, in clear {clear:+.3f}, decision {diagnosis.decision}")
     assert abs(diagnosis.scores[0] - clear) < 1e-3

@@ -94,7 +94,7 @@ def diagnose(client: Client, server: Server, keys: TenantKeys, folder: Path, fra
     server.evaluate(folder / "query.he", keys, folder / "result.he")
     times.append(time.perf_counter())
     try:
-        diagnosis = client.decrypt(folder / "result.he")
+        diagnosis = client.decrypt(folder / "result.he", unrounded=True)
         score, contributions = diagnosis.scores[0], [row[0] for row in diagnosis.contributions]
     except RangeError:
         score, contributions = None, None

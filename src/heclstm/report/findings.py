@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
+from msgspec.json import schema_components
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
@@ -142,6 +143,28 @@ class Findings:
             file.server_memory,
             typed(file.case, Case, f"{name}: case") if file.case else None,
         )
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a diagnosis file as it is written. Beyond it, a reader holds the decision to the score."""
+    types = (_File, Diagnosis, Purpose, Case)
+    _, found = schema_components(types, ref_template="#/$defs/{name}")
+    parts: dict[str, Any] = json.loads(json.dumps(found))  # lists for tuples, as in JSON
+    diagnosis, whole = parts["Diagnosis"], parts.pop("_File")
+    diagnosis["properties"] |= {
+        "decision": {"type": "string"},
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+    }
+    diagnosis["required"].append("decision")
+    whole["properties"] |= {
+        **diagnosis["properties"],
+        "version": {"const": VERSION},
+        "purpose": {"$ref": "#/$defs/Purpose"},
+        "clear": {"$ref": "#/$defs/Diagnosis"},
+        "case": {"$ref": "#/$defs/Case"},
+    }
+    whole["required"] += diagnosis["required"]
+    return {**whole, "title": "heclstm-diagnosis", "$defs": parts}
 
 
 def _diagnosis(data: dict[str, Any], purpose: Purpose, name: str) -> Diagnosis:
