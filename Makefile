@@ -4,6 +4,7 @@
 # make native  the engine alone: its tests, under the race detector and the sanitizers, and built by clang
 # make arm64   the kernels of 64-bit arm, run by an emulator where there is one
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
+# make example DATA=adrenalmnist3d.npz   calibrate the shipped model and compile its program anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
 # Everything is installed into .venv; stamps in it make repeated calls quick. PYTHON=python3.12 chooses another Python.
@@ -29,7 +30,7 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check native race sanitize clang warnings arm64 golden clean
+.PHONY: demo test check native race sanitize clang warnings arm64 golden example clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -77,6 +78,10 @@ arm64: $(VENV)/.test
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
+
+example: $(VENV)/.test
+	$(BIN)/heclstm calibrate examples/adrenal --data $(DATA)
+	$(BIN)/heclstm compile examples/adrenal -o examples/adrenal/program
 
 clean:
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*

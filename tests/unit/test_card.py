@@ -118,7 +118,7 @@ def test_the_operating_point_of_so_many_frames():
     special = Purpose(operating_points=(two,))
     assert special.operating_point(2) is two
     assert special.operating_point() is two
-    with pytest.raises(NotAssessableError, match="not assessable: got 1 frames, expected 2"):
+    with pytest.raises(NotAssessableError, match="not assessable: got 1 frame, expected 2"):
         special.operating_point(1)
 
 

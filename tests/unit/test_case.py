@@ -104,7 +104,7 @@ def test_without_a_case_no_images_are_shown_unseen(sent, keys, tmp_path):
 
 def test_too_few_frames_are_refused_before_they_are_sent(keys, tmp_path):
     program = tiny_program(preparation=PADDED, operating_points=(OperatingPoint(0.0, frames=2),))
-    with pytest.raises(NotAssessableError, match="not assessable: got 1 frames, expected 2"):
+    with pytest.raises(NotAssessableError, match="not assessable: got 1 frame, expected 2"):
         encrypt.encrypt(program.card, handed(SHORT), keys.secret, tmp_path / "query.he", **INSECURE)
     assert list(tmp_path.iterdir()) == []
 

@@ -23,11 +23,11 @@ ROWS = (
 
 def operating_points(points: Sequence[OperatingPoint]) -> dict[str, str]:
     """A row for each: what it is worth where it was chosen, with 95 % intervals, and by whom it was chosen."""
-    from heclstm.report.words import rates
+    from heclstm.report.words import counted, rates
 
     rows = {}
     for point in points:
-        name = "operating point" + (f", {point.frames} frames" if point.frames else "")
+        name = "operating point" + (f", {counted(point.frames)}" if point.frames else "")
         rows[name] = ": ".join(filter(None, (f"{point.threshold:+.3f}", rates(point))))
     return rows
 

@@ -27,6 +27,7 @@ FOLDS = 5
 SEQUENCES_MIN = 20  # fewer say nothing about one in two hundred
 MARGIN = 1.1  # times the width: other hospitals are a little unlike
 FLOOR = 1e-3  # of a reach, where a statistic hardly ever changes
+DIGITS = 6  # of a bound
 TAIL = 1.0  # percentile that the reach goes to
 
 
@@ -49,8 +50,8 @@ def fit_envelope(found: Sequence[Mapping[str, float]], groups: Sequence[str] = (
     width = MARGIN * float(np.sort(off)[math.ceil(COVERAGE * len(off)) - 1])
     middle, below, above = _fit(values)
     bounds = zip(names, middle - width * below, middle + width * above, strict=True)
-    statistics = tuple(Statistic(name, float(low), float(high)) for name, low, high in bounds)
-    return Envelope(statistics, float(np.mean(off <= width)), len(values))
+    kept = tuple(Statistic(name, *(float(f"{end:.{DIGITS}g}") for end in ends)) for name, *ends in bounds)
+    return Envelope(kept, float(np.mean(off <= width)), len(values))
 
 
 def _fit(values: Array) -> tuple[Array, Array, Array]:

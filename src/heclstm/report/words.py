@@ -13,12 +13,17 @@ def rates(point: OperatingPoint | None) -> str:
     """How often decisions at this operating point were right where it was chosen, and by whom; empty if unknown."""
     if point is None or point.rates is None:
         return ""
-    frames = f" of {point.frames} frames" if point.frames else ""
+    frames = f" of {counted(point.frames)}" if point.frames else ""
     if (measured := intervals(point)) is None:
         sensitivity, specificity = (f"{100 * rate:.0f} %" for rate in point.rates)
         return f"sensitivity {sensitivity}, specificity {specificity}{frames} on {point.chosen_on} data"
     sensitivity, specificity = (each.percent for each in measured)
     return f"sensitivity {sensitivity}, specificity {specificity}{frames}; chosen by {point.chosen_by}"
+
+
+def counted(frames: int) -> str:
+    """1 frame, 2 frames."""
+    return f"{frames} frame{'' if frames == 1 else 's'}"
 
 
 def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, ...]:
@@ -28,7 +33,8 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     """
     if not findings.diagnosis.decided:
         return (_undecided(findings),)
-    return tuple(filter(None, (_both(findings), _predictive(findings, prevalence))))
+    worth = "" if unusual(findings) else _predictive(findings, prevalence)
+    return tuple(filter(None, (_both(findings), worth)))
 
 
 def unusual(findings: Findings) -> tuple[str, ...]:
@@ -36,18 +42,18 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     case = findings.case
     if case is None or case.envelope != "outside":
         return ()
-    what = "; ".join(case.outside)
+    what = "; ".join(case.outside[:3]) + (f"; and {len(case.outside) - 3} more" if len(case.outside) > 3 else "")
     return (
-        f"These images are unlike those that the model was trained on ({what}), so the score may mean nothing. "
-        f"They were encrypted nevertheless: {case.override}",
+        f"These images are unlike those that the model was trained on ({what}), so the score may mean nothing, and no "
+        f"figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
     )
 
 
 def _undecided(findings: Findings) -> str:
     if findings.diagnosis.decision == "not assessable":
         return (
-            f"Not assessable with {findings.frames} frames. The model was found to tell positives from negatives with "
-            f"{findings.purpose.assessable}; the score of others is no decision."
+            f"Not assessable with {counted(findings.frames)}. The model was found to tell positives from negatives "
+            f"with {findings.purpose.assessable}; the score of others is no decision."
         )
     return "No decision: the program has no operating point, so its score says neither positive nor negative."
 

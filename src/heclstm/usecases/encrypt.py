@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,9 +128,15 @@ def require_usual(
     outside = card.envelope.outside(statistics(sequence, card.preparation))
     if outside and not override:
         raise EnvelopeError(
-            f"{sequence.name}: unlike the images that the model was trained on: {'; '.join(outside)}. Look at them; a "
+            f"{sequence.name}: unlike the images that the model was trained on: {first_of(outside)}. Look at them; a "
             "score would mean nothing. Whoever knows better adds --override envelope=REASON, and the report says so"
         )
-    for words in outside:
-        events.note(f"warning: unlike the images that the model was trained on: {words}")
+    if outside:
+        events.note(f"warning: unlike the images that the model was trained on: {first_of(outside)}")
     return outside
+
+
+def first_of(outside: Sequence[str]) -> str:
+    """Three of them say what kind of difference it is."""
+    more = f"; and {len(outside) - 3} more" if len(outside) > 3 else ""
+    return "; ".join(outside[:3]) + more

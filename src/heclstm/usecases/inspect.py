@@ -90,7 +90,7 @@ def _program(file: Path | bytes) -> Described:
         "rotation_keys": len(card.keys.rotations),
         **{f"{name}_bytes": sum(count for _, count in read(card)) for name, read in blobs.items()},
         "attribution": card.model.credit,
-        "assessable": f"{card.assessable} frames" if card.operating_points else "nothing: no operating point",
+        "frames_assessed": card.assessable if card.operating_points else "none: no operating point",
         "envelope": "none" if card.envelope is UNSET else f"{100 * card.envelope.coverage:.1f} % of training inside",
         **({"warnings": list(card.warnings)} if card.warnings else {}),
     }
