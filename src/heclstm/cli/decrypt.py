@@ -92,7 +92,7 @@ def _print(findings: Findings, prevalence: float | None) -> None:
         "score": f"{diagnosis.scores[0]:+.3f}",
         "operating point": "none" if diagnosis.threshold is None else f"{diagnosis.threshold:+.3f}",
     }
-    if diagnosis.probability is not None:
+    if diagnosis.probability is not None and not unusual(findings):
         rows["probability of a positive"] = f"{100 * diagnosis.probability:.1f} %"
     out().print(facts(rows))
     point = rates(findings.operating_point)

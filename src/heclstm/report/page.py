@@ -46,7 +46,7 @@ def page(
         decision={"text": diagnosis.decision, "side": SIDES[diagnosis.positive]},
         frames=frames_of(findings, [_png(tile) for tile in tiles], slices),
         line=line_of(findings),
-        rates=rates(findings.operating_point),
+        rates="" if unusual(findings) else rates(findings.operating_point),
         meaning=meaning(findings, prevalence),
         unusual=unusual(findings),
         facts=_facts(findings),
@@ -83,7 +83,7 @@ def _title(findings: Findings) -> str:
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     """What is neither said nor drawn elsewhere on the page."""
     rows, chance = [], findings.diagnosis.probability
-    if chance is not None:
+    if chance is not None and not unusual(findings):
         rows.append(("Calibrated probability of a positive", f"{100 * chance:.1f} %"))
     if findings.truth is not None:
         rows.append(("True label", "positive" if findings.truth else "negative"))
