@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from heclstm.cli.terminal import fail, show_anything
 from heclstm.errors import HeclstmError, NotAssessableError, OutputError
+from heclstm.extras import missing
 
 UNDECIDED = 3  # exit code: all went well, but there is no decision, positive or negative
 
@@ -38,6 +39,10 @@ class Verb(TyperCommand):
             raise typer.Exit(UNDECIDED) from error
         except HeclstmError as error:
             fail(str(error))
+        except ModuleNotFoundError as error:
+            if (told := missing(error, str(self.name))) is None:
+                raise
+            fail(str(told))
         except BrokenPipeError:
             raise  # who read our stdout went away: Typer ends quietly
         except OSError as error:

@@ -50,6 +50,11 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
         return self.threshold is not None
 
     @property
+    def score(self) -> float:
+        """The logit of a positive: compare it with the threshold, not with zero."""
+        return self.scores[0]
+
+    @property
     def positive(self) -> bool | None:
         """The decision for the first class; None where there is none."""
         return None if self.threshold is None else self.scores[0] >= self.threshold

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.predictive import intervals, predictive
+from heclstm.deploy.usual import first_of
 from heclstm.report.findings import Findings
 
 __all__ = ["OperatingPoint", "meaning", "rates", "unusual"]
@@ -42,10 +43,9 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     case = findings.case
     if case is None or case.envelope != "outside":
         return ()
-    what = "; ".join(case.outside[:3]) + (f"; and {len(case.outside) - 3} more" if len(case.outside) > 3 else "")
     return (
-        f"These images are unlike those that the model was trained on ({what}), so the score may mean nothing, and no "
-        f"figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
+        f"These images are unlike those that the model was trained on ({first_of(case.outside)}), so the score may mean "
+        f"nothing, and no figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,11 @@ from msgspec import UNSET
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
-from heclstm.data.sequence import ImageSequence
-from heclstm.data.statistics import statistics
 from heclstm.deploy.case import Case, case_path
 from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import require_name
+from heclstm.deploy.usual import first_of, require_usual
 from heclstm.deploy.wire import Message
-from heclstm.errors import EnvelopeError
 from heclstm.storage.source import Source
 from heclstm.storage.typed import one_line
 from heclstm.usecases.events import SILENT, Events
@@ -88,14 +85,18 @@ def encrypt(
     encrypted, raises NotAssessableError for a sequence of too few frames, and EnvelopeError for unusual images.
     """
     card.operating_point(images.sequence.real_frames)
-    outside = require_usual(card, images.sequence, override_envelope, events)
+    outside = require_usual(card, images.sequence, override_envelope)
+    if card.envelope is UNSET:
+        events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
+    if outside:
+        events.note(f"warning: unlike the images that the model was trained on: {first_of(outside)}")
     for text in (name, study):
         require_name(text)
     beside = case_path(output) if output else None
     with closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client:
         warn_if_others_read(key, events)
         client.load_secret_key(key)
-        query = client.encrypt(images.sequence)
+        query = client.encrypt(images.sequence, override_envelope=override_envelope)
     notes = tuple(one_line(note) for note in images.notes)
     facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}
     if card.envelope is not UNSET:
@@ -116,27 +117,3 @@ def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-
-
-def require_usual(
-    card: ProgramCard, sequence: ImageSequence, override: str, events: Events = SILENT
-) -> tuple[str, ...]:
-    """What is unusual about the images, in words; told. Raises EnvelopeError for anything, unless there is a reason."""
-    if card.envelope is UNSET:
-        events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
-        return ()
-    outside = card.envelope.outside(statistics(sequence, card.preparation))
-    if outside and not override:
-        raise EnvelopeError(
-            f"{sequence.name}: unlike the images that the model was trained on: {first_of(outside)}. Look at them; a "
-            "score would mean nothing. Whoever knows better adds --override envelope=REASON, and the report says so"
-        )
-    if outside:
-        events.note(f"warning: unlike the images that the model was trained on: {first_of(outside)}")
-    return outside
-
-
-def first_of(outside: Sequence[str]) -> str:
-    """Three of them say what kind of difference it is."""
-    more = f"; and {len(outside) - 3} more" if len(outside) > 3 else ""
-    return "; ".join(outside[:3]) + more
