@@ -132,7 +132,8 @@ def test_stages_and_remarks_are_heard_in_order(model, keys, labelled):
         assert shares[-1] == 1
     heard = Recorded()
     calibrated = calibrate.calibrate(model, data=labelled, events=heard)
-    assert (heard.titles, heard.notes) == (["calibration"], [])
+    assert heard.titles == ["calibration"]
+    assert all(note.startswith("warning: ") for note in heard.notes)  # of twelve random volumes
     assert json.dumps(calibrated.to_json(), allow_nan=False)
 
 

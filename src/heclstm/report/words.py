@@ -44,8 +44,8 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     if case is None or case.envelope != "outside":
         return ()
     return (
-        f"These images are unlike those that the model was trained on ({first_of(case.outside)}), so the score may mean "
-        f"nothing, and no figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
+        f"These images are unlike those that the model was trained on ({first_of(case.outside)}), so the score may "
+        f"mean nothing, and no figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
     )
 
 
