@@ -86,8 +86,10 @@ def _with_operating_points(model: Model, part: Part, chosen_on: str) -> Model:
     """As this release chooses them, where a model has none, or those that training chose on the same part."""
     purpose = Purpose.of(model)
     known = purpose.operating_points
-    if purpose.preparation is None or any(point.chosen_on != chosen_on for point in known):
-        return model
+    if purpose.preparation is None or any(
+        point.chosen_on != chosen_on or point.wanted_sensitivity is None for point in known
+    ):
+        return model  # somebody set them otherwise
     wanted = next((point.wanted_sensitivity for point in known if point.wanted_sensitivity), DEFAULT_SENSITIVITY)
     return with_operating_points(model, operating_points(model, part, purpose.preparation, wanted, chosen_on))
 

@@ -9,7 +9,7 @@ from typing import Any
 from heclstm.card.program_card import ProgramCard
 from heclstm.deploy.case import Case, find_case
 from heclstm.deploy.client import Client
-from heclstm.deploy.wire import Kind, Message, read_header
+from heclstm.deploy.wire import Kind, Message, read_header, received
 from heclstm.errors import FileFormatError, InputError
 from heclstm.report.findings import Findings
 from heclstm.storage.source import Source, name_of
@@ -64,9 +64,11 @@ def _case_of(result: Source, case: Case | Source | None, query: Source | Message
     remedy = "give the file that `heclstm encrypt` left beside the query (--case)"
     if not isinstance(result, str | Path):
         raise InputError(f"result: comes without the case of its query; {remedy}")
-    label = read_header(result, Kind.RESULT).query
+    label = read_header(result, Kind.RESULT).query  # before anything that takes long
     places = [Path(each).parent for each in (result, query) if isinstance(each, str | Path)]
     if (found := find_case(label, [*places, Path()])) is None:
+        with received(result, Kind.RESULT) as message:
+            message.check()  # a label that was damaged on the way is not looked for
         where = " and ".join(dict.fromkeys(str(place) for place in places))
         raise FileFormatError(f"{name_of(result)}: answers query {label[:12]}, whose case is not in {where}; {remedy}")
     return found
