@@ -3,6 +3,8 @@
     HeclstmError                      catch this to catch all; the command line turns it into exit code 2
     ├── InputError                    what the hospital handed in
     │   ├── SequenceError             wrong length, size, channel count, NaN, no image
+    │   │   └── NotAssessableError    too few frames for a decision; the command line ends with exit code 3
+    │   ├── EnvelopeError             images unlike those of training, and nobody said why to encrypt them
     │   ├── RangeError                a value leaves its calibrated or fitted interval
     │   └── PassphraseError           a passphrase does not open what it should
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
@@ -37,6 +39,14 @@ class InputError(HeclstmError):
 
 class SequenceError(InputError):
     """An image sequence has the wrong length, size, channel count or content."""
+
+
+class NotAssessableError(SequenceError):
+    """A sequence has too few frames, as a model was measured, for a decision."""
+
+
+class EnvelopeError(InputError):
+    """Prepared images are unlike those that a model was trained on."""
 
 
 class RangeError(InputError):

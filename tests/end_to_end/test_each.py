@@ -66,26 +66,18 @@ def test_many_patients_from_images_to_diagnoses(call, site, patients, tmp_path, 
     assert "4 of 4 done" in stdout
     assert sorted(path.name for path in results.iterdir()) == [f"query-00{n}.result.he" for n in (1, 4, 5, 6)]
 
-    code, stdout, _ = call(
-        "decrypt",
-        site.program,
-        *sorted(results.iterdir()),
-        "--key",
-        site.secret,
-        "--each",
-        "-o",
-        diagnoses,
-        "--json",
-        INSECURE,
-    )
+    decrypt = ("decrypt", site.program, "--key", site.secret, "--case", queries, "--json", INSECURE)
+    code, stdout, _ = call(*decrypt, *sorted(results.iterdir()), "--each", "-o", diagnoses)
     assert code == 0
     together = [one["scores"] for one in told(stdout)["each"]]
     assert [json.loads(path.read_text())["scores"] for path in sorted(diagnoses.iterdir())] == together
+    called = [json.loads(path.read_text())["name"] for path in sorted(diagnoses.iterdir())]
+    assert called == ["anna.npy", "two.npy, row 0", "two.npy, row 1", "bela.npy"]
     assert counted == {"secret": 2, "evaluation": 1}
 
     alone = tmp_path / "alone.he"
     assert call("run", site.program, names[0], "--keys", site.keys, "-o", alone)[0] == 0
-    scores = told(call("decrypt", site.program, alone, "--key", site.secret, "--json", INSECURE)[1])["scores"]
+    scores = told(call(*decrypt, alone)[1])["scores"]
     assert scores == pytest.approx(together[0], abs=0.01)
 
 

@@ -1,6 +1,7 @@
 """How a verb ends when something stands in its way: an exit code and one line, also as JSON.
 
 2    what heclstm refuses, or the system: files, memory, threads, a pipe whose reader went away
+3    a sequence cannot be assessed: no decision
 130  Ctrl+C
 129, 143  SIGHUP (a terminal that was closed), SIGTERM
 """
@@ -17,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heclstm.cli.terminal import emit, fail
-from heclstm.errors import HeclstmError
+from heclstm.errors import HeclstmError, NotAssessableError
 from heclstm.extras import missing
 
-FAILED = 2
+FAILED, UNDECIDED = 2, 3  # the latter: all went well, but there is no decision, positive or negative
 INTERRUPTED = 128 + signal.SIGINT
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has one
 
@@ -56,6 +57,8 @@ def ending_of(error: BaseException, output: Path | None, verb: str) -> Ending | 
     """None for what nobody expects: its traceback is worth more than a line."""
     kind, stays = type(error).__name__, RESUME.get(verb, "nothing half made stays behind")
     match error:
+        case NotAssessableError():
+            return Ending(kind, str(error), UNDECIDED)
         case HeclstmError():
             return Ending(kind, str(error))
         case BrokenPipeError():

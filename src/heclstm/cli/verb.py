@@ -9,10 +9,12 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from heclstm.cli.ending import Ending, ended_by_signals, ending_of
+from heclstm.cli.ending import UNDECIDED, Ending, ended_by_signals, ending_of
 from heclstm.cli.scratch import scratch_beside
 from heclstm.cli.terminal import show_anything
 from heclstm.errors import OutputError
+
+__all__ = ["UNDECIDED", "Verb"]
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # Typer's own or click's, by its version
 

@@ -23,7 +23,8 @@ from heclstm.card.signature import require_signature
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.prepare import prepare
 from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name, threshold_of
+from heclstm.deploy.case import Case
+from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name
 from heclstm.deploy.keys import (
     EVALUATION_KEYS_FILE,
     SECRET_KEY_FILE,
@@ -31,6 +32,7 @@ from heclstm.deploy.keys import (
     query_blobs,
     result_blobs,
 )
+from heclstm.deploy.usual import require_usual
 from heclstm.deploy.wire import (
     Header,
     Kind,
@@ -194,11 +196,15 @@ class Client:
             paths, self.card.preparation, row=row, sequence=sequence, as_given=as_given, selection=chosen
         )
 
-    def encrypt(self, images: ImageSequence | HandedIn | Any, path: Place | None = None) -> Message:
+    def encrypt(
+        self, images: ImageSequence | HandedIn | Any, path: Place | None = None, *, override_envelope: str = ""
+    ) -> Message:
         """Pack and encrypt one sequence into a query, and save it if there is a path.
 
         images: an array of raw images, or a list of frames, which is prepared as the model was trained on them
-        (`data.prepare`); or a sequence that was prepared, such as what `read` gives. Raises SequenceError.
+        (`data.prepare`); or a sequence that was prepared, such as what `read` gives. override_envelope: why images are
+        encrypted that do not look like those of training. Raises SequenceError, NotAssessableError for too few frames,
+        EnvelopeError for unusual images.
         """
         sequence = self._sequence(images)
         layout = self.card.input_layout
@@ -208,6 +214,8 @@ class Client:
                 f"{sequence.name}: got frames of shape {sequence.frames.shape}, expected {expected}; "
                 "prepare the images as program.json says"
             )
+        self.card.operating_point(sequence.real_frames)  # says if so many cannot be assessed
+        require_usual(self.card, sequence, override_envelope)
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
         encryptor = Encryptor(self.context, self._key())
         blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
@@ -219,13 +227,24 @@ class Client:
         return query
 
     def decrypt(
-        self, result: Source, name: str = "", frames: int | None = None, *, query: Source | None = None
+        self,
+        result: Source,
+        name: str = "",
+        frames: int | None = None,
+        *,
+        query: Source | None = None,
+        case: Case | None = None,
+        unrounded: bool = False,
     ) -> Diagnosis:
         """Read an encrypted result. name: what to call the sequence; it stays in this process.
 
         frames: `real_frames` of the sequence, where a program takes shorter ones and another client made the query.
-        query: the query that the result should answer; a result of another one is refused (DigestError). Raises
-        RangeError for what cannot be a result of this program. Nothing about a diagnosis may go back to the server.
+        query, case: of the query that the result should answer; a result of another one is refused (DigestError).
+        Raises RangeError for what cannot be a result of this program. Nothing about a diagnosis may go back to the
+        server.
+
+        Numbers are rounded to what the noise leaves. unrounded: to measure the noise itself, under a secret key that is
+        thrown away: whoever learns such numbers may learn the key.
         """
         require_name(name)
         with received(result, Kind.RESULT) as message:
@@ -233,14 +252,16 @@ class Client:
             require_key(message.header, self._label, message.name)
             if frames is None:
                 frames = self._real_frames.get(message.header.query)
-            threshold_of(self.card, real_frames(self.card, frames))  # says what is missing before anything is decrypted
+            real_frames(self.card, frames)  # says what is missing before anything is decrypted
             require_sizes(message.header, result_blobs(self.card), message.name)
             if query is not None:
                 require_query(message.header, read_header(query, Kind.QUERY), message.name)
+            if case is not None:
+                case.require(message.header, message.name)
             blob = message.blob()
         with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
-        return read_result(slots, self.card, name, frames)
+        return read_result(slots, self.card, name, frames, unrounded=unrounded)
 
     def close(self) -> None:
         """Free the engine, and overwrite its copy of the secret key; docs/security.md tells which copies stay."""

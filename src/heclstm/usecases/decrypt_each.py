@@ -22,13 +22,15 @@ def decrypt_each(
     key: Source,
     folder: Path | None = None,
     *,
+    case: Path | None = None,
+    without_case: bool = False,
     frames: int | None = None,
     passphrase: Passphrase | None = None,
     threads: int | None = None,
     allow_insecure: bool = False,
     events: Events = SILENT,
 ) -> list[Outcome[Findings]]:
-    """folder: where diagnoses go, if anywhere: q.result.he becomes q.json."""
+    """folder: where diagnoses go, if anywhere: q.result.he becomes q.json. case: the folder of the queries' cases."""
     files = named(results, folder or Path(), ".json")
     told = Told(events)
     options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
@@ -37,7 +39,10 @@ def decrypt_each(
         for done, (result, file) in enumerate(files.items()):
 
             def work(result: Path = result, file: Path = file) -> Findings:
-                return decrypt(card, result, client, file if folder else None, frames=frames, events=told)
+                place = file if folder else None
+                return decrypt(
+                    card, result, client, place, case=case, without_case=without_case, frames=frames, events=told
+                )
 
             outcomes.append(attempt(str(result), work, events))
             update(done + 1, len(files))

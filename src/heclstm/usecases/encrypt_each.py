@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from heclstm.data.reading import holds_arrays, read_volumes
 from heclstm.deploy.client import Passphrase
 from heclstm.errors import FileFormatError, HeclstmError
 from heclstm.storage.source import Source
+from heclstm.storage.typed import one_line
 from heclstm.usecases.each import Outcome, Told, attempt
 from heclstm.usecases.encrypt import Encrypted, encrypt
 from heclstm.usecases.events import SILENT, Events
@@ -57,6 +59,7 @@ def encrypt_each(
     key: Source,
     folder: Path,
     *,
+    study: str = "",
     as_given: bool = False,
     selection: Selection = ANY,
     passphrase: Passphrase | None = None,
@@ -64,14 +67,15 @@ def encrypt_each(
     allow_insecure: bool = False,
     events: Events = SILENT,
 ) -> list[Outcome[Encrypted]]:
-    """Queries are numbered in the order of the inputs: their names go to the server, those of patients must not.
+    """Queries are numbered in the order of the inputs: their names go to the server, those of patients must not. The
+    case of each lies beside its query, and is called as the input is.
 
     Raises FileFormatError if queries of an earlier call stand in the folder: numbers would mix two sets of patients.
     """
     patients = patients_of(inputs, card)
     width = max(3, len(str(len(patients))))
     outputs = [folder / f"query-{number:0{width}}.he" for number in range(1, len(patients) + 1)]
-    if there := [path for path in sorted(folder.glob("query-*")) if path.is_file()]:
+    if there := [path for path in sorted(folder.glob("query-*.he")) if path.is_file()]:
         raise FileFormatError(
             f"{there[0]}: is there already; choose a new folder, so that no two patients are mixed up"
         )
@@ -85,7 +89,8 @@ def encrypt_each(
                 images = read_handed_in(
                     [patient.path], card, patient.row, as_given=as_given, selection=selection, events=told
                 )
-                return encrypt(card, images, client, output, events=told)
+                name = one_line(patient.label.rpartition(os.sep)[2], 200)
+                return encrypt(card, images, client, output, name=name, study=study, events=told)
 
             outcomes.append(attempt(patient.label, work, events))
             update(done + 1, len(patients))
