@@ -3,6 +3,8 @@
     HeclstmError                      catch this to catch all; the command line turns it into exit code 2
     ├── InputError                    what the hospital handed in
     │   ├── SequenceError             wrong length, size, channel count, NaN, no image
+    │   │   └── NotAssessableError    too few frames for a decision; the command line ends with exit code 3
+    │   ├── EnvelopeError             images unlike those of training, and nobody said why to encrypt them
     │   ├── RangeError                a value leaves its calibrated or fitted interval
     │   └── PassphraseError           a passphrase does not open what it should
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
@@ -19,6 +21,7 @@
     │   ├── CertificateError          who answers cannot prove to be that server
     │   └── RefusedError              the server answered with a problem; its code stands in docs/errors.md
     ├── OutputError                   a file cannot be written where it should go
+    ├── ResourceError                 the system gives too little memory, or too few files or threads
     ├── MissingKeyError               an evaluation key is needed and absent
     ├── MissingLibraryError           a library is not installed; the text names the extra that brings it
     ├── Cancelled                     an evaluation was stopped by whoever asked for it
@@ -39,6 +42,14 @@ class InputError(HeclstmError):
 
 class SequenceError(InputError):
     """An image sequence has the wrong length, size, channel count or content."""
+
+
+class NotAssessableError(SequenceError):
+    """A sequence has too few frames, as a model was measured, for a decision."""
+
+
+class EnvelopeError(InputError):
+    """Prepared images are unlike those that a model was trained on."""
 
 
 class RangeError(InputError):
@@ -110,6 +121,10 @@ class RefusedError(NetworkError):
 
 class OutputError(HeclstmError):
     """A file cannot be written where it should go; what stood there is untouched."""
+
+
+class ResourceError(HeclstmError):
+    """The system gives this process too little memory, or too few open files or threads."""
 
 
 class MissingKeyError(HeclstmError):

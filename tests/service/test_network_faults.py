@@ -10,6 +10,7 @@ from heclstm.deploy.keys import EVALUATION_KEYS_FILE
 from heclstm.errors import NetworkError, RefusedError
 from heclstm.network import calls
 from heclstm.network.address import Address
+from heclstm.network.hospital import made_of
 from heclstm.network.patience import Patience
 from heclstm.network.remote import Remote
 from heclstm.network.transport import Route, Transport
@@ -91,7 +92,7 @@ def test_a_server_that_is_killed_and_comes_back(launch, tmp_path):
         options = {**OPTIONS, "patience": patient}
         token = server.token("killed")
         with Remote.connect(server.url, tmp_path / "site", token=token, ca=server.authority, **options) as remote:
-            pending = remote.transport.run(remote.hospital.submit(FRAMES, "case"))
+            pending = remote.transport.run(remote.hospital.submit(made_of(FRAMES, "case", "")))
             server.kill()
             found = []
             steps = remote.hospital.collect(pending)

@@ -8,6 +8,7 @@ import pytest
 
 from heclstm.deploy.client import Client
 from heclstm.errors import FileFormatError, InputError
+from heclstm.network.hospital import made_of
 from heclstm.network.remote import AsyncRemote, Remote
 from heclstm.network.site import Site
 
@@ -88,10 +89,10 @@ def test_keys_change_while_a_job_is_under_way(connect, server):
     remote = connect("network-rotate")
     old = remote.connection.key
     hospital, run = remote.hospital, remote.transport.run
-    pending = run(hospital.submit(frames(5), "before"))
+    pending = run(hospital.submit(made_of(frames(5), "before", "")))
     new = remote.rotate_keys()
     assert list(hospital.site.state.keys) == [old, new]  # the old key waits for its job
-    assert run(hospital.submit(frames(6), "after")).key == new
+    assert run(hospital.submit(made_of(frames(6), "after", ""))).key == new
     scores = {each.name: run(hospital.collect(each)).scores[0] for each in hospital.pending.all()}
     assert pending.key == old
     assert scores.keys() == {"before", "after"}
@@ -104,9 +105,9 @@ def test_a_crash_between_query_and_result_loses_nothing(connect, tmp_path):
     """Before it was sent, before it was collected, before it was decrypted: the next process goes on."""
     remote = connect("network-crash")
     hospital, run = remote.hospital, remote.transport.run
-    hospital._encrypted(frames(7), "never sent")
-    run(hospital.submit(frames(8), "never collected"))
-    third = run(hospital.submit(frames(9), "never decrypted"))
+    hospital._encrypted(made_of(frames(7), "never sent", ""))
+    run(hospital.submit(made_of(frames(8), "never collected", "")))
+    third = run(hospital.submit(made_of(frames(9), "never decrypted", "")))
     run(hospital._fetched(third, None))
     remote.close()
     with Remote(tmp_path / "site", **OPTIONS) as later:
@@ -136,7 +137,7 @@ def test_sealed_keys_need_their_passphrase(connect, tmp_path, monkeypatch):
     remote.close()
     with (
         Remote(tmp_path / "site", **OPTIONS) as other,
-        pytest.raises(InputError, match="is sealed; give its passphrase"),
+        pytest.raises(InputError, match="is sealed by a passphrase, and none was given"),
     ):
         other.diagnose(frames())
     with (
@@ -148,7 +149,7 @@ def test_sealed_keys_need_their_passphrase(connect, tmp_path, monkeypatch):
 
 def test_forget_erases_both_sides(connect, server, tmp_path):
     remote = connect("network-forget")
-    remote.transport.run(remote.hospital.submit(frames()))
+    remote.transport.run(remote.hospital.submit(made_of(frames(), "", "")))
     (tmp_path / "site" / "notes.txt").write_text("somebody's own")
     remote.forget()
     http = server.tenant("network-forget").http

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from heclstm.cli import secret_words
-from heclstm.cli.options import SITE, PassphraseFile, SiteFolder
+from heclstm.cli.options import SITE, SiteFolder
+from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import note
 
 
@@ -27,7 +27,7 @@ def backup(
     """
     from heclstm.usecases import backup as usecase
 
-    word = secret_words.passphrase(passphrase_file, wanted=True, new=True) or ""
+    word = passphrase(passphrase_file, new=True)()
     count = usecase.backup(site, output, word)
     note(f"{output}: holds {count} secret key{'s' if count != 1 else ''}, sealed")
 
@@ -45,6 +45,6 @@ def restore(
     """
     from heclstm.usecases import backup as usecase
 
-    word = secret_words.passphrase(passphrase_file, wanted=True) or ""
+    word = passphrase(passphrase_file)()
     restored = usecase.restore(source, site, word)
     note(f"{site}: connected to {restored.state.url}, {len(restored.state.keys)} secret keys")

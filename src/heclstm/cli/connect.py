@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from heclstm.cli import secret_words
-from heclstm.cli.options import SITE, AsJson, InsecureTest, PassphraseFile, SiteFolder, Threads, Trust
+from heclstm.cli.options import SITE, AsJson, InsecureTest, SiteFolder, Threads, Trust
+from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
+from heclstm.errors import InputError
+
+TOKEN_BYTES_MAX = 8192
 
 
 def connect(
@@ -34,8 +38,8 @@ def connect(
     proxy: Annotated[
         str | None, typer.Option("--proxy", metavar="URL", help="Else HTTPS_PROXY and NO_PROXY of the environment.")
     ] = None,
-    seal: Annotated[
-        bool, typer.Option("--seal", help="Keep the secret key sealed by a passphrase, which you are asked for.")
+    sealed: Annotated[
+        bool, typer.Option("--passphrase", help="Seal the secret key by a passphrase: asked for, or from a file.")
     ] = False,
     passphrase_file: PassphraseFile = None,
     threads: Threads = None,
@@ -55,11 +59,10 @@ def connect(
     from heclstm.network.trust import Wish
     from heclstm.usecases import connect as usecase
 
-    word = secret_words.passphrase(passphrase_file, wanted=seal, new=True)
-    wish = Wish(
-        url, site, secret_words.token(token_file), program, trust, ca, certificate, proxy, allow_insecure=insecure_test
-    )
-    made = usecase.connect(wish, passphrase=word, threads=threads, events=TERMINAL)
+    seal = sealed or passphrase_file is not None
+    words = passphrase(passphrase_file, new=seal)
+    wish = Wish(url, site, _token(token_file), program, trust, ca, certificate, proxy, allow_insecure=insecure_test)
+    made = usecase.connect(wish, passphrase=words, seal=seal, threads=threads, events=TERMINAL)
     if as_json:
         emit({"site": str(site), **made.to_json()})
         return
@@ -75,3 +78,14 @@ def connect(
         "evaluation keys": f"{size(connection.key_bytes)}, ready at the server",
     }
     out().print(facts(rows))
+
+
+def _token(file: Path | None) -> str:
+    """Never from the command line, which others can see. Empty where nobody gives one: an earlier one will do."""
+    if file is None:
+        return os.environ.get("HECLSTM_TOKEN", "").strip()
+    with file.open("rb") as stream:
+        line = stream.readline(TOKEN_BYTES_MAX).decode("ascii", errors="replace").strip()
+    if not line:
+        raise InputError(f"{file}: its first line is empty, expected the token")
+    return line

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heclstm.cli import secret_words
-from heclstm.cli.terminal import emit, out, table
-from heclstm.errors import InputError
+from heclstm.cli.each import tell_each
+from heclstm.cli.ending import FAILED, UNDECIDED
+from heclstm.cli.passphrase import passphrase
+from heclstm.errors import NotAssessableError
 
 if TYPE_CHECKING:
     from heclstm.network.remote import Remote
-    from heclstm.usecases.diagnose import Outcome
+    from heclstm.usecases.diagnose import Diagnosed
+    from heclstm.usecases.each import Outcome
 
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values on stdout, for spreadsheets.")]
 Results = Annotated[
@@ -25,42 +27,47 @@ Results = Annotated[
 ]
 
 
-def opened(
-    site: Path, passphrase_file: Path | None, threads: int | None, insecure_test: bool, *, decrypts: bool = True
-) -> Remote:
-    """The connection that lies in a folder; asks for the passphrase if it needs one to decrypt."""
+def opened(site: Path, passphrase_file: Path | None, threads: int | None, insecure_test: bool) -> Remote:
+    """The connection that lies in a folder; the passphrase of a sealed key is asked for when it is needed."""
     from heclstm.network.remote import Remote
-    from heclstm.network.site import Site
 
-    word = secret_words.passphrase(passphrase_file, wanted=decrypts and Site.load(site).any_sealed)
-    return Remote(site, passphrase=word, threads=threads, allow_insecure=insecure_test)
+    words = passphrase(passphrase_file)
+    return Remote(site, passphrase=words, threads=threads, allow_insecure=insecure_test)
 
 
-def tell(outcomes: Sequence[Outcome], *, as_json: bool, as_csv: bool) -> None:
-    """All of them; then InputError if some have no diagnosis."""
-    rows = [outcome.to_json() for outcome in outcomes]
-    failed = [row for row in rows if "error" in row]
-    if as_json:
-        emit({"diagnoses": rows})
-    elif as_csv:
-        writer = csv.DictWriter(sys.stdout, ["name", "decision", "score", "probability", "file", "error"])
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+def tell_diagnoses(outcomes: Sequence[Outcome[Diagnosed]], *, as_json: bool, as_csv: bool) -> None:
+    """All of them. Ends with exit code 2 if one failed, 3 if one has no decision."""
+    failed = any(each.failed and not isinstance(each.error, NotAssessableError) for each in outcomes)
+    undecided = any(
+        isinstance(each.error, NotAssessableError) or each.made and not each.made.findings.diagnosis.decided
+        for each in outcomes
+    )
+    if as_csv:
+        _print_csv(outcomes)
     else:
-        shown = table("patient", "decision", "score", "probability", left=2)
-        for row in rows:
-            decision, score, probability = row.get("decision", "none"), row.get("score"), row.get("probability")
-            shown.add_row(
-                row["name"],
-                decision,
-                "" if score is None else f"{score:+.4f}",
-                "" if probability is None else f"{100 * probability:.1f} %",
-            )
-        out().print(shown)
+        try:
+            tell_each(outcomes, _row, ("decision", "score", "probability"), as_json=as_json)
+        except typer.Exit:
+            if failed:
+                raise
     if failed:
-        told = "; ".join(f"{row['name']}: {row['error']}" for row in failed[:3])
-        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
-        raise InputError(f"{len(failed)} of {len(rows)} have no diagnosis: {told}{more}")
+        raise typer.Exit(FAILED)
+    if undecided:
+        raise typer.Exit(UNDECIDED)
+
+
+def _row(made: Diagnosed) -> tuple[str, str, str]:
+    diagnosis = made.findings.diagnosis
+    share = "" if diagnosis.probability is None else f"{100 * diagnosis.probability:.1f} %"
+    return diagnosis.decision, f"{diagnosis.score:+.3f}", share
+
+
+def _print_csv(outcomes: Sequence[Outcome[Diagnosed]]) -> None:
+    writer = csv.DictWriter(sys.stdout, ["input", "decision", "score", "probability", "file", "error"])
+    writer.writeheader()
+    for each in outcomes:
+        row = each.to_json() | ({"error": str(each.error)} if each.error else {})
+        writer.writerow({name: _cell(value) for name, value in row.items()})
 
 
 def _cell(value: object) -> object:

@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from heclstm.cli.connected import AsCsv, Results, opened, tell
+from heclstm.cli.connected import AsCsv, Results, opened, tell_diagnoses
 from heclstm.cli.options import (
     SITE,
     AsGiven,
     AsJson,
     InsecureTest,
-    PassphraseFile,
     Select,
     Series,
     SiteFolder,
     Threads,
 )
+from heclstm.cli.passphrase import PassphraseFile
 from heclstm.cli.terminal import TERMINAL
 
 
@@ -35,6 +35,7 @@ def diagnose(
         list[int] | None,
         typer.Option("--index", "-i", min=0, help="Which patients, if one FILE holds many; may be given often."),
     ] = None,
+    study: Annotated[str, typer.Option("--study", help="Where they belong, in your words; stays here.")] = "",
     at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="How many patients at a time.")] = 4,
     as_given: AsGiven = False,
     select: Select = None,
@@ -47,7 +48,8 @@ def diagnose(
 ) -> None:
     """Hospital: diagnose many patients by the server that this site is connected to.
 
-    Encrypts each, sends it, waits, and decrypts; of a manifest, all its sequences. What fails for one patient stops no
+    Encrypts each, sends it, waits, and decrypts; of a manifest, all its sequences, of a NumPy file all its
+    rows. What fails for one patient stops no
     other. If it is stopped, what was sent goes on at the server, and `heclstm jobs --collect` reads the results. Names
     and images stay here.
 
@@ -58,15 +60,15 @@ def diagnose(
     from heclstm.usecases import diagnose as usecase
     from heclstm.usecases.images import selection_of
 
-    patients = usecase.patients_of(files, index or ())
     with opened(site, passphrase_file, threads, insecure_test) as remote:
         outcomes = usecase.diagnose(
             remote,
-            patients,
+            usecase.patients_of(files, remote.hospital.site.card(), index or ()),
             output,
+            study=study,
             at_once=at_once,
             as_given=as_given,
             selection=selection_of(select, series),
             events=TERMINAL,
         )
-    tell(outcomes, as_json=as_json, as_csv=as_csv)
+    tell_diagnoses(outcomes, as_json=as_json, as_csv=as_csv)

@@ -38,7 +38,7 @@ def forget(
         Site.load(site).forget()
         note(f"{site}: erased; what lies at the server expires there, or its operator erases it")
         return
-    with opened(site, None, None, insecure_test, decrypts=False) as remote:
+    with opened(site, None, None, insecure_test) as remote:
         if key:
             label = rotate.forget_key(remote, key)
             note(f"key {label[:12]}: erased, here and at the server")

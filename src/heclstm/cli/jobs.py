@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heclstm.cli.connected import AsCsv, Results, opened, tell
-from heclstm.cli.options import SITE, AsJson, InsecureTest, PassphraseFile, SiteFolder, Threads
+from heclstm.cli.connected import AsCsv, Results, opened, tell_diagnoses
+from heclstm.cli.options import SITE, AsJson, InsecureTest, SiteFolder, Threads
+from heclstm.cli.passphrase import PassphraseFile
 from heclstm.cli.terminal import TERMINAL, emit, note, out, seconds, table
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ def jobs(
     from heclstm.usecases import diagnose, hospital_jobs
     from heclstm.usecases.rotate import settle
 
-    with opened(site, passphrase_file, threads, insecure_test, decrypts=collect) as remote:
+    with opened(site, passphrase_file, threads, insecure_test) as remote:
         if cancel:
             gone = hospital_jobs.cancel(remote, cancel)
             note(f"{gone.name or gone.query[:12]}: erased, here and at the server")
         elif collect:
             outcomes = diagnose.collect(remote, remote.hospital.pending.all(), output, events=TERMINAL)
             settle(remote, events=TERMINAL)
-            tell(outcomes, as_json=as_json, as_csv=as_csv)
+            tell_diagnoses(outcomes, as_json=as_json, as_csv=as_csv)
         else:
             found = hospital_jobs.jobs(remote)
             if as_json:

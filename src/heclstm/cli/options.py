@@ -54,6 +54,14 @@ Select = Annotated[
 Series = Annotated[
     int, typer.Option("--series", min=0, help="Which DICOM series, by its number in the list of a refusal.")
 ]
+Prevalence = Annotated[
+    float | None,
+    typer.Option(
+        "--prevalence",
+        metavar="SHARE",
+        help="Of positives among such patients, for predictive values.",
+    ),
+]
 Trust = Annotated[
     Path | None,
     typer.Option(
@@ -68,14 +76,6 @@ SiteFolder = Annotated[
     typer.Option("--site", metavar="SITE/", envvar="HECLSTM_SITE", help="The folder that `heclstm connect` keeps."),
 ]
 SITE = Path("site")  # of SiteFolder, where nobody says another
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        metavar="FILE",
-        help="Its first line opens sealed secret keys; else HECLSTM_PASSPHRASE does, or you are asked.",
-    ),
-]
 InsecureTest = Annotated[
     bool,
     typer.Option(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from heclstm.cli.connected import opened
-from heclstm.cli.options import SITE, AsJson, InsecureTest, PassphraseFile, SiteFolder, Threads
+from heclstm.cli.options import SITE, AsJson, InsecureTest, SiteFolder, Threads
+from heclstm.cli.passphrase import PassphraseFile
 from heclstm.cli.terminal import TERMINAL, emit, facts, out
 
 

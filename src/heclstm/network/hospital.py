@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from heclstm.card.program_card import ProgramCard
-from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.client import Client
+from heclstm.deploy.case import Case
+from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.diagnosis import Diagnosis, require_name
 from heclstm.deploy.keys import evaluation_key_blobs, result_blobs
-from heclstm.deploy.wire import Kind, received
+from heclstm.deploy.wire import Kind, Message, received
 from heclstm.errors import DigestError, FileFormatError, InputError, RangeError, RefusedError
 from heclstm.network import calls
 from heclstm.network.answers import JobStatus
@@ -22,7 +22,8 @@ from heclstm.network.site import OWNER, Site, now
 from heclstm.network.steps import OnProgress, Steps, do
 
 OnStatus = Callable[[JobStatus], None]
-Keep = Callable[[Diagnosis], None]
+Keep = Callable[[Diagnosis, Case], None]
+Make = Callable[[Client], tuple[Message, Case]]  # a query, by the client that holds the secret key
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,14 @@ class Hospital:
         self,
         site: Site,
         *,
-        passphrase: str | None = None,
+        passphrase: Passphrase | str | None = None,
         threads: int | None = None,
         allow_insecure: bool = False,
         patience: Patience = DEFAULT,
     ) -> None:
         self.site, self.pending, self.patience = site, Folder(site), patience
-        self._passphrase, self._threads, self._allow_insecure = passphrase, threads, allow_insecure
+        self._passphrase: Passphrase | None = (lambda: passphrase) if isinstance(passphrase, str) else passphrase
+        self._threads, self._allow_insecure = threads, allow_insecure
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
 
@@ -64,14 +66,19 @@ class Hospital:
 
     # connect
 
-    def connect(self, card: ProgramCard, on_keys: OnProgress | None, on_upload: OnProgress | None) -> Steps[Connection]:
-        """Keys for a verified program, on the server and ready. Goes on where an earlier call was stopped."""
+    def connect(
+        self, card: ProgramCard, on_keys: OnProgress | None, on_upload: OnProgress | None, *, seal: bool = False
+    ) -> Steps[Connection]:
+        """Keys for a verified program, on the server and ready. Goes on where an earlier call was stopped.
+
+        seal: a new secret key by the passphrase, as those are that follow it.
+        """
         state = self.site.state
         of_program = {label: key for label, key in state.keys.items() if key.program == card.digest}
         label = state.key if state.key in of_program else next(reversed(of_program), None)
         made = label is None
         if label is None:
-            label = yield from do(lambda: self._new_key(card))
+            label = yield from do(lambda: self._new_key(card, seal or self.site.seals))
         status = yield from calls.key_status(label, self.patience)
         if status is None or status.state != "ready":
             yield from self.upload(label, on_keys, on_upload)
@@ -91,7 +98,7 @@ class Hospital:
     def rotate(self, on_keys: OnProgress | None, on_upload: OnProgress | None) -> Steps[str]:
         """New keys for new queries. The old ones stay as long as something is under way for them: see `settle`."""
         card = self.site.card()
-        label = yield from do(lambda: self._new_key(card))
+        label = yield from do(lambda: self._new_key(card, self.site.seals))
         yield from self.upload(label, on_keys, on_upload)
         self.site.key_is_ready(label)
         return label
@@ -125,10 +132,9 @@ class Hospital:
 
     # diagnose
 
-    def submit(self, images: ImageSequence | Any, name: str = "") -> Steps[Pending]:
-        """Encrypt and send one sequence. images: prepared, or an array of raw images."""
-        require_name(name)
-        pending = yield from do(lambda: self._encrypted(images, name))
+    def submit(self, make: Make) -> Steps[Pending]:
+        """Encrypt and send one sequence."""
+        pending = yield from do(lambda: self._encrypted(make))
         return (yield from self.send(pending))
 
     def send(self, pending: Pending) -> Steps[Pending]:
@@ -172,14 +178,8 @@ class Hospital:
         self.pending.remove(pending)
         return diagnosis
 
-    def diagnose(
-        self,
-        images: ImageSequence | Any,
-        name: str = "",
-        on_status: OnStatus | None = None,
-        keep: Keep | None = None,
-    ) -> Steps[Diagnosis]:
-        pending = yield from self.submit(images, name)
+    def diagnose(self, make: Make, on_status: OnStatus | None = None, keep: Keep | None = None) -> Steps[Diagnosis]:
+        pending = yield from self.submit(make)
         return (yield from self.collect(pending, on_status, keep))
 
     def cancel(self, pending: Pending) -> Steps[None]:
@@ -196,7 +196,7 @@ class Hospital:
                 f"job {pending.job[:12]}: failed at the server ({codes}); tell its operator, and send the images again",
                 codes,
             )
-        size = sum(size for _, size in result_blobs(self.site.card(pending.program)))
+        size = sum(size for _, size in result_blobs(self.site.card(pending.case.program)))
         result = yield from calls.result(pending.job, size, self.patience)
         _require_answer(result, pending)
         self.pending.keep_result(pending, result)
@@ -204,6 +204,13 @@ class Hospital:
         return result
 
     # work of this machine
+
+    def open(self) -> Client:
+        """Load the secret key that new queries are encrypted under. Raises InputError if there is none yet."""
+        label = self.site.state.key
+        if label is None:
+            raise InputError(f"{self.site.folder}: has no keys at the server yet; run `heclstm connect` to its end")
+        return self.client(label)
 
     def client(self, label: str) -> Client:
         """That of a secret key, which stays in memory until this is closed."""
@@ -231,12 +238,14 @@ class Hospital:
             if client := self._clients.pop(label, None):
                 client.close()
 
-    def _new_key(self, card: ProgramCard) -> str:
+    def _new_key(self, card: ProgramCard, seal: bool) -> str:
+        if seal and self._passphrase is None:
+            raise InputError("passphrase: is missing, and the secret key would lie unsealed")
         client = self._client(card)
         try:
-            secret = client.new_secret_key()
+            secret = client.new_secret_key(self._passphrase() if seal and self._passphrase else None)
             label = secret.header.key
-            self.site.add_key(label, card.digest, secret, self._passphrase)
+            self.site.add_key(label, card.digest, secret)
         except BaseException:
             client.close()
             raise
@@ -256,21 +265,31 @@ class Hospital:
 
         keys.save(self.site.evaluation_keys(label), count)
 
-    def _encrypted(self, images: ImageSequence | Any, name: str) -> Pending:
-        label = self.site.state.key
-        if label is None:
-            raise InputError(f"{self.site.folder}: has no keys at the server yet; run `heclstm connect` to its end")
-        client = self.client(label)
-        query = client.encrypt(images)
-        pending = Pending(query.header.query, label, client.card.digest, now(), name, client.frames_of(query))
+    def _encrypted(self, make: Make) -> Pending:
+        query, case = make(self.open())
+        pending = Pending(case, now())
         self.pending.add(pending, bytes(query))
         return pending
 
     def _decrypted(self, pending: Pending, result: bytes, keep: Keep | None) -> Diagnosis:
-        diagnosis = self.client(pending.key).decrypt(result, pending.name, pending.frames)
+        case = pending.case
+        diagnosis = self.client(pending.key).decrypt(result, case.name, case.frames, case=case)
         if keep:
-            keep(diagnosis)
+            keep(diagnosis, case)
         return diagnosis
+
+
+def made_of(images: Any, name: str, override_envelope: str) -> Make:
+    """A query of an array of raw images, or of what was read of files."""
+
+    def make(client: Client) -> tuple[Message, Case]:
+        require_name(name)
+        sequence = client.prepared(images)
+        query = client.encrypt(sequence, override_envelope=override_envelope)
+        envelope = {"override": override_envelope} if override_envelope else {}
+        return query, Case.of(query.header, sequence, name=name, **envelope)
+
+    return make
 
 
 def _require_answer(result: bytes, pending: Pending) -> None:

@@ -11,26 +11,34 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from heclstm.deploy.case import Case
 from heclstm.errors import FileFormatError
 from heclstm.network.site import JOBS, Site, make_private
 from heclstm.storage.atomic import save_file
 from heclstm.storage.json import SMALL, read_json
-from heclstm.storage.typed import Count, Digest, Label, Line, plain, typed
+from heclstm.storage.typed import Line, plain, typed
 
 
 class Pending(Struct, frozen=True, forbid_unknown_fields=True):
-    """query, key: labels. job: at the server; empty until that has answered. frames: how many of a shorter sequence.
+    """case: whose the query is, with its labels. job: at the server; empty until that has answered. made: when, UTC."""
 
-    name: what the hospital calls the sequence.
-    """
-
-    query: Label
-    key: Label
-    program: Digest
+    case: Case
     made: Line
-    name: Line = ""
-    frames: Count | None = None
     job: str = ""
+
+    @property
+    def query(self) -> str:
+        """The label of the query."""
+        return self.case.query
+
+    @property
+    def key(self) -> str:
+        """The label of the secret key."""
+        return self.case.key
+
+    @property
+    def name(self) -> str:
+        return self.case.name
 
 
 class Folder:

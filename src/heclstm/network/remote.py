@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.client import Passphrase
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.network.hospital import Connection, Hospital, OnStatus
+from heclstm.network.hospital import Connection, Hospital, OnStatus, made_of
 from heclstm.network.patience import DEFAULT, Patience
 from heclstm.network.site import Site
 from heclstm.network.steps import OnProgress
 from heclstm.network.transport import AsyncTransport, Transport
 from heclstm.network.trust import Wish, find_program, take
+
+if TYPE_CHECKING:
+    from heclstm.data.handed_in import HandedIn
 
 Place = str | os.PathLike[str]
 
@@ -32,7 +36,7 @@ class Remote:
         self,
         site: Place,
         *,
-        passphrase: str | None = None,
+        passphrase: Passphrase | str | None = None,
         threads: int | None = None,
         allow_insecure: bool = False,
         patience: Patience = DEFAULT,
@@ -71,8 +75,8 @@ class Remote:
 
         Hundreds of megabytes, once; called again, it goes on where it was stopped, or finds all done. trust: the model
         owner's public key. ca: certificates to trust in place of the system's. certificate: the hospital's own.
-        program: the digest, where there are several. options: as for a `Remote`. Raises NetworkError, DigestError,
-        SignatureError or SecurityError.
+        program: the digest, where there are several. options: as for a `Remote`; a passphrase seals new secret keys.
+        Raises NetworkError, DigestError, SignatureError or SecurityError.
         """
         wish = _wish(url, site, token, program, proxy, options, trust=trust, ca=ca, certificate=certificate)
         patience = options.get("patience", DEFAULT)
@@ -85,7 +89,9 @@ class Remote:
         take(wish, before, taken)
         remote = cls(site, **options)
         try:
-            remote.connection = remote.transport.run(remote.hospital.connect(taken.card, on_keys, on_upload))
+            seal = options.get("passphrase") is not None
+            steps = remote.hospital.connect(taken.card, on_keys, on_upload, seal=seal)
+            remote.connection = remote.transport.run(steps)
         except BaseException:
             remote.close()
             raise
@@ -97,12 +103,19 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def diagnose(self, images: ImageSequence | Any, name: str = "", on_status: OnStatus | None = None) -> Diagnosis:
-        """Encrypt, have evaluated, decrypt. images: an array of raw images, or a prepared sequence.
+    def diagnose(
+        self,
+        images: ImageSequence | HandedIn | Any,
+        name: str = "",
+        on_status: OnStatus | None = None,
+        *,
+        override_envelope: str = "",
+    ) -> Diagnosis:
+        """Encrypt, have evaluated, decrypt. images: an array of raw images, or what `Client.encrypt` takes.
 
         name stays here. Raises RefusedError for a job that failed, and what `Client.encrypt` and `decrypt` raise.
         """
-        return self.transport.run(self.hospital.diagnose(images, name, on_status))
+        return self.transport.run(self.hospital.diagnose(made_of(images, name, override_envelope), on_status))
 
     def rotate_keys(self, on_keys: OnProgress | None = None, on_upload: OnProgress | None = None) -> str:
         """New keys for new queries; old ones are erased once nothing is under way for them. Returns the new label."""
@@ -158,7 +171,10 @@ class AsyncRemote:
         take(wish, before, taken)
         remote = cls(site, **options)
         try:
-            remote.connection = await remote.transport.run(remote.hospital.connect(taken.card, on_keys, on_upload))
+            seal = options.get("passphrase") is not None
+            remote.connection = await remote.transport.run(
+                remote.hospital.connect(taken.card, on_keys, on_upload, seal=seal)
+            )
         except BaseException:
             await remote.close()
             raise
@@ -171,9 +187,15 @@ class AsyncRemote:
         await self.close()
 
     async def diagnose(
-        self, images: ImageSequence | Any, name: str = "", on_status: OnStatus | None = None
+        self,
+        images: ImageSequence | HandedIn | Any,
+        name: str = "",
+        on_status: OnStatus | None = None,
+        *,
+        override_envelope: str = "",
     ) -> Diagnosis:
-        return await self.transport.run(self.hospital.diagnose(images, name, on_status))
+        """As `Remote.diagnose`."""
+        return await self.transport.run(self.hospital.diagnose(made_of(images, name, override_envelope), on_status))
 
     async def rotate_keys(self, on_keys: OnProgress | None = None, on_upload: OnProgress | None = None) -> str:
         label = await self.transport.run(self.hospital.rotate(on_keys, on_upload))

@@ -24,16 +24,15 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from heclstm.card.program_card import ProgramCard
-from heclstm.deploy.client import Client
+from heclstm.deploy.client import SEALED, Client, Passphrase
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
-from heclstm.deploy.wire import Message
-from heclstm.errors import FileFormatError, InputError
+from heclstm.deploy.wire import Kind, Message, read_header
+from heclstm.errors import FileFormatError
 from heclstm.network.address import Address
 from heclstm.network.transport import Route
 from heclstm.program.public import load_card
 from heclstm.storage.atomic import save_file
 from heclstm.storage.json import SMALL, read_json
-from heclstm.storage.sealed import is_sealed, seal, unseal
 from heclstm.storage.typed import Digest, Label, Line, Name, plain, typed
 
 STATE, TOKEN, CA, CERTIFICATE = "site.json", "token", "ca.pem", "certificate.pem"
@@ -139,37 +138,30 @@ class Site:
     def evaluation_keys(self, label: str) -> Path:
         return self.key_folder(label) / EVALUATION_KEYS_FILE
 
-    def add_key(self, label: str, program: str, secret: Message, passphrase: str | None) -> None:
-        """Keep a new secret key, sealed if there is a passphrase. It is not yet used."""
+    def add_key(self, label: str, program: str, secret: Message) -> None:
+        """Keep a new secret key. It is not yet used."""
         folder = self.key_folder(label)
         make_private(folder.parent)
         make_private(folder)
-        if passphrase is None:
-            secret.save(folder / SECRET_KEY_FILE)
-        else:
-            save_file(folder / SECRET_KEY_FILE, seal(bytes(secret), passphrase), 0o600)
+        secret.save(folder / SECRET_KEY_FILE)
         with self.changing() as state:
             self.state = structs.replace(state, keys={**state.keys, label: Key(program, now())})
 
     def is_sealed(self, label: str) -> bool:
-        with (self.key_folder(label) / SECRET_KEY_FILE).open("rb") as stream:
-            return is_sealed(stream.read(8))
+        header = read_header(self.key_folder(label) / SECRET_KEY_FILE, Kind.SECRET_KEY)
+        return [name for name, _ in header.blobs] == [SEALED]
 
     @property
-    def any_sealed(self) -> bool:
-        return any(self.is_sealed(label) for label in self.state.keys)
+    def seals(self) -> bool:
+        """Whether the secret key in use is sealed, and so the next ones will be."""
+        return self.state.key is not None and self.is_sealed(self.state.key)
 
-    def open_key(self, client: Client, label: str, passphrase: str | None) -> None:
-        """Let the client use a secret key. Raises InputError if it is sealed and there is no passphrase."""
+    def open_key(self, client: Client, label: str, passphrase: Passphrase | None) -> None:
+        """Let the client use a secret key. passphrase: asked for that of a sealed one."""
         path = self.key_folder(label) / SECRET_KEY_FILE
         if not path.is_file():
             raise FileFormatError(f"{path}: is absent; restore it from a backup, or make new keys by `rotate-keys`")
-        if not self.is_sealed(label):
-            client.load_secret_key(path)
-        elif passphrase is None:
-            raise InputError(f"{path}: is sealed; give its passphrase (--passphrase-file, or HECLSTM_PASSPHRASE)")
-        else:
-            client.load_secret_key(unseal(path, passphrase))
+        client.load_secret_key(path, passphrase)
 
     def key_is_ready(self, label: str) -> None:
         """From now on, new queries are encrypted under it. Its evaluation keys need not lie here any more."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from heclstm.deploy.client import Passphrase
 from heclstm.network.hospital import Connection, Hospital
 from heclstm.network.patience import DEFAULT, Patience
 from heclstm.network.site import OWNER
@@ -45,7 +46,8 @@ class Connected:
 def connect(
     wish: Wish,
     *,
-    passphrase: str | None = None,
+    passphrase: Passphrase | None = None,
+    seal: bool = False,
     threads: int | None = None,
     patience: Patience = DEFAULT,
     events: Events = SILENT,
@@ -53,7 +55,8 @@ def connect(
     """Checks certificate, card, the owner's signature and the security table, in this order; makes keys; uploads them.
     Called again, it goes on where it was stopped.
 
-    passphrase: seals the secret key. Raises NetworkError, DigestError, SignatureError or SecurityError.
+    seal: a new secret key by the passphrase, which is asked for then. Raises NetworkError, DigestError, SignatureError
+    or SecurityError.
     """
     before = wish.site()
     with closing(Transport(wish.route(before))) as transport:
@@ -73,7 +76,7 @@ def connect(
         closing(Transport(site.route())) as transport,
         stages(events) as titled,
     ):
-        steps = hospital.connect(card, titled("making keys"), titled("uploading keys"))
+        steps = hospital.connect(card, titled("making keys"), titled("uploading keys"), seal=seal)
         return Connected(transport.run(steps), certificate, card.parameters.security)
 
 

@@ -13,20 +13,28 @@ from typing import Any
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.dicom import ANY, Selection
 from heclstm.data.manifest import MANIFEST, sequences_of
+from heclstm.deploy.case import Case
+from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import Diagnosis
+from heclstm.deploy.wire import Message
 from heclstm.errors import FileFormatError, HeclstmError, InputError, NetworkError, RefusedError
 from heclstm.network.answers import JobStatus
 from heclstm.network.hospital import Keep
 from heclstm.network.pending import Pending
 from heclstm.network.remote import Remote
 from heclstm.report.findings import Findings
+from heclstm.storage.typed import one_line
+from heclstm.usecases import encrypt_each
+from heclstm.usecases.card import tell_warnings
+from heclstm.usecases.each import Outcome, Told, attempt
+from heclstm.usecases.encrypt import encrypt
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.images import read_handed_in
 
 AT_ONCE = 4
 NAME_MAX = 200  # of a diagnosis
 _NAMING = threading.Lock()
-Told = Callable[[JobStatus], None]
+OnStatus = Callable[[JobStatus], None]
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,27 @@ class Patient:
 
     @property
     def name(self) -> str:
-        if self.sequence:
-            return self.sequence[:NAME_MAX]
         number = "" if self.index is None else f", {self.index}"
-        return f"{self.path.name[-NAME_MAX + 12 :]}{number}"
+        return one_line(self.sequence or f"{self.path.name[-NAME_MAX + 12 :]}{number}", NAME_MAX)
 
 
-def patients_of(paths: Sequence[Path], rows: Sequence[int] = ()) -> list[Patient]:
-    """One of each path, but all sequences of a manifest (.csv), and these rows of a NumPy file.
+@dataclass(frozen=True)
+class Diagnosed:
+    """file: where the findings were saved."""
+
+    findings: Findings
+    file: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        diagnosis = self.findings.diagnosis
+        data: dict[str, Any] = {"decision": diagnosis.decision, "score": diagnosis.score}
+        if diagnosis.probability is not None:
+            data["probability"] = diagnosis.probability
+        return data | ({"file": str(self.file)} if self.file else {})
+
+
+def patients_of(paths: Sequence[Path], card: ProgramCard, rows: Sequence[int] = ()) -> list[Patient]:
+    """One of each path, but all sequences of a manifest (.csv), and all of a NumPy file that holds many, or these rows.
 
     Raises InputError for rows of several files, FileFormatError for a manifest that cannot be read.
     """
@@ -59,27 +80,8 @@ def patients_of(paths: Sequence[Path], rows: Sequence[int] = ()) -> list[Patient
         if path.suffix.lower() == MANIFEST and path.is_file():
             found += [Patient(path, sequence=name) for name in sequences_of(path)]
         else:
-            found.append(Patient(path))
+            found += [Patient(each.path, each.row) for each in encrypt_each.patients_of([path], card)]
     return found
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """findings, or why there are none. file: where they were saved."""
-
-    name: str
-    findings: Findings | None = None
-    error: str = ""
-    file: Path | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        if self.findings is None:
-            return {"name": self.name, "error": self.error}
-        diagnosis = self.findings.diagnosis
-        data: dict[str, Any] = {"name": self.name, "decision": diagnosis.decision, "score": diagnosis.scores[0]}
-        if diagnosis.probability is not None:
-            data["probability"] = diagnosis.probability
-        return data | ({"file": str(self.file)} if self.file else {})
 
 
 def diagnose(
@@ -87,11 +89,12 @@ def diagnose(
     patients: Sequence[Patient],
     output: Path | None = None,
     *,
+    study: str = "",
     at_once: int = AT_ONCE,
     as_given: bool = False,
     selection: Selection = ANY,
     events: Events = SILENT,
-) -> list[Outcome]:
+) -> list[Outcome[Diagnosed]]:
     """In the order of `patients`. What goes wrong with one of them is its own; the others go on. What stands in the way
     of all (a token, a retired program, no server) ends it, and is told of each that was not done.
 
@@ -99,30 +102,40 @@ def diagnose(
     sent and when does not depend on any decrypted value.
     """
     hospital, card = remote.hospital, remote.hospital.site.card()
+    tell_warnings(card, events)
     if earlier := hospital.pending.all():
         events.note(f"note: {len(earlier)} earlier queries are under way; `heclstm jobs --collect` reads their results")
+    hospital.open()  # asks for a passphrase now, and not in the middle of it
+    heard = Told(events)  # what holds for all of them is said once
 
-    def one(patient: Patient, told: Told, keep: Keep) -> Diagnosis:
-        handed = read_handed_in(
+    def one(patient: Patient, told: OnStatus, keep: Keep) -> Diagnosis:
+        images = read_handed_in(
             [patient.path], card, patient.index,
-            sequence=patient.sequence, as_given=as_given, selection=selection,
+            sequence=patient.sequence, as_given=as_given, selection=selection, events=Told(events, patient.name),
         )  # fmt: skip
-        return remote.transport.run(hospital.diagnose(handed.sequence, patient.name, told, keep))
+
+        def make(client: Client) -> tuple[Message, Case]:
+            made = encrypt(card, images, client, name=patient.name, study=study, events=heard)
+            return made.query, made.case
+
+        return remote.transport.run(hospital.diagnose(make, told, keep))
 
     return _all([Task(each.name, card, partial(one, each)) for each in patients], output, at_once, events)
 
 
 def collect(
     remote: Remote, pending: Sequence[Pending], output: Path | None = None, *, events: Events = SILENT
-) -> list[Outcome]:
+) -> list[Outcome[Diagnosed]]:
     """The results of queries that an earlier run has sent, or was about to."""
     hospital = remote.hospital
+    for label in dict.fromkeys(each.key for each in pending):
+        hospital.client(label)
 
-    def one(each: Pending, told: Told, keep: Keep) -> Diagnosis:
+    def one(each: Pending, told: OnStatus, keep: Keep) -> Diagnosis:
         return remote.transport.run(hospital.collect(each, told, keep))
 
     card_of = hospital.site.card
-    tasks = [Task(each.name or each.query[:12], card_of(each.program), partial(one, each)) for each in pending]
+    tasks = [Task(each.name or each.query[:12], card_of(each.case.program), partial(one, each)) for each in pending]
     return _all(tasks, output, AT_ONCE, events)
 
 
@@ -132,24 +145,24 @@ class Task:
 
     name: str
     card: ProgramCard
-    work: Callable[[Told, Keep], Diagnosis]
+    work: Callable[[OnStatus, Keep], Diagnosis]
 
-    def done(self, output: Path | None, told: Told) -> Outcome:
-        made: list[Outcome] = []
+    def done(self, output: Path | None, told: OnStatus) -> Diagnosed:
+        made: list[Diagnosed] = []
 
-        def keep(diagnosis: Diagnosis) -> None:
-            findings = Findings(diagnosis, self.card.purpose, self.card.digest)
-            made.append(Outcome(self.name, findings, file=_saved(findings, self.name, output) if output else None))
+        def keep(diagnosis: Diagnosis, case: Case) -> None:
+            findings = Findings(diagnosis, self.card.purpose, self.card.digest, case=case)
+            made.append(Diagnosed(findings, _saved(findings, self.name, output) if output else None))
 
         self.work(told, keep)
         return made[0]
 
 
-def _all(tasks: Sequence[Task], output: Path | None, at_once: int, events: Events) -> list[Outcome]:
+def _all(tasks: Sequence[Task], output: Path | None, at_once: int, events: Events) -> list[Outcome[Diagnosed]]:
     shares, lock, stopped = [0.0] * len(tasks), threading.Lock(), threading.Event()
     reasons: list[str] = []
 
-    def work(number: int, update: Callable[[float, float], None]) -> Outcome:
+    def work(number: int, update: Callable[[float, float], None]) -> Outcome[Diagnosed]:
         task = tasks[number]
 
         def told(share: float) -> None:
@@ -157,15 +170,17 @@ def _all(tasks: Sequence[Task], output: Path | None, at_once: int, events: Event
                 shares[number] = share
                 update(sum(shares), len(tasks))
 
+        def on_status(status: JobStatus) -> None:
+            told(0.05 + 0.9 * status.progress)
+
         try:
             if stopped.is_set():
-                return Outcome(task.name, error=f"not done: {reasons[0] if reasons else 'stopped'}")
-            return task.done(output, lambda status: told(0.05 + 0.9 * status.progress))
-        except (HeclstmError, OSError) as error:
-            if _is_for_all(error):
-                reasons.append(str(error))
+                return Outcome(task.name, error=HeclstmError(f"not done: {reasons[0] if reasons else 'stopped'}"))
+            outcome = attempt(task.name, lambda: task.done(output, on_status), events)
+            if outcome.error is not None and _is_for_all(outcome.error):
+                reasons.append(str(outcome.error))
                 stopped.set()
-            return Outcome(task.name, error=str(error))
+            return outcome
         finally:
             told(1.0)
 
