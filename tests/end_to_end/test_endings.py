@@ -121,3 +121,16 @@ def test_a_reader_who_goes_away(site):
 def test_streams_that_were_closed_before_it_began(site):
     ran = subprocess.run(f"{' '.join(VERB)} inspect {site.query} >&- 2>&-", shell=True, check=False)
     assert ran.returncode == 0
+
+
+def test_ctrl_c_while_the_command_line_still_imports_itself():
+    """Python would show a traceback of half a screen."""
+    script = (
+        "import builtins, os, signal; from heclstm.cli.start import main; real = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'heclstm.cli.main': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = interrupted; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")

@@ -66,8 +66,8 @@ def share(site: Site, findings: Findings, step: float = STEP) -> Shared:
     releases = _releases(site)
     since = min((key.made for key in site.state.keys.values()), default="")
     counted = {each.diagnosis: each for each in releases if each.time >= since}
-    exact = json.dumps([findings.program, *diagnosis.scores]).encode()
-    digest = hashlib.sha256(exact).hexdigest()
+    query = findings.case.query if findings.case else ""
+    digest = hashlib.sha256(json.dumps([findings.program, query, *diagnosis.scores]).encode()).hexdigest()
     before = next((each for each in releases if each.diagnosis == digest), None)
     if before is not None and before.step != step:
         raise InputError(
