@@ -90,7 +90,7 @@ def encrypt(
         events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
     if outside:
         events.note(f"warning: unlike the images that the model was trained on: {first_of(outside)}")
-    for text in (name, study):
+    for text in (name, study, override_envelope):
         require_name(text)
     beside = case_path(output) if output else None
     with closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client:
@@ -102,7 +102,7 @@ def encrypt(
     if card.envelope is not UNSET:
         facts["envelope"] = "outside" if outside else "inside"
     if outside:
-        facts |= {"outside": outside, "override": one_line(override_envelope)}
+        facts |= {"outside": outside, "override": override_envelope}
     case = Case.of(query.header, images.sequence, **facts)
     if output and beside:
         save_both(query, output, case, beside)
