@@ -3,6 +3,7 @@
 0   done
 1   something unexpected; its traceback is shown
 2   a HeclstmError, or what the system refuses (OSError): one line on stderr, and no output file
+3   done, but there is no decision: no operating point, or too few frames for one
 143 ended by SIGTERM; temporary files are removed
 """
 
