@@ -113,8 +113,8 @@ machine. Mind the spread: points closer than 0.01 in AUC were not told apart.
 
 ENVELOPES = """## Images that are unlike those of training
 
-The envelope that `calibrate` fits and `encrypt` checks in clear: {folds} folds of the training part, bounds from four of
-them, the fifth as it is (false alarms) and changed (caught). AdrenalMNIST3D and the drawings of docs/your-data.md.
+The envelope that `calibrate` fits and `encrypt` checks in clear: {folds} folds of the training part, bounds from four
+of them, the fifth as it is (false alarms) and changed (caught). AdrenalMNIST3D and the drawings of docs/your-data.md.
 
 {adrenal}
 

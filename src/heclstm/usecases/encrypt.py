@@ -97,7 +97,7 @@ def encrypt(
         warn_if_others_read(key, events)
         client.load_secret_key(key)
         query = client.encrypt(images.sequence, override_envelope=override_envelope)
-    notes = tuple(one_line(note) for note in images.notes)
+    notes = tuple(one_line(note) for note in images.remarks)[:64]
     facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}
     if card.envelope is not UNSET:
         facts["envelope"] = "outside" if outside else "inside"
