@@ -12,6 +12,7 @@ from command_line import call, refused
 from heclstm.card.signature import new_pair
 from heclstm.program.files import load_program
 from heclstm.report.findings import Findings
+from heclstm.storage.atomic import sole_writer
 from service.signed import signed_program
 
 __all__ = ["call", "refused"]
@@ -80,6 +81,14 @@ def test_connect_says_what_it_checked(call, arguments, signed, owner, tmp_path):
     assert (found["signed_by"], found["new_key"]) == (owner.fingerprint, False)
     assert "127.0.0.1" in found["certificate"]["names"]
     assert found["site"] == str(tmp_path / "site")
+
+
+def test_two_connects_at_once(call, arguments, tmp_path):
+    """The second is refused, so that no two keys are made for one site."""
+    assert call(*arguments)[0] == 0
+    with sole_writer(tmp_path / "site"):
+        code, _, stderr = call(*arguments)
+    assert (code, "another process is writing into it" in stderr) == (2, True)
 
 
 def test_many_patients_and_one_of_them_wrong(call, site, patients, signed, run_clear, tmp_path):
