@@ -1,9 +1,9 @@
-"""`heclstm`: its verbs in the order of the data; `cli.verb` makes exit codes of errors.
+"""`heclstm`: its verbs in the order of the data; `cli.ending` makes exit codes of errors.
 
 0   done
 1   something unexpected; its traceback is shown
-2   a HeclstmError, or what the system refuses (OSError): one line on stderr, and no output file
-143 ended by SIGTERM; temporary files are removed
+2   a HeclstmError, or what the system refuses: one line on stderr (and JSON on stdout with --json), and no output file
+129, 130, 143 ended by SIGHUP, Ctrl+C, SIGTERM; temporary files are removed
 """
 
 from __future__ import annotations

@@ -54,6 +54,14 @@ Select = Annotated[
 Series = Annotated[
     int, typer.Option("--series", min=0, help="Which DICOM series, by its number in the list of a refusal.")
 ]
+Prevalence = Annotated[
+    float | None,
+    typer.Option(
+        "--prevalence",
+        metavar="SHARE",
+        help="Of positives among such patients, for predictive values.",
+    ),
+]
 Trust = Annotated[
     Path | None,
     typer.Option(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.temperature import Temperature
-from heclstm.model.evaluate import Agreement, Fold, agreement, pool
+from heclstm.model.evaluate import Agreement, ByFrames, Fold, agreement, pool
 from heclstm.model.metrics import Array
 from heclstm.model.temperature import calibration_error, log_loss, probabilities
 
@@ -40,7 +40,8 @@ class Evaluation:
     """folds: one for each model. temperatures: of each fold that was calibrated.
 
     of_data_set: the sequences are of the model's data set, which `attribution` is about.
-    refused: sequences whose encrypted result a client did not accept.
+    refused: sequences whose encrypted result a client did not accept. not_assessable: sequences of too few frames,
+    which count nowhere else. by_frames: of the first fold, where sequences may be shorter. warnings: of its model.
     """
 
     folds: tuple[Fold, ...]
@@ -55,6 +56,9 @@ class Evaluation:
     program: str = ""
     security: str = ""
     refused: int = 0
+    not_assessable: int = 0
+    by_frames: tuple[ByFrames, ...] = ()
+    warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -89,7 +93,7 @@ class Evaluation:
         """(calibrated probabilities, labels) of all patients from clear scores; None without a temperature."""
         if len(self.temperatures) != len(self.folds):
             return None
-        parts = [fold.outcomes("clear") for fold in self.folds]
+        parts = [fold.outcomes("clear", shifted=False) for fold in self.folds]
         values = [
             probabilities(scores, scale.temperature, scale.offset)
             for (scores, _), scale in zip(parts, self.temperatures, strict=True)
@@ -114,6 +118,9 @@ class Evaluation:
             "agreement": {way: found.to_json() for way, found in self.agreements.items()},
             "error_over_simulated": self.over_simulated,
             "refused": self.refused,
+            "not_assessable": self.not_assessable,
+            "by_frames": [each.to_json() for each in self.by_frames],
+            "warnings": list(self.warnings),
             "probability": self.probability,
             "seconds": dict(self.seconds),
         }

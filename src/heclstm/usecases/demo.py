@@ -7,17 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import heclstm
 from heclstm.card.program_card import ProgramCard
 from heclstm.card.purpose import Purpose
+from heclstm.data.handed_in import HandedIn
 from heclstm.data.reading import read_labels
-from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.errors import DigestError, FileFormatError, HeclstmError, OutputError
 from heclstm.model.calibrate import margins
@@ -27,12 +25,15 @@ from heclstm.program.files import load_card
 from heclstm.report.findings import Findings, Stage
 from heclstm.storage.atomic import save_file
 from heclstm.usecases.clock import Clock
+from heclstm.usecases.decrypt import decrypt
+from heclstm.usecases.encrypt import encrypt
 from heclstm.usecases.events import SILENT, Events
-from heclstm.usecases.images import read_sequence
+from heclstm.usecases.images import read_handed_in
 from heclstm.usecases.keygen import keygen
 from heclstm.usecases.report import report
 
 PAGES = ("report.html", "report.png", "technical.html")
+REASON = "a published volume, shown as it is"  # for those few that are unlike the training part
 MARKER = ".heclstm-demo"  # says that a folder's hospital/, server/ and report are a demo's, which the next one replaces
 
 
@@ -44,12 +45,12 @@ def demo(
     example: a folder with model.json, volumes.npz and program/. The server is `heclstm run` as a process of its own, in
     a folder that holds public material only. Deletes what an earlier demo made in `output`, and nothing else.
     """
-    case = _Case.read(example, volume)  # all of it before anything is deleted
+    case = _Volume.read(example, volume)  # all of it before anything is deleted
     hospital, server = _emptied(output)
     shutil.copytree(example / "program", server / "program")
     shutil.copy(example / "program" / "program.json", hospital)
     findings = _way(case, hospital, server, threads, events)
-    made = report(findings, case.sequence, of_data_set=True, events=events)
+    made = report(findings, case.images.sequence, of_data_set=True, events=events)
     save_file(output / "report.png", made.picture)  # of a published volume: no need to hide it
     save_file(output / "report.html", made.page)
     save_file(output / "technical.html", made.technical)
@@ -68,24 +69,24 @@ def find_example(example: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _Case:
+class _Volume:
     """One volume of an example, and what belongs to it."""
 
     card: ProgramCard
     model: Model
-    sequence: ImageSequence
+    images: HandedIn
     truth: bool | None
     name: str
 
     @classmethod
-    def read(cls, example: Path, volume: int) -> _Case:
+    def read(cls, example: Path, volume: int) -> _Volume:
         card, model = load_card(example / "program"), load_model(example)
         _require_model(model, card.model.digest, example)
-        sequence = read_sequence(example / "volumes.npz", card, volume)
+        images = read_handed_in([example / "volumes.npz"], card, volume)
         labels = read_labels(example / "volumes.npz")
         truth = bool(labels[volume]) if labels is not None and volume < len(labels) else None
         name = f"{Purpose.of(model).model.dataset or 'Example'}, test volume {volume}"
-        return cls(card, model, sequence, truth, name)
+        return cls(card, model, images, truth, name)
 
 
 def _emptied(output: Path) -> tuple[Path, Path]:
@@ -107,26 +108,26 @@ def _emptied(output: Path) -> tuple[Path, Path]:
     return hospital, server
 
 
-def _way(case: _Case, hospital: Path, server: Path, threads: int | None, events: Events) -> Findings:
+def _way(case: _Volume, hospital: Path, server: Path, threads: int | None, events: Events) -> Findings:
     """From the images to the diagnosis, with every stage timed."""
     card, clock = case.card, Clock()
     keys = keygen(card, hospital, threads=threads, events=events)
     stages = [Stage("make keys", "hospital", clock.lap(), keys.bytes[keys.evaluation.name])]
     shutil.move(keys.evaluation, server)
-    with closing(Client(card, threads=threads)) as client:
-        client.load_secret_key(keys.secret)
-        clock.lap()
-        written = client.encrypt(case.sequence).save(hospital / "query.he")
-        stages.append(Stage("encrypt", "hospital", clock.lap(), written))
-        shutil.copy(hospital / "query.he", server)
-        answer = _serve(server, threads, events)
-        stages += _server_stages(answer)
-        shutil.copy(server / "result.he", hospital)
-        clock.lap()
-        diagnosis = client.decrypt(hospital / "result.he", case.name, query=hospital / "query.he")
-        stages.append(Stage("decrypt", "hospital", clock.lap()))
-    findings = Findings(diagnosis, card.purpose, card.digest)
-    clear, shares = _in_clear(case.model, case.sequence.frames, diagnosis.threshold)
+    clock.lap()
+    made = encrypt(
+        card, case.images, keys.secret, hospital / "query.he",
+        name=case.name, override_envelope=REASON, threads=threads, events=events,
+    )  # fmt: skip
+    stages.append(Stage("encrypt", "hospital", clock.lap(), made.bytes))
+    shutil.copy(hospital / "query.he", server)
+    answer = _serve(server, threads, events)
+    stages += _server_stages(answer)
+    shutil.copy(server / "result.he", hospital)
+    clock.lap()
+    findings = decrypt(card, hospital / "result.he", keys.secret, case=made.case, threads=threads, events=events)
+    stages.append(Stage("decrypt", "hospital", clock.lap()))
+    clear, shares = _in_clear(case.model, case.images.sequence.frames, findings.diagnosis.threshold)
     return replace(
         findings,
         truth=case.truth,
@@ -159,11 +160,13 @@ def _server_stages(answer: dict[str, Any]) -> list[Stage]:
     ]
 
 
-def _in_clear(model: Model, frames: Any, threshold: float) -> tuple[Diagnosis, dict[str, float]]:
+def _in_clear(model: Model, frames: Any, threshold: float | None) -> tuple[Diagnosis, dict[str, float]]:
     """The same images by the model itself, and how close each layer came to its limit."""
     values = forward(model, frames[None])
     contributions = tuple(tuple(row) for row in values["contributions"][0].tolist())
-    return Diagnosis(tuple(values["score"][0].tolist()), contributions, threshold), margins(model, values)
+    undecided: Literal["no decision"] | None = "no decision" if threshold is None else None
+    clear = Diagnosis(tuple(values["score"][0].tolist()), contributions, threshold, undecided=undecided)
+    return clear, margins(model, values)
 
 
 def _require_model(model: Model, digest: str | None, folder: Path) -> None:
