@@ -16,6 +16,8 @@ EXTRAS = {
     "monai": "train",
     "pydicom": "dicom",
     "cryptography": "sign",
+    "httpx": "network",
+    "truststore": "network",
     "litestar": "server",
     "sqlalchemy": "server",
     "psycopg": "postgresql",
