@@ -7,6 +7,7 @@ from heclstm.errors import MissingLibraryError
 # As it is imported → the extra of pyproject.toml.
 EXTRAS = {
     "matplotlib": "report",
+    "jinja2": "report",
     "scipy": "compile",
     "safetensors": "compile",
     "torch": "train",
