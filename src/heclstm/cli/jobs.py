@@ -56,6 +56,9 @@ def jobs(
 
 
 def _print(rows: list[Row]) -> None:
+    if not rows:
+        note("nothing is under way")
+        return
     shown = table("patient", "state", "done", "left", left=2)
     for row in rows:
         job, name = row.job, row.pending.name or row.pending.query[:12] if row.pending else "of another site"
