@@ -172,6 +172,27 @@ def test_jobs_that_were_left_behind_are_collected(call, site, patients, tmp_path
     assert json.loads(call("jobs", "--site", site, INSECURE, "--json")[1]) == {"jobs": []}
 
 
+def test_a_call_that_was_stopped_is_resumed(call, refused, site, patients, tmp_path):
+    """One has its diagnosis, one is under way, one was never sent: none is sent twice."""
+    from heclstm.network.hospital import made_of
+    from heclstm.network.remote import Remote
+
+    third = tmp_path / "third.npy"
+    np.save(third, np.load(patients[0]))
+    command = ("diagnose", "--site", site, "-o", tmp_path / "out", INSECURE, "--json")
+    assert call(*command, patients[0])[0] == 0
+    with Remote(site, allow_insecure=True) as remote:
+        remote.transport.run(remote.hospital.submit(made_of(np.load(patients[2]), patients[2].name, "")))
+    code, stdout, stderr = call(*command, patients[0], patients[2], third, "--resume")
+    assert code == 0, stderr
+    rows = json.loads(stdout)["each"]
+    assert ["kept" in row for row in rows] == [True, True, False]
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    lines = call(*command[:-1], third, "--resume", "--csv")[1].splitlines()
+    assert lines[1:] == [f"third.npy,,,,{tmp_path / 'out' / 'third-npy.json'},"]
+    assert "give their folder by -o" in refused("diagnose", third, "--site", site, "--resume", INSECURE)
+
+
 def test_rotate_backup_restore_forget(call, site, patients, tmp_path):
     """A backup made after the keys changed reads what is encrypted under the new ones, elsewhere."""
     before = json.loads((site / "site.json").read_text())["key"]
