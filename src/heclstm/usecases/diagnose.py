@@ -126,8 +126,8 @@ def diagnose(
 def resume(
     remote: Remote, patients: Sequence[Patient], output: Path, *, events: Events = SILENT, **options: Any
 ) -> list[Outcome[Diagnosed]]:
-    """As `diagnose`, after an earlier call of the same patients: what was under way is collected, and who has a diagnosis
-    of that name in `output` is not sent again.
+    """As `diagnose`, after an earlier call of the same patients: what was under way is collected, and who has a
+    diagnosis of that name in `output` is not sent again.
     """
     if earlier := remote.hospital.pending.all():
         collect(remote, earlier, output, events=events)
