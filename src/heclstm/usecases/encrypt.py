@@ -60,6 +60,7 @@ class Encrypted:
             data = {"query": str(self.output), "case": str(self.beside)}
         data |= {"bytes": self.bytes, "program": self.program}
         data |= {"order": self.images.order, "notes": list(self.images.notes)}
+        data |= {"envelope": self.case.envelope, "outside": list(self.case.outside)}
         return data | ({"frames": self.real_frames} if self.padded else {})
 
 
