@@ -44,8 +44,9 @@ def draw(
     of_data_set: bool = False,
     prevalence: float | None = None,
 ) -> bytes:
-    """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own. prevalence: as on
-    the page.
+    """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own.
+
+    prevalence: as on the page.
     """
     tiles = montages(sequence.frames, findings.purpose.preparation)[: findings.frames]
     count = len(findings.diagnosis.contributions)
