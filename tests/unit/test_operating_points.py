@@ -127,10 +127,21 @@ def test_only_numbers_of_frames_that_tell_get_an_operating_point(model, monkeypa
     points = operating_points(model, part, PADDED, 0.95)
     assert [point.frames for point in points] == [2, 3]
     assert {point.rates for point in points} == {(1.0, 1.0)}
-    contributions[:] = 0
-    worthless = operating_points(model, part, PADDED, 0.95)  # still one, whose figures warn
-    assert [(point.frames, point.rates) for point in worthless] == [(3, (1.0, 0.0))]
-    assert "calls every negative positive" in Purpose(operating_points=worthless).warnings[0]
+
+
+@pytest.mark.parametrize("lucky", [False, True])
+def test_a_model_that_tells_nothing_of_whole_sequences_is_warned_of_for_all(model, monkeypatch, lucky):
+    """Fewer frames are no better than all of them, whatever a short beginning seems to tell."""
+    part = part_of(40, (3,))
+    contributions = np.zeros((40, 3, 1))
+    if lucky:
+        contributions[:, 0, 0] = part.labels
+        contributions[:, 2, 0] = -part.labels
+    monkeypatch.setattr("heclstm.model.operating_points.forward", lambda *_: {"contributions": contributions})
+    points = operating_points(model, part, PADDED, 0.95)
+    assert [point.frames for point in points] == [1, 2, 3]
+    assert points[-1].rates == (1.0, 0.0)
+    assert "calls every negative positive" in Purpose(operating_points=points).warnings[0]
 
 
 def test_a_model_of_one_length_has_one_operating_point(model):

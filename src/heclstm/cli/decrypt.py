@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heclstm.cli.each import Each, forbid, require_one, tell_each
 from heclstm.cli.options import AsJson, Description, InsecureTest, Prevalence, SecretKeyFile, Threads, Trust
+from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, out, table
 from heclstm.cli.verb import UNDECIDED
 
@@ -19,18 +21,24 @@ if TYPE_CHECKING:
 
 def decrypt(
     program: Description,
-    result: Annotated[Path, typer.Argument(metavar="RESULT.HE", help="The server's encrypted result.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT.HE", help="The server's encrypted result; with --each, many.")
+    ],
     key: SecretKeyFile,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIAGNOSIS.JSON", help="Keep the diagnosis (mode 0600)."),
+        typer.Option(
+            "--output", "-o", metavar="DIAGNOSIS.JSON", help="Keep the diagnosis (mode 0600); with --each, a folder."
+        ),
     ] = None,
+    each: Each = False,
     case: Annotated[
         Path | None,
         typer.Option(
             "--case",
             metavar="QUERY.CASE",
-            help="What `heclstm encrypt` left beside the query; found by the query's label, beside RESULT.HE and here.",
+            help="What `heclstm encrypt` left beside the query, or a folder of such files; found by the query's label; "
+            "beside RESULT.HE and here by default.",
         ),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="What to call the sequence, if the case does not say it.")] = "",
@@ -49,6 +57,7 @@ def decrypt(
         ),
     ] = False,
     trust: Trust = None,
+    passphrase_file: PassphraseFile = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     prevalence: Prevalence = None,
@@ -61,25 +70,40 @@ def decrypt(
     decrypted result ever goes back to the server. Ends with exit code 3 where there is no decision: the program has
     no operating point, or not for so few frames.
 
-    Example:
+    With --each, the key is loaded once for all results: q.result.he becomes q.json in the folder.
+
+    Examples:
 
         heclstm decrypt program.json --key keys/secret.key result.he -o diagnosis.json
+        heclstm decrypt program.json --key keys/secret.key results/*.he --each --case queries/ -o diagnoses/
     """
     from heclstm.usecases import decrypt as usecase
     from heclstm.usecases.card import read_card
 
     card = read_card(program, key=key, trust=trust, events=TERMINAL)
-    findings = usecase.decrypt(
-        card, result, key, output,
-        case=case, without_case=without_case, name=name, frames=frames, query=query,
-        threads=threads, allow_insecure=insecure_test, events=TERMINAL,
-    )  # fmt: skip
+    options: dict[str, Any] = {"threads": threads, "allow_insecure": insecure_test, "events": TERMINAL}
+    options |= {"passphrase": passphrase(passphrase_file), "case": case, "without_case": without_case, "frames": frames}
+    if each:
+        from heclstm.usecases.decrypt_each import decrypt_each
+
+        forbid(name=name, query=query, case=case is not None and case.is_file())
+        outcomes = decrypt_each(card, results, key, output, **options)
+        tell_each(outcomes, _row, ("name", "decision", "score"), as_json=as_json)
+        if any(outcome.made and not outcome.made.diagnosis.decided for outcome in outcomes):
+            raise typer.Exit(UNDECIDED)
+        return
+    require_one(results, "results")
+    findings = usecase.decrypt(card, results[0], key, output, name=name, query=query, **options)
     if as_json:
         emit(findings.to_json())
     else:
         _print(findings, prevalence)
     if not findings.diagnosis.decided:
         raise typer.Exit(UNDECIDED)
+
+
+def _row(findings: Findings) -> tuple[str, str, str]:
+    return findings.diagnosis.name, findings.diagnosis.decision, f"{findings.diagnosis.scores[0]:+.3f}"
 
 
 def _print(findings: Findings, prevalence: float | None) -> None:

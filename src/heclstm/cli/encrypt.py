@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from heclstm.cli.each import Each, forbid, tell_each
 from heclstm.cli.options import (
     AsGiven,
     AsJson,
@@ -21,6 +22,7 @@ from heclstm.cli.options import (
     Threads,
     Trust,
 )
+from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
 from heclstm.errors import InputError
 
@@ -29,7 +31,10 @@ def encrypt(
     program: Description,
     images: Images,
     key: SecretKeyFile,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="QUERY.HE", help="Where the query goes.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="QUERY.HE", help="Where the query goes; with --each, a folder.")
+    ],
+    each: Each = False,
     index: Index = None,
     sequence: Sequence = "",
     as_given: AsGiven = False,
@@ -42,6 +47,7 @@ def encrypt(
         typer.Option("--override", metavar="envelope=REASON", help="Encrypt unusual images; reports tell the reason."),
     ] = "",
     trust: Trust = None,
+    passphrase_file: PassphraseFile = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -54,9 +60,13 @@ def encrypt(
     program's digest and a random key label; no name, no path, no pixel. Beside it lies the case (QUERY.case), which
     `decrypt` and `report` need: it is private (mode 0600) and never leaves the hospital.
 
-    Example:
+    With --each, every INPUT is another patient, and so is every row of a NumPy file that holds many. Queries are
+    numbered in their order, since their names go to the server; the table at the end says whose each is.
+
+    Examples:
 
         heclstm encrypt program.json --key keys/secret.key volume.npy -o query.he
+        heclstm encrypt program.json --key keys/secret.key patients/* --each -o queries/
     """
     from heclstm.usecases import encrypt as usecase
     from heclstm.usecases.card import read_card
@@ -64,14 +74,25 @@ def encrypt(
 
     card = read_card(program, key=key, trust=trust, events=TERMINAL)
     selection = selection_of(select, series)
+    options: dict[str, Any] = {"threads": threads, "allow_insecure": insecure_test, "events": TERMINAL}
+    options["passphrase"] = passphrase(passphrase_file)
+    if each:
+        from heclstm.usecases.encrypt_each import encrypt_each
+
+        forbid(index=index is not None, sequence=sequence, name=name, override=override)
+        outcomes = encrypt_each(
+            card, images, key, output, study=study, as_given=as_given, selection=selection, **options
+        )
+        tell_each(
+            outcomes, lambda made: (str(made.output), f"{made.real_frames} frames"), ("query", ""), as_json=as_json
+        )
+        return
     handed = read_handed_in(
         images, card, index, sequence=sequence, as_given=as_given, selection=selection, events=TERMINAL
     )
     made = usecase.encrypt(
-        card, handed, key, output,
-        name=name, study=study, override_envelope=_reason(override),
-        threads=threads, allow_insecure=insecure_test, events=TERMINAL,
-    )  # fmt: skip
+        card, handed, key, output, name=name, study=study, override_envelope=_reason(override), **options
+    )
     if as_json:
         emit(made.to_json())
         return

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator, SecretKey, wipe
+from heclstm.backend.machine import cores
 from heclstm.card.preparation import Preparation
 from heclstm.card.program_card import ProgramCard
 from heclstm.card.signature import require_signature
@@ -43,9 +45,12 @@ from heclstm.deploy.wire import (
     require_query,
     require_sizes,
 )
-from heclstm.errors import SecurityError, SequenceError
+from heclstm.errors import FileFormatError, InputError, PassphraseError, SecurityError, SequenceError
 from heclstm.program.program import Program
 from heclstm.program.public import load_card
+from heclstm.storage.atomic import require_free
+from heclstm.storage.container import Received
+from heclstm.storage.sealed import HEAD, TAG_BYTES, seal, unseal
 from heclstm.storage.source import Place, Source, name_of
 
 if TYPE_CHECKING:
@@ -53,6 +58,10 @@ if TYPE_CHECKING:
     from heclstm.data.handed_in import HandedIn
 
 OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all)
+SEALED = "sealed"  # the blob of a secret under a passphrase; that of one in clear is called "secret"
+BOUND_BYTES = 32
+SEALING_BYTES = HEAD.size + BOUND_BYTES + TAG_BYTES
+Passphrase = Callable[[], str]  # asked once it is known to be needed
 
 
 class Client:
@@ -88,7 +97,7 @@ class Client:
             )
         self.card = card
         self.context = Context(card.parameters, threads=threads)
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or cores()
         self._secret: SecretKey | None = None
         self._label = ""
         self._real_frames: dict[str, int] = {}  # by the label of a query; where a program takes shorter sequences
@@ -105,14 +114,18 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def generate_keys(self, folder: Place, on_progress: OnProgress | None = None) -> Path:
+    def generate_keys(
+        self, folder: Place, on_progress: OnProgress | None = None, *, passphrase: str | None = None
+    ) -> Path:
         """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`.
 
         Returns the path of evaluation.keys, hundreds of megabytes. A secret key that is there already is not replaced
-        (OutputError).
+        (OutputError). The new one comes last: whatever kills the process before leaves none on the disk.
+        passphrase: seals it.
         """
         folder = Path(folder)
-        self.new_secret_key().save(folder / SECRET_KEY_FILE)
+        require_free(folder / SECRET_KEY_FILE)
+        secret = self.new_secret_key(passphrase)
         keys, done = self.evaluation_keys(), 0
         total = keys.header.total_bytes
 
@@ -123,25 +136,38 @@ class Client:
                 on_progress(done, total)
 
         keys.save(folder / EVALUATION_KEYS_FILE, count)
+        secret.save(folder / SECRET_KEY_FILE)
         return folder / EVALUATION_KEYS_FILE
 
-    def new_secret_key(self) -> Message:
-        """Make a secret key and use it from now on. Who has this message can read every query and result."""
+    def new_secret_key(self, passphrase: str | None = None) -> Message:
+        """Make a secret key and use it from now on. Who has this message can read every query and result, unless it is
+        sealed by a passphrase (see `storage.sealed`).
+        """
         secret = KeyGenerator(self.context).secret_key()
         self._take(secret, secrets.token_hex(16))
-        blobs = [("secret", secret_key_bytes(self.card.parameters))]
-        return Message(self._header(Kind.SECRET_KEY, blobs), _wiped(secret.serialize()))
+        size = secret_key_bytes(self.card.parameters)
+        if passphrase is None:
+            return Message(self._header(Kind.SECRET_KEY, [("secret", size)]), _wiped(secret))
+        header = self._header(Kind.SECRET_KEY, [(SEALED, size + SEALING_BYTES)])
+        bound = sha256(header.encode()).digest()  # so that nobody puts it under another header
+        return Message(header, (seal(bound + clear, passphrase) for clear in _wiped(secret)))
 
     def evaluation_keys(self) -> Message:
         """What lets a server compute under the secret key, not decrypt. Keys are made while they are written, once."""
         return Message(self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.card)), self._evaluation_keys())
 
-    def load_secret_key(self, source: Source) -> None:
-        """Take the secret key of a `secret.key` file. Raises DigestError if it was made for another program or card."""
+    def load_secret_key(self, source: Source, passphrase: Passphrase | None = None) -> None:
+        """Take the secret key of a `secret.key` file. passphrase: asked for that of a sealed one.
+
+        Raises DigestError if it was made for another program or card, InputError for a wrong passphrase.
+        """
         with received(source, Kind.SECRET_KEY) as message:
             require_card(message.header, self.card, message.name)
-            require_sizes(message.header, [("secret", secret_key_bytes(self.card.parameters))], message.name)
-            self._take(SecretKey.load(self.context, message.blob()), message.header.key)
+            secret = secret_of(message, self.card, passphrase)
+        try:
+            self._take(SecretKey.load(self.context, secret), message.header.key)
+        finally:
+            wipe(secret)
 
     def read(
         self,
@@ -180,7 +206,7 @@ class Client:
         encrypted that do not look like those of training. Raises SequenceError, NotAssessableError for too few frames,
         EnvelopeError for unusual images.
         """
-        sequence = self._sequence(images)
+        sequence = self.prepared(images)
         layout = self.card.input_layout
         expected = (layout.frames, layout.channels, layout.height, layout.width)
         if sequence.frames.shape != expected:
@@ -242,7 +268,8 @@ class Client:
         self._take(None, "")
         self.context.close()
 
-    def _sequence(self, images: ImageSequence | HandedIn | Any) -> ImageSequence:
+    def prepared(self, images: ImageSequence | HandedIn | Any) -> ImageSequence:
+        """What `encrypt` makes of images before it encrypts them: checked, and prepared as the model was trained."""
         if isinstance(images, ImageSequence):
             return images
         if isinstance(handed_in := getattr(images, "sequence", None), ImageSequence):
@@ -298,8 +325,31 @@ def _card_of(program: Program | ProgramCard | Source, trust: Source | None) -> P
     return card
 
 
-def _wiped(secret: bytearray) -> Iterator[bytearray]:
-    """Hand out the only copy in Python's memory, and overwrite it once it was written."""
+def secret_of(message: Received, card: ProgramCard, passphrase: Passphrase | None) -> bytearray:
+    """The secret in a key file, which the caller wipes."""
+    size = secret_key_bytes(card.parameters)
+    if message.header.blobs != ((SEALED, size + SEALING_BYTES),):
+        require_sizes(message.header, [("secret", size)], message.name)
+        return bytearray(message.blob())
+    if passphrase is None:
+        raise InputError(f"{message.name}: is sealed by a passphrase, and none was given")
+    try:
+        content = bytearray(unseal(message.blob(), passphrase()))
+    except PassphraseError as error:
+        raise PassphraseError(
+            f"{message.name}: the passphrase is wrong, or the file was altered; nothing of it can be read"
+        ) from error
+    bound, secret = content[:BOUND_BYTES], content[BOUND_BYTES:]
+    wipe(content)
+    if bound != sha256(message.header.encode()).digest():
+        wipe(secret)
+        raise FileFormatError(f"{message.name}: its header was altered; get it again")
+    return secret
+
+
+def _wiped(key: SecretKey) -> Iterator[bytearray]:
+    """Hand out the only copy in Python's memory, made when it is written, and overwrite it then."""
+    secret = key.serialize()
     try:
         yield secret
     finally:

@@ -70,28 +70,29 @@ def operating_points(
     """Of a model that takes one number of frames: a single one, for all. Else one for each number that it can assess.
 
     A number of frames can be assessed if, among the sequences that have as many, cut to their beginning, the 95 %
-    interval of the AUC lies above one half, and the wanted sensitivity leaves a specificity of SPECIFICITY_MIN. If none
-    can, the only one is for the largest number; its figures warn (`card.warnings`). Raises ModelError without both
-    outcomes.
+    interval of the AUC lies above one half, and the wanted sensitivity leaves a specificity of SPECIFICITY_MIN. That
+    tells a model's too few frames from its enough, so where the largest number itself fails, which is a fault of the
+    model and not of the frames, no number is left out, and the figures warn (`card.warnings`). Raises ModelError
+    without both outcomes.
     """
     frames, mask = prepare_part(part, preparation)
     contributions = forward(model, frames, mask)["contributions"][:, :, 0]
     scores, labels, patients = contributions.sum(axis=1), part.labels, part.patients
     if mask is None or not preparation.padded:
         return (choose_operating_point(scores, labels, wanted_sensitivity, chosen_on, patients=patients),)
-    found = []
+    every, found = [], []
     for count, rows, cut in beginnings(contributions, mask):
         if len(np.unique(labels[rows])) == 2:
             people = tuple(patients[row] for row in rows) if patients else ()
             point = choose_operating_point(
                 cut, labels[rows], wanted_sensitivity, chosen_on, patients=people, frames=count
             )
+            every.append(point)
             if _assessable(cut, labels[rows], point):
                 found.append(point)
-    whole = mask.shape[1]
-    return tuple(found) or (
-        choose_operating_point(scores, labels, wanted_sensitivity, chosen_on, patients=patients, frames=whole),
-    )
+    if not every:  # says which outcome is missing
+        return (choose_operating_point(scores, labels, wanted_sensitivity, chosen_on, patients=patients),)
+    return tuple(found if every[-1] in found else every)
 
 
 def beginnings(contributions: Array, mask: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.intp], Array]]:

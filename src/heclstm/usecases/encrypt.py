@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ from msgspec import UNSET
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
 from heclstm.deploy.case import Case, case_path
-from heclstm.deploy.client import Client
+from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.diagnosis import require_name
 from heclstm.deploy.usual import first_of, require_usual
 from heclstm.deploy.wire import Message
 from heclstm.storage.source import Source
 from heclstm.storage.typed import one_line
 from heclstm.usecases.events import SILENT, Events
-from heclstm.usecases.private_files import warn_if_others_read
+from heclstm.usecases.hospital import hospital
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,18 +66,20 @@ class Encrypted:
 def encrypt(
     card: ProgramCard,
     images: HandedIn,
-    key: Source,
+    key: Source | Client,
     output: Path | None = None,
     *,
     name: str = "",
     study: str = "",
     override_envelope: str = "",
+    passphrase: Passphrase | None = None,
     threads: int | None = None,
     allow_insecure: bool = False,
     events: Events = SILENT,
 ) -> Encrypted:
-    """images: as `usecases.images` reads them for this card. key: the secret key. name, study: what the patient's
-    sequence is called, and where it belongs; they stay in the case, which lies beside `output` with the ending .case.
+    """images: as `usecases.images` reads them for this card. key: the secret key, or a client that has it. passphrase:
+    asked for that of a sealed one. name, study: what the patient's sequence is called, and where it belongs; they stay
+    in the case, which lies beside `output` with the ending .case.
 
     override_envelope: why images are encrypted that do not look like those of training; the report says so.
 
@@ -94,9 +95,8 @@ def encrypt(
     for text in (name, study, override_envelope):
         require_name(text)
     beside = case_path(output) if output else None
-    with closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client:
-        warn_if_others_read(key, events)
-        client.load_secret_key(key)
+    options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
+    with hospital(card, key, events=events, **options) as client:
         query = client.encrypt(images.sequence, override_envelope=override_envelope)
     notes = tuple(one_line(note) for note in images.remarks)[:64]
     facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}

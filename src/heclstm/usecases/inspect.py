@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from heclstm.deploy.client import SEALED
 from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
 from heclstm.deploy.wire import Kind, received
 from heclstm.errors import FileFormatError
@@ -109,6 +110,7 @@ def _message(file: Path | bytes) -> Described:
         "content": "whole: its checksum fits",
     }
     if header.kind is Kind.SECRET_KEY and isinstance(file, Path):
+        facts["passphrase"] = "needed" if header.blobs[0][0] == SEALED else "none"
         facts["mode"] = f"{file.stat().st_mode & 0o777:04o}"
     return Described(header.kind.title, facts)
 
