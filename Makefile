@@ -117,7 +117,7 @@ $(VENV)/.venv:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.venv $(SOURCES)
-	$(PIP) install '.[compile,report]'
+	$(PIP) install '.[compile,network,report,server]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.venv $(NATIVE)

@@ -70,5 +70,5 @@ with TemporaryDirectory() as name:
     images = rng.random((2, 1, 16, 16), dtype=np.float32)
     diagnosis = hospital(program_folder / "program.json", images, program_folder)
     clear = forward(model, images[None])["score"][0, 0]
-    print(f"decrypted {diagnosis.score:+.6f}, in clear {clear:+.6f}, decision {diagnosis.decision}")
+    print(f"decrypted {diagnosis.score:+.3f}, in clear {clear:+.3f}, decision {diagnosis.decision}")
     assert abs(diagnosis.score - clear) < 1e-3

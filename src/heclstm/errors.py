@@ -17,6 +17,9 @@
     │   └── DigestError               made for another program, or altered on the way
     │       └── SignatureError        not signed by the model owner whom the hospital trusts
     ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
+    ├── NetworkError                  a server cannot be reached, or does not speak as one of heclstm
+    │   ├── CertificateError          who answers cannot prove to be that server
+    │   └── RefusedError              the server answered with a problem; its code stands in docs/errors.md
     ├── OutputError                   a file cannot be written where it should go
     ├── ResourceError                 the system gives too little memory, or too few files or threads
     ├── MissingKeyError               an evaluation key is needed and absent
@@ -95,6 +98,25 @@ class SignatureError(DigestError):
 
 class ConfigError(HeclstmError):
     """The configuration of a service has mistakes."""
+
+
+class NetworkError(HeclstmError):
+    """A server cannot be reached, or does not speak as one of heclstm."""
+
+
+class CertificateError(NetworkError):
+    """Who answers cannot prove to be the server that was asked for."""
+
+
+class RefusedError(NetworkError):
+    """The server answered with a problem. code: of docs/errors.md. successor: of a retired program, its digest.
+
+    passing: it may be otherwise in a while; else the same request is never answered otherwise.
+    """
+
+    def __init__(self, text: str, code: str = "", successor: str | None = None, *, passing: bool = False) -> None:
+        super().__init__(text)
+        self.code, self.successor, self.passing = code, successor, passing
 
 
 class OutputError(HeclstmError):

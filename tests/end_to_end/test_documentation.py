@@ -14,7 +14,9 @@ from heclstm.cli.main import app
 ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 MODEL_OWNER = ["train", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
-VERBS = [*MODEL_OWNER, "keygen", "encrypt", "run", "serve", "decrypt", "report", "demo", "inspect", "schema"]
+CONNECTED = ["connect", "diagnose", "jobs", "share", "rotate-keys", "backup", "restore", "forget"]
+FILES = ["keygen", "encrypt", "run", "serve", "decrypt", "report"]
+VERBS = [*MODEL_OWNER, *FILES, *CONNECTED, "demo", "inspect", "schema"]
 GROUPS = ["token"]  # of verbs: heclstm token create
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)

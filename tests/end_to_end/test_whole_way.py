@@ -227,22 +227,12 @@ def test_demo(call, tmp_path, monkeypatch):
     assert found["truth"] is True
     assert abs(found["error"]) < 0.01  # of a score near 1; the exact bound is tested above
     assert found["decision"] == found["clear"]["decision"]
-    assert [stage["name"] for stage in found["stages"]] == [
-        "make keys",
-        "encrypt",
-        "prepare the program",
-        "load the keys",
-        "evaluate",
-        "decrypt",
-    ]
-    server = {path.name for path in (tmp_path / "demo" / "server").rglob("*") if path.is_file()}
-    assert server == {
-        "program.json",
-        "circuit.json",
-        "circuit.npz",
-        "evaluation.keys",
-        "query.he",
-        "result.he",
-    }
+    names = ["make keys", "upload keys", "encrypt and send", "evaluate", "fetch and decrypt"]
+    assert [stage["name"] for stage in found["stages"]] == names
+    assert found["server_memory"] > 1 << 27
+    secret = next((tmp_path / "demo" / "hospital" / "site" / "keys").rglob("secret.key")).read_bytes()
+    server = [path for path in (tmp_path / "demo" / "server").rglob("*") if path.is_file()]
+    assert {"program.json", "service.toml", "server.pem", "service.db"} <= {path.name for path in server}
+    assert not any(secret[-64:-32] in path.read_bytes() for path in server)
     assert (tmp_path / "demo" / "report.html").exists()
     assert (tmp_path / "demo" / "report.png").read_bytes().startswith(b"\x89PNG")

@@ -56,9 +56,17 @@ def test_the_case_says_all_that_decrypt_and_report_need(sent, keys, tmp_path):
     again = report.Findings.load(tmp_path / "d.json")
     assert again == found
     assert again.case == sent.case
-    assert "case 7" in report.report(again, SHORT).page
+    shown = report.report(again, SHORT).page
+    assert "case 7" in shown
+    assert "Frames stand by names. A note." in shown
     with pytest.raises(DigestError, match="are not the images that were encrypted for this result"):
         report.report(again, ImageSequence(FRAMES))
+
+
+def test_frames_that_are_left_out_are_told_in_the_report(keys):
+    images = HandedIn(SHORT, "by names", tuple("abc"), "pictures", (0, 2))
+    made = encrypt.encrypt(PROGRAM.card, images, keys.secret, **INSECURE)
+    assert made.case.notes == ("2 of 3 frames are used, evenly spaced: 1, 3",)
 
 
 def test_nothing_can_be_typed_that_the_case_contradicts(sent, keys, tmp_path):

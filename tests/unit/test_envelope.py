@@ -8,6 +8,7 @@ from msgspec import UNSET, structs
 
 from heclstm.card.envelope import Envelope, Statistic
 from heclstm.card.preparation import Preparation
+from heclstm.card.program_card import Card
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part, load_dataset
 from heclstm.data.handed_in import HandedIn
@@ -163,3 +164,21 @@ def test_few_images_of_a_part_are_measured_with_their_own_length():
     images = [RNG.integers(0, 256, (1 + row % 3, 3, 16, 16), dtype=np.uint8) for row in range(60)]
     found = envelope_of(Part(images, np.arange(60) % 2), COLOUR)
     assert {each.name for each in found.statistics} >= {"least likeness of neighbouring frames", "share of red"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"statistics": []}, "length >= 1"),
+        ({"statistics": [{"name": f"{row}", "low": 0.0, "high": 1.0} for row in range(65)]}, "length <= 64"),
+        ({"statistics": [{"name": "a", "low": 0.0, "high": "inf"}]}, "Expected `float`"),
+        ({"statistics": [{"name": "a", "low": -1e301, "high": 0.0}]}, ">= -1e"),
+        ({"statistics": [{"name": "\x1b[2J", "low": 0.0, "high": 1.0}]}, "without control characters"),
+        ({"coverage": 1.5}, "<= 1"),
+        ({"more": 1}, "unknown field `more`"),
+    ],
+)
+def test_a_card_with_a_hostile_envelope_is_refused(changes, message):
+    envelope = {"statistics": [{"name": "a", "low": 0.0, "high": 1.0}], "coverage": 1.0, "sequences": 1, **changes}
+    with pytest.raises(FileFormatError, match=message):
+        Card.read({**tiny_program().card.to_json(), "envelope": envelope}, "card")

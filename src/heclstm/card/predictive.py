@@ -40,9 +40,13 @@ def predictive(point: OperatingPoint, prevalence: float | None = None) -> Predic
     measured = intervals(point)
     if measured is None or prevalence is None:
         return None
+    return values_at(*measured, prevalence)
+
+
+def values_at(sensitivity: Interval, specificity: Interval, prevalence: float) -> Predictive:
+    """Raises InputError for a prevalence that is none."""
     if not 0 < prevalence < 1:
         raise InputError(f"prevalence: got {prevalence:g}, expected a share between 0 and 1, such as 0.02")
-    sensitivity, specificity = measured
     ends = zip(_three(sensitivity), _three(specificity), strict=True)
     values = [_values(se, sp, prevalence) for se, sp in ends]
     return Predictive(prevalence, Interval(*(v for v, _ in values)), Interval(*(v for _, v in values)))

@@ -71,6 +71,11 @@ Trust = Annotated[
 SigningKey = Annotated[
     Path, typer.Option("--key", metavar="OWNER.PEM", help="The model owner's private key, from `signing-key`.")
 ]
+SiteFolder = Annotated[
+    Path,
+    typer.Option("--site", metavar="SITE/", envvar="HECLSTM_SITE", help="The folder that `heclstm connect` keeps."),
+]
+SITE = Path("site")  # of SiteFolder, where nobody says another
 InsecureTest = Annotated[
     bool,
     typer.Option(

@@ -47,7 +47,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     study: Name = ""
     envelope: Literal["inside", "outside", "unknown"] = "unknown"
     outside: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
-    override: Line = ""
+    override: Name = ""
     notes: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
 
     @classmethod

@@ -206,7 +206,7 @@ class Client:
         encrypted that do not look like those of training. Raises SequenceError, NotAssessableError for too few frames,
         EnvelopeError for unusual images.
         """
-        sequence = self._sequence(images)
+        sequence = self.prepared(images)
         layout = self.card.input_layout
         expected = (layout.frames, layout.channels, layout.height, layout.width)
         if sequence.frames.shape != expected:
@@ -268,7 +268,8 @@ class Client:
         self._take(None, "")
         self.context.close()
 
-    def _sequence(self, images: ImageSequence | HandedIn | Any) -> ImageSequence:
+    def prepared(self, images: ImageSequence | HandedIn | Any) -> ImageSequence:
+        """What `encrypt` makes of images before it encrypts them: checked, and prepared as the model was trained."""
         if isinstance(images, ImageSequence):
             return images
         if isinstance(handed_in := getattr(images, "sequence", None), ImageSequence):

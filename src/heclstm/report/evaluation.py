@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.predictive import Predictive, values_at
 from heclstm.card.temperature import Temperature
 from heclstm.model.evaluate import Agreement, ByFrames, Fold, agreement, pool
 from heclstm.model.metrics import Array
 from heclstm.model.temperature import calibration_error, log_loss, probabilities
 
 FORMAT, VERSION = "heclstm-evaluation", 1
+PREVALENCES = (0.01, 0.05, 0.2)
 WAYS = ("clear", "simulated", "encrypted")
 
 
@@ -25,7 +27,7 @@ class Inside:
 
     margins: largest value of each layer as a fraction of its limit. outside: sequences that leave the limit.
     votes: (T,) weight of each frame. alpha: share of the spatial score in the weighted unit.
-    contributions: (sequences, T) in clear.
+    contributions: (sequences, T) in clear. real: how many frames of each sequence are; None for all.
     """
 
     margins: Mapping[str, float]
@@ -33,6 +35,7 @@ class Inside:
     votes: Array
     alpha: float
     contributions: Array
+    real: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,14 @@ class Evaluation:
         return None
 
     @property
+    def predictive(self) -> tuple[Predictive, ...]:
+        """Predictive values at the prevalence of this part, and at some others that a practice may have."""
+        if (measures := self.pooled.measures("clear")) is None:
+            return ()
+        own = (measures.true_positives + measures.missed) / measures.total
+        return tuple(values_at(measures.sensitivity, measures.specificity, each) for each in (own, *PREVALENCES))
+
+    @property
     def chances(self) -> tuple[Array, NDArray[np.int64]] | None:
         """(calibrated probabilities, labels) of all patients from clear scores; None without a temperature."""
         if len(self.temperatures) != len(self.folds):
@@ -119,6 +130,14 @@ class Evaluation:
             "error_over_simulated": self.over_simulated,
             "refused": self.refused,
             "not_assessable": self.not_assessable,
+            "predictive": [
+                {
+                    "prevalence": each.prevalence,
+                    "positive": each.positive.to_json(),
+                    "negative": each.negative.to_json(),
+                }
+                for each in self.predictive
+            ],
             "by_frames": [each.to_json() for each in self.by_frames],
             "warnings": list(self.warnings),
             "probability": self.probability,

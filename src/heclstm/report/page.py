@@ -14,7 +14,7 @@ from heclstm.report.montage import PAPER, Picture, montages
 from heclstm.report.places import frames_of, line_of
 from heclstm.report.rendering import render
 from heclstm.report.units import error, seconds, signed, size
-from heclstm.report.words import meaning, rates, unusual
+from heclstm.report.words import meaning, origin, rates, unusual
 
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
@@ -49,6 +49,7 @@ def page(
         rates="" if unusual(findings) else rates(findings.operating_point),
         meaning=meaning(findings, prevalence),
         unusual=unusual(findings),
+        origin=origin(findings),
         facts=_facts(findings),
         warnings=findings.purpose.warnings,
         checked=findings.case is not None,

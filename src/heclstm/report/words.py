@@ -7,7 +7,7 @@ from heclstm.card.predictive import intervals, predictive
 from heclstm.deploy.usual import first_of
 from heclstm.report.findings import Findings
 
-__all__ = ["OperatingPoint", "meaning", "rates", "unusual"]
+__all__ = ["OperatingPoint", "meaning", "origin", "rates", "unusual"]
 
 
 def rates(point: OperatingPoint | None) -> str:
@@ -47,6 +47,14 @@ def unusual(findings: Findings) -> tuple[str, ...]:
         f"These images are unlike those that the model was trained on ({first_of(case.outside)}), so the score may "
         f"mean nothing, and no figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
     )
+
+
+def origin(findings: Findings) -> str:
+    """Why the frames stand as they do, and what was noticed when they were read; empty if nobody knows."""
+    case = findings.case
+    if case is None or not case.order:
+        return ""
+    return f"Frames stand {case.order}. " + " ".join(f"{note[0].upper()}{note[1:]}." for note in case.notes[:3] if note)
 
 
 def _undecided(findings: Findings) -> str:

@@ -14,6 +14,7 @@ from heclstm.errors import FileFormatError, OutputError
 
 MAGIC = b"HECLSTM\x00"  # of every container; its version follows in two bytes, its kind in two more
 SECRET_KIND = b"\x01\x00"
+SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
 
 SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
 FILES = ".heclstm-files-"  # how a folder of files that are not whole yet begins

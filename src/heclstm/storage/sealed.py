@@ -12,7 +12,7 @@ import secrets
 import struct
 from typing import TYPE_CHECKING
 
-from heclstm.errors import FileFormatError, HeclstmError, InputError, PassphraseError
+from heclstm.errors import FileFormatError, InputError, PassphraseError
 from heclstm.storage.atomic import SEALED_MAGIC as MAGIC
 from heclstm.storage.source import Source, opened
 
@@ -29,7 +29,7 @@ LOG_N_MAX = 20  # 1 GiB: a file may not ask for more
 
 
 def seal(content: bytes | bytearray, passphrase: str) -> bytes:
-    """Raises InputError if the passphrase is too short, HeclstmError without the extra `client`."""
+    """Raises InputError if the passphrase is too short."""
     require_passphrase(passphrase)
     head = HEAD.pack(MAGIC, VERSION, LOG_N, R, P, secrets.token_bytes(16), secrets.token_bytes(12))
     return head + _cipher(head, passphrase).encrypt(head[-12:], bytes(content), head)
@@ -70,10 +70,8 @@ def require_passphrase(passphrase: str) -> None:
 
 
 def _cipher(head: bytes, passphrase: str) -> AESGCM:
-    try:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM as aesgcm
-    except ModuleNotFoundError as error:
-        raise HeclstmError("passphrase: cryptography is not installed; pip install heclstm[sign]") from error
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM as aesgcm
+
     _, _, log_n, r, p, salt, _ = HEAD.unpack(head)
     memory = 128 * (1 << log_n) * r
     key = hashlib.scrypt(

@@ -59,6 +59,7 @@ class Encrypted:
             data = {"query": str(self.output), "case": str(self.beside)}
         data |= {"bytes": self.bytes, "program": self.program}
         data |= {"order": self.images.order, "notes": list(self.images.notes)}
+        data |= {"envelope": self.case.envelope, "outside": list(self.case.outside)}
         return data | ({"frames": self.real_frames} if self.padded else {})
 
 
@@ -91,18 +92,18 @@ def encrypt(
         events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
     if outside:
         events.note(f"warning: unlike the images that the model was trained on: {first_of(outside)}")
-    for text in (name, study):
+    for text in (name, study, override_envelope):
         require_name(text)
     beside = case_path(output) if output else None
     options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
     with hospital(card, key, events=events, **options) as client:
         query = client.encrypt(images.sequence, override_envelope=override_envelope)
-    notes = tuple(one_line(note) for note in images.notes)
+    notes = tuple(one_line(note) for note in images.remarks)[:64]
     facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}
     if card.envelope is not UNSET:
         facts["envelope"] = "outside" if outside else "inside"
     if outside:
-        facts |= {"outside": outside, "override": one_line(override_envelope)}
+        facts |= {"outside": outside, "override": override_envelope}
     case = Case.of(query.header, images.sequence, **facts)
     if output and beside:
         save_both(query, output, case, beside)
