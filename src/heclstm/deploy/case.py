@@ -109,10 +109,14 @@ def case_path(query: Path) -> Path:
     return path
 
 
-def find_case(query: str, folders: Iterable[Path]) -> Case | None:
-    """The case of the query with this label, among the files that lie in these folders; None if it is not there."""
+def find_case(query: str, folders: Iterable[Path], near: str = "") -> Case | None:
+    """The case of the query with this label, among the files that lie in these folders; None if it is not there.
+
+    near: the name of the result; files whose names it begins with are looked at first.
+    """
     for folder in dict.fromkeys(folders):
-        for number, path in enumerate(sorted(folder.glob(f"*{ENDING}"))):
+        paths = sorted(folder.glob(f"*{ENDING}"), key=lambda path: (not near.startswith(path.stem), path))
+        for number, path in enumerate(paths):
             if number == CASES_MAX:
                 raise FileFormatError(f"{folder}: holds more than {CASES_MAX} cases; say which one it is")
             try:
