@@ -56,6 +56,10 @@ def test_the_case_says_all_that_decrypt_and_report_need(sent, keys, tmp_path):
     again = report.Findings.load(tmp_path / "d.json")
     assert again == found
     assert again.case == sent.case
+    for changes in ({"frames": 2}, {"program": "0" * 64}):
+        altered = {**again.to_json(), "case": {**again.to_json()["case"], **changes}}
+        with pytest.raises(FileFormatError, match="its case is of another program or number of frames"):
+            report.Findings.load(json.dumps(altered).encode())
     shown = report.report(again, SHORT).page
     assert "case 7" in shown
     assert "Frames stand by names. A note." in shown
