@@ -136,6 +136,18 @@ def test_unusual_images_are_told_with_the_reason():
     assert "a &lt;phantom&gt;" in page(Findings(findings().diagnosis, findings().purpose, "", case=case), IMAGES)
 
 
+def test_without_a_reason_unusual_images_get_no_decision():
+    case = Case(
+        program="ab" * 32, key="0" * 32, query="1" * 32, images="cd" * 32, frames=2,
+        envelope="outside", outside=("grey levels is below 3",),
+    )  # fmt: skip
+    diagnosis = findings().diagnosis.without_decision()
+    found = Findings(diagnosis, findings().purpose, "", case=case)
+    assert meaning(found) == ()  # the other reason for it, too few frames, is not this one
+    assert unusual(found)[0].endswith("So no decision is made.")
+    assert ">not assessable<" in page(found, IMAGES)
+
+
 def test_padded_frames_are_no_pictures():
     padded = Preparation("frames", (2, 1, 8, 8), 2, 1, 8, 8, length="pad")
     purpose = structs.replace(PURPOSE, preparation=padded, operating_points=(structs.replace(POINT, frames=1),))

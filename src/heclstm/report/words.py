@@ -33,7 +33,7 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     prevalence: share of positives among patients like this one; that of validation by default. Raises InputError.
     """
     if not findings.diagnosis.decided:
-        return (_undecided(findings),)
+        return () if findings.case is not None and findings.case.withheld else (_undecided(findings),)
     worth = "" if unusual(findings) else _predictive(findings, prevalence)
     return tuple(filter(None, (_both(findings, prevalence), worth)))
 
@@ -58,9 +58,10 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     case = findings.case
     if case is None or case.envelope != "outside":
         return ()
+    end = f"It was wanted nevertheless: {case.override}" if case.override else "So no decision is made."
     return (
         f"These images are unlike those that the model was trained on ({first_of(case.outside)}), so the score may "
-        f"mean nothing, and no figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
+        f"mean nothing, and no figure of the model speaks of them. {end}",
     )
 
 
