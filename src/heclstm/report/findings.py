@@ -146,9 +146,7 @@ class Findings:
         if (case := found.case) and (case.program, case.frames) != (found.program, found.frames):
             raise FileFormatError(f"{name}: its case is of another program or number of frames; it was altered")
         if case and case.withheld and found.diagnosis.decided:
-            raise FileFormatError(
-                f"{name}: decides about images that its case allows no decision about; it was altered"
-            )
+            raise FileFormatError(f"{name}: has a decision that its case does not allow; it was altered")
         return found
 
 
