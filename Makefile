@@ -6,6 +6,7 @@
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
 # make docs    the documentation as a site, into build/site/
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
+# make mutants  change one thing at a time in what guards and see whether a test fails (docs/testing.md); takes hours
 # make clean   remove what was built, not the environment itself
 #
 # Everything is installed into .venv; stamps in it make repeated calls quick. PYTHON=python3.12 chooses another Python.
@@ -31,7 +32,7 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check native race sanitize clang warnings arm64 wheel docs golden clean
+.PHONY: demo test check native race sanitize clang warnings arm64 wheel docs golden mutants clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -91,6 +92,10 @@ docs: $(VENV)/.test
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
+
+mutants: $(VENV)/.test
+	$(PIP) install --editable '.[mutation]'
+	PYTHONPATH=src:tests $(BIN)/python -m mutants.run $(MUTANTS)
 
 clean:
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*

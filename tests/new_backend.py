@@ -1,4 +1,4 @@
-"""A new backend, whole: what docs/adding.md shows. It computes on clear slots, more precisely than the clear backend."""
+"""A new backend, whole: what docs/adding.md shows. Clear slots, more precise than those of the clear backend."""
 
 import numpy as np
 
