@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -65,8 +66,9 @@ def _replaced(source: str) -> Iterator[str]:
     for name in OPERATORS:
         operator = get_operator(f"core/{name}")()
         for occurrence in range(sum(len(list(operator.mutation_positions(node))) for node in ast_nodes(tree))):
-            if changed := mutate_code(source, operator, occurrence):
-                yield changed
+            with suppress(AttributeError):  # it cannot replace a part of `except (One, *others)`
+                if changed := mutate_code(source, operator, occurrence):
+                    yield changed
 
 
 def _left_out(source: str) -> Iterator[str]:

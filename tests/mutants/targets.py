@@ -11,7 +11,7 @@ MODULES = {
     "storage/atomic.py": ["unit/test_storage_atomic.py", "unit/test_program_files_saving.py"],
     "storage/json.py": ["unit/test_storage_json.py"],
     "storage/source.py": ["unit/test_storage_container.py", "unit/test_storage_json.py", "unit/test_client_inputs.py"],
-    "storage/typed.py": ["unit/test_storage_container.py", "unit/test_diagnosis.py", "unit/test_card.py"],
+    "storage/typed.py": ["unit/test_storage_typed.py"],
     "storage/container.py": [*CONTAINER, "unit/test_schemas.py"],
     "storage/arrays.py": ["unit/test_storage_arrays.py"],
     "circuit/check.py": ["unit/test_check.py"],
