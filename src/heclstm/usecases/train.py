@@ -15,6 +15,7 @@ from heclstm.model.epochs import METRICS, Epoch, read_epochs
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.weights import Model
 from heclstm.storage.atomic import save_file
+from heclstm.usecases.card import tell_warnings
 from heclstm.usecases.evaluate import Evaluated, evaluate
 from heclstm.usecases.events import SILENT, Events
 
@@ -39,10 +40,13 @@ class Trained:
         return found
 
     @property
-    def operating_point(self) -> OperatingPoint:
-        point = Purpose.of(self.model).operating_point()
-        assert point is not None  # training chose it
-        return point
+    def purpose(self) -> Purpose:
+        return Purpose.of(self.model)
+
+    @property
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """One for each number of frames that can be assessed, or one for all."""
+        return self.purpose.operating_points
 
     @property
     def curve(self) -> Path:
@@ -50,7 +54,9 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         result: dict[str, Any] = {"model": str(self.folder), "digest": self.model.digest}
-        return result | {"validation": self.validation, "operating_point": self.operating_point.to_json()}
+        points = [point.to_json() for point in self.operating_points]
+        result |= {"validation": self.validation, "operating_point": points[-1], "operating_points": points}
+        return result | {"warnings": list(self.purpose.warnings)}
 
 
 def train(
@@ -61,7 +67,9 @@ def train(
     resume: go on from the checkpoints there. Raises ModelError if `folder` holds a model or a checkpoint otherwise.
     """
     _check_checkpoints(folder, [folder], resume)
-    return Trained(_trained(recipe, data, folder, events), folder)
+    trained = Trained(_trained(recipe, data, folder, events), folder)
+    tell_warnings(trained.purpose, events)
+    return trained
 
 
 def cross_validate(
