@@ -2,11 +2,15 @@
 
 import errno
 import os
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 
 from heclstm.errors import OutputError
-from heclstm.storage.atomic import FILES, new_file, new_files, save_file, sole_writer
+from heclstm.storage import atomic
+from heclstm.storage.atomic import FILES, new_file, new_files, new_folder, save_file, sole_writer
 
 PEM = b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n"
 LOCKED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
@@ -35,7 +39,8 @@ def test_folders_devices_and_impossible_places_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("x")
     for path, match in (
-        (tmp_path, "is a folder"),
+        (tmp_path, f"^{re.escape(str(tmp_path))}: is a folder"),
+        (Path(""), r"^\.: is a folder"),
         (tmp_path / "pipe", "is no regular file"),
         (tmp_path / "file" / "below", "cannot be written"),
     ):
@@ -52,15 +57,59 @@ def test_a_failing_write_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("umask", "public"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_folders_on_the_way_are_made(tmp_path):
+    save_file(tmp_path / "one" / "two" / "a", "")
+    with new_files(tmp_path / "three" / "four") as partial:
+        (partial / "b").touch()
+    with new_folder(tmp_path / "five" / "six" / "seven", "model", ["c"]) as partial:
+        assert partial.is_dir()
+    for path in ("one/two/a", "three/four/b", "five/six/seven"):
+        assert (tmp_path / path).exists()
+
+
+def test_all_of_a_file_is_on_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    """Else a power cut leaves an empty file under its name."""
+    synced = []
+
+    def fsync(descriptor):
+        synced.append((os.fstat(descriptor).st_size, os.listdir(tmp_path) == ["a"]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    save_file(tmp_path / "a", "content")
+    assert synced == [(7, False)]
+
+
+def test_a_name_that_somebody_guessed_is_not_written_through(tmp_path, monkeypatch):
+    """A link in place of the file that is about to be made, in a folder that others may write to."""
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda count: "guessed")
+    (tmp_path / "target").write_text("theirs")
+    (tmp_path / ".heclstm-guessed").symlink_to(tmp_path / "target")
+    with pytest.raises(OutputError, match=r"a: cannot be written \(File exists\)"):
+        save_file(tmp_path / "a", "secret", 0o600)
+    assert (tmp_path / "target").read_text() == "theirs"
+
+
+def test_what_went_wrong_is_told_though_nothing_is_left_to_remove(tmp_path):
+    def stop():
+        shutil.rmtree(next(tmp_path.iterdir()))
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        write_both(tmp_path, stop)
+
+
+@pytest.mark.parametrize(("umask", "public"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0, 0o666)])
 def test_the_umask_applies_and_private_files_are_private(tmp_path, umask, public):
     before = os.umask(umask)
     try:
         save_file(tmp_path / "public", "")
         save_file(tmp_path / "private", "", 0o600)
+        with new_file(tmp_path / "streamed"):
+            pass
     finally:
         os.umask(before)
     assert (tmp_path / "public").stat().st_mode & 0o777 == public
+    assert (tmp_path / "streamed").stat().st_mode & 0o777 == public
     assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
 
 
