@@ -39,6 +39,9 @@ class Parameters:
     moduli: q_0 … q_L, primes below 2^30; level l uses q_0 … q_l; programs end at level 1.
     special_moduli: the primes of P, used by key switching only.
     scales: Δ_0 … Δ_L; Δ_l is the scale of every ciphertext at level l.
+    special_counts: for each level l, how many of the special primes, from the first on, an evaluation key of that level
+        has, k_l; empty for all of them. Its digits have k_l primes each, so the fewer primes are left, the fewer digits
+        are needed: log2(Q_l P_{k_l}) is what the security table bounds.
     """
 
     ring: RingType
@@ -47,6 +50,7 @@ class Parameters:
     special_moduli: tuple[int, ...]
     scales: tuple[float, ...]
     security: Security = "128"
+    special_counts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.ring not in ("conjugate_invariant", "standard"):
@@ -65,6 +69,12 @@ class Parameters:
             )
         if len(self.scales) != len(self.moduli):
             raise ParameterError(f"scales: got {len(self.scales)}, expected one per level: {len(self.moduli)}")
+        if self.special_counts and len(self.special_counts) != len(self.moduli):
+            raise ParameterError(
+                f"special_counts: got {len(self.special_counts)}, expected none, or one per level: {len(self.moduli)}"
+            )
+        if not all(1 <= count <= len(self.special_moduli) for count in self.special_counts):
+            raise ParameterError(f"special_counts: got one that is not among 1 … {len(self.special_moduli)}")
         if not all(0 < scale < math.inf for scale in self.scales):
             raise ParameterError("scales: got one that is not a positive number, expected about 2^29 on every level")
         everything = self.moduli + self.special_moduli
@@ -106,17 +116,30 @@ class Parameters:
 
     @property
     def log_qp(self) -> float:
-        return math.fsum(math.log2(prime) for prime in self.moduli + self.special_moduli)
+        """log2 of the largest modulus that an evaluation key has."""
+        return max(self.log_qp_at(level) for level in range(len(self.moduli)))
+
+    def log_qp_at(self, level: int) -> float:
+        """log2 of the modulus of an evaluation key of this level."""
+        primes = self.moduli[: level + 1] + self.special_moduli[: self.special_at(level)]
+        return math.fsum(map(math.log2, primes))
 
     @property
     def digit_count(self) -> int:
-        """Digits of a key switch at the top level: groups of as many primes as there are special ones."""
+        """Digits of a key switch at the top level."""
         return self.digits_at(self.max_level)
 
-    def digits_at(self, level: int) -> int:
-        return -(-(level + 1) // len(self.special_moduli))
+    def special_at(self, level: int) -> int:
+        """How many special primes an evaluation key of this level has, and how many primes each of its digits."""
+        return self.special_counts[level] if self.special_counts else len(self.special_moduli)
+
+    def digits_at(self, level: int, key_level: int | None = None) -> int:
+        """Digits of a key switch at this level, by a key of `key_level`, or of this one."""
+        return -(-(level + 1) // self.special_at(level if key_level is None else key_level))
 
     def to_json(self) -> dict[str, Any]:
+        """What an earlier release does not know is left out where it says nothing: digests stay what they are."""
+        later = {"special_counts": list(self.special_counts)} if self.special_counts else {}
         return {
             "ring": self.ring,
             "ring_degree": self.ring_degree,
@@ -124,6 +147,7 @@ class Parameters:
             "special_moduli": list(self.special_moduli),
             "scales": list(self.scales),
             "security": self.security,
+            **later,
         }
 
 
