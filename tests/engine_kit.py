@@ -51,6 +51,7 @@ class Kit:
     """What is the same for all backends. Values have a level and a scale."""
 
     exact = False  # without noise
+    repeats = True  # the same query gives the same bytes again
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
@@ -83,11 +84,12 @@ class ClearKit(Kit):
     def decrypt(self, value):
         return value.values
 
-    def prepared(self, circuit, **options):
-        """(program, its keys, a query of slots → blobs, a blob of a result → slots)"""
-        prepared = self.backend(**options).prepare(circuit)
+    def prepare(self, circuit, **options):
+        return self.backend(**options).prepare(circuit)
+
+    def tenant(self, prepared):
+        """(keys, packed slots of a query → blobs, blob of a result → slots)"""
         return (
-            prepared,
             prepared.load_keys(),
             lambda packed: [row.astype("<f8").tobytes() for row in packed],
             lambda blob: np.frombuffer(blob, "<f8"),
@@ -95,7 +97,7 @@ class ClearKit(Kit):
 
 
 class SimulatedKit(ClearKit):
-    exact = False
+    exact = repeats = False
     backend = staticmethod(partial(SimulatedBackend, seed=1))
 
     def __init__(self, parameters, steps=STEPS, seed=12345):
@@ -143,20 +145,20 @@ class CpuKit(Kit):
             made = generator.rotation_key(secret, step, level) if step else generator.relinearization_key(secret, level)
             yield key_name(step), made
 
-    def prepared(self, circuit, **options):
-        prepared = CpuBackend(**{**self.options, **options}).prepare(circuit)
-        context = prepared.context
+    def prepare(self, circuit, **options):
+        return CpuBackend(**{**self.options, **options}).prepare(circuit)
+
+    def tenant(self, prepared):
+        context, circuit = prepared.context, prepared.circuit
         generator = KeyGenerator(context)
         secret = generator.secret_key()
-        level = circuit.input_level
 
         def read(blob):
             return Decryptor(context, secret).decrypt(context.load_ciphertext(blob, level=circuit.result_level))
 
         return (
-            prepared,
             prepared.load_keys(self.key_blobs(circuit, generator, secret)),
-            lambda packed: [Encryptor(context, secret).encrypt(row, level=level) for row in packed],
+            lambda packed: [Encryptor(context, secret).encrypt(row, level=circuit.input_level) for row in packed],
             read,
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from heclstm.backend.clear import ClearBackend, ClearValue
+from heclstm.backend.clear import ClearEvaluator, ClearValue
 from heclstm.circuit.operations.base import Unary
 from heclstm.circuit.operations.evaluator import Value
 
@@ -25,8 +25,8 @@ class Reverse(Unary):
         return [evaluator.reverse(values[self.input])]
 
 
-class Reversing(ClearBackend):
-    """The clear backend with one method more."""
+class Reversing(ClearEvaluator):
+    """Clear slots with one method more."""
 
     def reverse(self, a: ClearValue) -> ClearValue:
         return ClearValue(a.values[..., ::-1], a.level, a.scale)

@@ -1,6 +1,7 @@
 """Whole programs on every backend, by the contract alone: prepare, load_keys, load, evaluate, store."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -45,7 +46,8 @@ def running(request):
     name, ring = request.param.split(", ")
     circuit, packed = program(ring)
     kit = KITS[name](circuit.parameters, steps=())
-    prepared, keys, encrypt, read = kit.prepared(circuit)
+    prepared = kit.prepare(circuit)
+    keys, encrypt, read = kit.tenant(prepared)
     yield kit, circuit, packed, prepared, keys, encrypt, read
     keys.close()
     prepared.close()
@@ -120,19 +122,57 @@ def test_queries_that_do_not_fit(running):
         prepared.load([blobs[0][:-1], *blobs[1:]])
 
 
+def test_two_key_sets_at_once(running):
+    """Two tenants of one program, on two threads at once: each reads what he reads alone."""
+    kit, circuit, packed, prepared, keys, encrypt, read = running
+    tenants = [(keys, encrypt, read), kit.tenant(prepared)]
+    queries = [encrypt(packed[i]) for i, (_, encrypt, _) in enumerate(tenants)]
+
+    def evaluate(i):
+        return prepared.store(prepared.evaluate(prepared.load(queries[i]), tenants[i][0]))
+
+    alone = [evaluate(i) for i in range(2)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(evaluate, [0, 1] * 4))
+    if kit.repeats:
+        assert together == alone * 4
+    clear = clear_results(circuit, packed)
+    for i, blob in enumerate(together):
+        found = results_of(circuit, tenants[i % 2][2](blob))[0]
+        assert np.abs(found - clear[i % 2]).max() < 0.01  # of results near 1; how near is tested above
+    tenants[1][0].close()
+
+
+def test_threads_change_nothing(running):
+    """An evaluation gives the same bytes again, and with any number of threads."""
+    kit, circuit, packed, prepared, keys, encrypt, _ = running
+    if not kit.repeats:
+        pytest.skip("the simulator draws its noise anew")
+    query = encrypt(packed[0])
+    seen = {prepared.store(prepared.evaluate(prepared.load(query), keys)) for _ in range(2)}
+    if hasattr(prepared, "context"):
+        for threads in (1, 3, 8):
+            prepared.context.set_threads(threads)
+            seen.add(prepared.store(prepared.evaluate(prepared.load(query), keys)))
+        prepared.context.set_threads(2)
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_two_programs_at_once(name):
     """In one process, evaluated in turn: neither notices the other."""
     found = {}
     for order in ((RINGS[0], RINGS[1]), (RINGS[1],)):
         running = {ring: KITS_BY_BACKEND[name](program(ring)[0].parameters, steps=()) for ring in order}
-        ready = {ring: kit.prepared(program(ring)[0]) for ring, kit in running.items()}
-        for ring, (prepared, keys, encrypt, read) in ready.items():
+        ready = {ring: kit.prepare(program(ring)[0]) for ring, kit in running.items()}
+        tenants = {ring: kit.tenant(ready[ring]) for ring, kit in running.items()}
+        for ring, prepared in ready.items():
             circuit, packed = program(ring)
+            keys, encrypt, read = tenants[ring]
             value = prepared.evaluate(prepared.load(encrypt(packed[0])), keys)
             found.setdefault(ring, []).append(results_of(circuit, read(prepared.store(value)))[0])
-        for prepared, keys, *_ in ready.values():
-            keys.close()
+        for ring, prepared in ready.items():
+            tenants[ring][0].close()
             prepared.close()
         for kit in running.values():
             kit.close()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from heclstm.backend.cpu.backend import CpuBackend
+from heclstm.backend.cpu.secret import SecretKey
 from heclstm.backend.registry import backend
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.data.sequence import ImageSequence
@@ -194,6 +195,23 @@ def test_cancelling_writes_no_result(server, hospitals):
             hospital.query, tenant, hospital.result, cancel=event, on_progress=lambda *both: seen.append(both)
         )
         assert seen[-1][0] == seen[-1][1]
+
+
+def test_a_hospital_wipes_its_copy_of_the_secret(program, tmp_path, monkeypatch):
+    """What left the engine to be written into secret.key is overwritten as soon as that is done."""
+    copies, serialize = [], SecretKey.serialize
+
+    def kept(key):
+        copies.append(serialize(key))
+        return copies[-1]
+
+    monkeypatch.setattr(SecretKey, "serialize", kept)
+    client = Client(load_card(program), allow_insecure=True)
+    client.generate_keys(tmp_path)
+    client.close()
+    assert len(copies) == 1
+    assert copies[0]
+    assert not any(copies[0])
 
 
 def test_any_backend_may_serve(program, hospitals):

@@ -14,13 +14,14 @@ from heclstm.cli.main import app
 ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 MODEL_OWNER = ["train", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
-VERBS = [*MODEL_OWNER, "keygen", "encrypt", "run", "decrypt", "report", "demo", "inspect"]
+VERBS = [*MODEL_OWNER, "keygen", "encrypt", "run", "serve", "decrypt", "report", "demo", "inspect"]
+GROUPS = ["token"]  # of verbs: heclstm token create
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_verbs_stand_in_the_order_of_the_data():
-    assert list(COMMANDS) == VERBS
+    assert list(COMMANDS) == [*VERBS, *GROUPS]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -36,11 +37,27 @@ def test_every_help_teaches(call, verb):
     assert "Example" in stdout
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_help_of_a_group_teaches(call, group):
+    assert re.match(r"(Model owner|Hospital|Server|Everybody)", COMMANDS[group].help)
+    for verb, command in COMMANDS[group].commands.items():
+        code, stdout, _ = call(group, verb, "--help")
+        assert code == 0
+        for example in re.findall(r"^ *heclstm (.*)$", command.help, flags=re.MULTILINE):
+            check_command(example)
+            assert "Example" in stdout
+
+
 def check_command(line):
     """The verb exists, and so does each of its options."""
     verb, *words = line.split()
     assert verb in COMMANDS, line
-    known = {name for parameter in COMMANDS[verb].params for name in parameter.opts} | {"--help"}
+    if verb in GROUPS:
+        commands, (verb, *words) = COMMANDS[verb].commands, words
+    else:
+        commands = COMMANDS
+    assert verb in commands, line
+    known = {name for parameter in commands[verb].params for name in parameter.opts} | {"--help"}
     unknown = {word for word in words if word.startswith("-")} - known
     assert not unknown, line
 
@@ -48,7 +65,7 @@ def check_command(line):
 def test_readme_commands_exist():
     lines = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
     commands = [line.removeprefix("heclstm ").split("#")[0] for line in lines if line.startswith("heclstm ")]
-    assert {command.split()[0] for command in commands} >= set(VERBS)
+    assert {command.split()[0] for command in commands} >= {*VERBS, *GROUPS}
     for command in commands:
         check_command(command)
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)

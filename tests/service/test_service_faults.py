@@ -232,6 +232,8 @@ def test_a_full_disk(launch, hospital, second, small_disk, tmp_path_factory):
         refused = expect(tenant.put_keys(hospital), 507, "storage-full")
         assert int(refused.headers["retry-after"]) > 0
         ballast.unlink()
+        held = [link for link in os.scandir(f"/proc/{server.process.pid}/fd") if "uploads" in os.readlink(link.path)]
+        assert not held  # an open file would keep its place on the disk after it is erased
         offset = tenant.http.get(f"/v1/keys/{hospital.label}").json()["received_bytes"]
         expect(tenant.put_keys(hospital, offset), 201)
 

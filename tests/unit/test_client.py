@@ -127,7 +127,7 @@ def test_a_key_of_another_card_is_refused_by_what_differs():
 def test_refusals_come_before_decryption(client, monkeypatch):
     secret, _, query, result = hospital()
     client.load_secret_key(secret)
-    monkeypatch.setattr(client.engine, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
+    monkeypatch.setattr(client.context, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
     with pytest.raises(InputError, match="expected one line of text"):
         client.decrypt(result, "a\nb")
     with pytest.raises(SequenceError, match="got 1 frames, expected 2"):
@@ -170,7 +170,7 @@ def test_headers_are_compared_before_blobs_are_used(client, monkeypatch):
             client.load_secret_key(with_header(secret, **changes))
     monkeypatch.undo()
     client.load_secret_key(secret)
-    monkeypatch.setattr(client.engine, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
+    monkeypatch.setattr(client.context, "load_ciphertext", lambda *_, **__: pytest.fail("took a blob"))
     with received(result) as message:
         size = message.header.blobs[0][1]
     for changes, message in (

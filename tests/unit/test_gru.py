@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from counting import totals
-from heclstm.backend.clear import ClearBackend
+from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 from heclstm.circuit.operations import SumOfProducts
 from heclstm.compiler.compile import Options, compile_circuit
@@ -122,7 +122,7 @@ def test_products(frames, reset_gate):
 def test_nothing_grows_outside_of_the_frame_of_a_step(degree, reset_gate, candidate):
     """From the second step on, every product is exactly zero in the slots of all other frames, as with the LSTM."""
     program = compiled(3, GruConfig(4, degree, candidate, reset_gate))
-    backend = ClearBackend(program.parameters.slots, program.parameters.moduli)
+    backend = ClearEvaluator(program.parameters.slots, program.parameters.moduli)
     frames = random_frames(small_config(frames=3), 1, seed=0)
     packed = program.input_layout.pack(frames.reshape(1, 3, -1))
     level, seen = program.input_level, set()

@@ -181,12 +181,13 @@ class Uploads:
                     writing = await self._written(upload, writing, file, pieces, held)
                     pieces, held = [], 0
         finally:
-            # Also when the connection was cut: all that came is kept, so that it goes on there.
-            if pieces and not upload.problem:
-                writing = await self._written(upload, writing, file, pieces, held)
-            if writing:
-                await writing
-            await asyncio.to_thread(file.close)
+            try:  # also when the connection was cut: all that came is kept, so that it goes on there
+                if pieces and not upload.problem:
+                    writing = await self._written(upload, writing, file, pieces, held)
+                if writing:
+                    await writing
+            finally:
+                await asyncio.to_thread(file.close)
         if upload.problem:
             raise upload.problem
 
