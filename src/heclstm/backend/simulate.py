@@ -56,17 +56,18 @@ class SimulatedEvaluator(ClearEvaluator):
         return self._switched(turned, step) if step % self.slots else turned
 
     def linear_transform(self, inputs: Sequence[ClearValue], transform: TransformPlan) -> list[ClearValue]:
-        """Every turned input carries a key switch of its own; giant steps and folds switch at the product's scale.
+        """Giant steps and folds switch at the product's scale.
 
-        A fold adds to a sum itself, turned, with all the errors that it has by then.
+        A fold adds to a sum itself, turned, with all the errors that it has by then: those of the turned inputs are
+        in the values already.
         """
         plan = transform
         outputs = super().linear_transform(inputs, plan)
         turns = [self._turn(plan.level, step) / plan.output_scale for step in plan.giant_steps]
         giants = np.sqrt(np.sum(np.square(turns[: len(turns) - plan.folding])))
         results = []
-        for i, output in enumerate(outputs):
-            error = self._baby_errors(i, inputs, plan) + self._draw(output.values.shape, giants)
+        for output in outputs:
+            error = self._draw(output.values.shape, giants)
             for step in plan.folds:
                 turn = np.sqrt(sum(self._turn(plan.level, part) ** 2 for part in plan.walk(step)))
                 error = error + np.roll(error, -step, axis=-1)
@@ -74,15 +75,10 @@ class SimulatedEvaluator(ClearEvaluator):
             results.append(self._with(replace(output, values=output.values + error), self.noise.rounding))
         return results
 
-    def _baby_errors(self, i: int, inputs: Sequence[ClearValue], plan: TransformPlan) -> Floats:
-        """Σ over babies of (Σ vectors²)^½ · error: the errors of one turned input, through all its diagonals."""
-        shape = inputs[0].values.shape
-        scale = min(value.scale for value in inputs)
-        variances = [self._switch(plan.level, step) ** 2 if step % self.slots else 0.0 for step in plan.babies]
-        mine = plan.index[:, 0] == i
-        squares = (plan.vectors[mine] ** 2 * np.array(variances)[plan.index[mine, 3], None]).sum(axis=0)
-        std = np.tile(np.sqrt(squares), self.slots // plan.period) / scale
-        return np.asarray(self.rng.standard_normal(shape) * std)
+    def _turned(self, value: ClearValue, level: int, step: int) -> Floats:
+        """Every turned input carries a key switch of its own, through all the diagonals that it meets."""
+        turned = super()._turned(value, level, step)
+        return turned + self._draw(turned.shape, self._switch(level, step) / value.scale) if step else turned
 
     def _switch(self, level: int, step: int) -> float:
         """A key switch by the key of this step, 0 for relinearization."""

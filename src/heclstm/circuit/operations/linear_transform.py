@@ -32,7 +32,7 @@ class TransformPlan:
     plaintext_scales: one for each input. output_scale: before the rescale that follows.
     special_count: how many special primes the keys of its babies have at most, for which its vectors are encoded; 0 for
         all that there are.
-    nested: the chains are summed by Horner's rule, too, so that differences of neighbouring heads take the heads' place.
+    nested: the chains are summed by Horner's rule, too: differences of neighbouring heads take the place of heads.
     walks: (step, part, …, part): a giant step or fold that has no key of its own is walked in parts that have.
     """
 
