@@ -100,9 +100,9 @@ def test_queries_start_and_results_leave_at_the_lowest_level():
 def test_a_convolution_of_many_frames_costs_what_one_costs(stride):
     """Diagonals do not depend on T while all frames share a ciphertext: the frame is innermost."""
     rotations = set()
-    for frames in (1, 2, 4):
+    for frames in (1, 2):
         block = BlockConfig(4, stride=stride)
-        config = ModelConfig(frames, 4, 8, 8, (block, block), LstmConfig(4))
+        config = ModelConfig(frames, 32, 8, 8, (block, block), LstmConfig(4))  # no room for all taps of a pixel
         program = compile_circuit(
             random_model(config, seed=0), Options(ring_degree=4096, special_count=4, security="INSECURE_TEST")
         )

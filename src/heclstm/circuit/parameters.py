@@ -11,6 +11,7 @@ deviation is taken back at once and stays within the spacing of the primes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ PRIMES_MAX = 256  # 2^17 has room for 125 of 28 bits
 SPECIAL_COUNT_MAX = 15  # a digit has as many primes as P, and sums of their carries must fit 64 bits
 LEVEL_MIN = 1  # the base is two primes: one alone could not hold a value at a scale of 28–30 bits
 SCALE_BITS_DEFAULT = 29.0
+LOG_SLACK = 0.1  # bits: with other special primes, the moduli are others, by less than this in all
 SCALE_DRIFT_MAX = 0.5  # bits between a level's scale and the wanted one
 
 
@@ -171,10 +173,13 @@ def choose(
     ring_degree: int | None = None,
     special_count: int | None = None,
     security: Security = "128",
+    price: Callable[[int, int], float] | None = None,
 ) -> Parameters:
     """The smallest ring that holds `slots_min` slots and `depth` rescales, at 128 bits.
 
     special_count: primes of P; by default as many as give the fewest digits that the table allows.
+    price: of keys of a level with a number of special primes; each level gets the cheapest that is secure. Without it,
+        or with a special_count, all levels have the same.
     Raises ParameterError with how much is missing if nothing fits.
     """
     refused = ""
@@ -185,7 +190,11 @@ def choose(
             continue
         for count in [special_count] if special_count else _special_counts(depth + LEVEL_MIN + 1):
             try:
-                return _build(depth, ring, degree, count, scale_bits, security)
+                found = _build(depth, ring, degree, count, scale_bits, security)
+                if price is None or special_count:
+                    return found
+                counts = _counts_by_level(found, price)
+                return _build(depth, ring, degree, max(counts), scale_bits, security, counts)
             except ParameterError as error:
                 refused = str(error)
     ring_name = f"ring degree {ring_degree} does not hold" if ring_degree else "no ring up to 2^17 holds"
@@ -201,12 +210,33 @@ def _special_counts(limbs: int) -> list[int]:
     return [count for count in counts if count <= 10] or counts[-1:]
 
 
+def _counts_by_level(parameters: Parameters, price: Callable[[int, int], float]) -> tuple[int, ...]:
+    """The cheapest number of special primes for each level: of those with as many digits, the smallest."""
+    own = parameters.log_qp
+    limit = own if parameters.security != "128" else MAX_LOG_QP_128[parameters.lattice_degree.bit_length() - 1]
+    counts, log_q = [], LOG_SLACK
+    for level, prime in enumerate(parameters.moduli):
+        log_q += math.log2(prime)
+        room = min(SPECIAL_COUNT_MAX, int((limit - log_q) // PRIME_BITS_MAX))
+        options = {-(-(level + 1) // digits) for digits in range(1, level + 2)}
+        options = {count for count in options if count <= room} or {len(parameters.special_moduli)}
+        counts.append(min(sorted(options), key=lambda count, at=level: price(at, count)))  # type: ignore[misc]
+    return tuple(counts)
+
+
 def _build(
-    depth: int, ring: RingType, degree: int, special_count: int, scale_bits: float, security: Security
+    depth: int,
+    ring: RingType,
+    degree: int,
+    special_count: int,
+    scale_bits: float,
+    security: Security,
+    special_counts: tuple[int, ...] = (),
 ) -> Parameters:
     log_degree = degree.bit_length() - 1
     allowed = MAX_LOG_QP_128.get(log_degree, 0)
-    log_qp = depth * scale_bits + (special_count + LEVEL_MIN + 1) * PRIME_BITS_MAX
+    top = special_counts[-1] if special_counts else special_count
+    log_qp = depth * scale_bits + (top + LEVEL_MIN + 1) * PRIME_BITS_MAX
     if security == "128" and log_qp > 1.02 * allowed:  # a search for primes would be in vain
         raise SecurityError(
             f"ring degree 2^{log_degree}: log2(QP) is about {log_qp:.0f}, at most {allowed} keeps 128 bits"
@@ -231,7 +261,10 @@ def _build(
                 f"{depth} levels; choose 28 to 29.5"
             )
     scales += [scales[-1]] * LEVEL_MIN  # level 0 is never reached; it keeps its neighbour's scale
-    return Parameters(ring, degree, base + tuple(reversed(moduli)), special, tuple(reversed(scales)), security)
+    if set(special_counts) == {special_count}:
+        special_counts = ()
+    chain = base + tuple(reversed(moduli))
+    return Parameters(ring, degree, chain, special, tuple(reversed(scales)), security, special_counts)
 
 
 def _primes_below(limit: int, order: int):  # type: ignore[no-untyped-def]

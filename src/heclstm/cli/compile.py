@@ -25,6 +25,9 @@ def compile(
     ring: Annotated[
         str, typer.Option("--ring", help="conjugate_invariant (N real slots) or standard (N/2).")
     ] = "conjugate_invariant",
+    prefer: Annotated[
+        str, typer.Option("--prefer", metavar="WHAT", help="What to save: keys (bytes), time, or both in balance.")
+    ] = "balance",
     insecure_test: Annotated[
         bool,
         typer.Option("--insecure-test", help="Small rings without any security. For tests, never for patients."),
@@ -50,6 +53,7 @@ def compile(
     from heclstm.circuit.cost import estimate
     from heclstm.cli.layers import print_layers, print_sizes
     from heclstm.compiler.compile import Options, compile_model
+    from heclstm.compiler.rates import WORTH
     from heclstm.errors import ParameterError
     from heclstm.model.weights import load_model
     from heclstm.program.files import save_program
@@ -57,11 +61,14 @@ def compile(
 
     if ring not in ("conjugate_invariant", "standard"):
         raise ParameterError(f"ring: got {ring!r}, expected 'conjugate_invariant' or 'standard'")
+    if prefer not in WORTH:
+        raise ParameterError(f"prefer: got {prefer!r}, expected one of {', '.join(WORTH)}")
     options = Options(
         ring=ring,  # type: ignore[arg-type]  # checked above
         ring_degree=ring_degree,
         scale_bits=scale_bits,
         security="INSECURE_TEST" if insecure_test else "128",
+        prefer=prefer,
     )
     loaded = load_model(model)
     with progress("compiling"):
