@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from heclstm.card.preparation import Preparation
-from heclstm.cli.scoring import clear_scores, encrypted_scores, simulated_scores, spread
-from heclstm.cli.subject import read_subject
 from heclstm.model.reference import forward
 from heclstm.model.weights import load_model, save_model
+from heclstm.usecases.scoring import Ways, clear_scores, encrypted_scores, simulated_scores, spread
+from heclstm.usecases.subject import read_subject
 from random_models import random_frames, random_model, small_config
 
 SEQUENCES = 24
@@ -47,8 +47,8 @@ def evaluated(call, *arguments):
 
 def test_three_ways_to_the_same_scores(call, site, model, data, scores, tmp_path):
     """Errors are at most 4 times what the simulator draws: 8 encrypted and 24 simulated ones know their root mean
-    square well enough for that (F of 8 and 24 degrees of freedom passes 16 once in 10⁷)."""
-    ways = ("--simulated", "--encrypted", 8, "--keys", site.keys.parent, "--insecure-test")
+    square well enough for that (F of 8 and 24 degrees of freedom passes 16 once in 10⁷). Keys are made anew."""
+    ways = ("--simulated", "--encrypted", 8, "--insecure-test")
     found = evaluated(call, model, "--data", data, "--program", site.program, *ways)
     rows = found["scores"]
     assert [row["clear"] for row in rows] == pytest.approx(scores.tolist(), abs=1e-12)
@@ -71,9 +71,13 @@ def test_a_program_without_its_model_is_its_own_reference(call, site, data, scor
     assert "votes" not in found
 
 
-def test_keys_are_made_where_there_are_none(call, site, data):
-    found = evaluated(call, site.program, "--data", data, "--encrypted", 1, "--insecure-test")
-    assert found["agreement"]["encrypted"]["sequences"] == 1
+def test_under_keys_that_are_used_again_scores_are_rounded(call, site, data):
+    """As a hospital's: whoever reads the figures of an evaluation must not learn the secret key."""
+    ways = ("--encrypted", 1, "--keys", site.keys.parent, "--insecure-test")
+    found = evaluated(call, site.program, "--data", data, *ways)
+    scores = [row["encrypted"] for row in found["scores"] if "encrypted" in row]
+    assert scores == [round(score, 3) for score in scores]
+    assert found["agreement"]["encrypted"]["sequences"] == len(scores) == 1
 
 
 def test_calibrate_then_a_page(call, model, data, tmp_path):
@@ -167,7 +171,7 @@ def test_padding_gets_no_vote_in_any_way(call, tmp_path):
     assert clear_scores(alone, frames, mask, nothing)[0] == pytest.approx(clear, abs=1e-9)
     many = np.repeat(frames, 64, axis=0), np.repeat(mask, 64, axis=0)
     predicted = np.sqrt(np.mean((simulated_scores(subject, *many, nothing) - np.repeat(clear, 64)) ** 2))
-    encrypted, refused = encrypted_scores(subject, changed, mask, np.arange(3), None, None, True, nothing)
+    encrypted, refused = encrypted_scores(subject, changed, mask, np.arange(3), Ways(allow_insecure=True), nothing)
     assert refused == 0
     # Four standard deviations, of a noise model that holds to a factor of two.
     assert np.abs(encrypted - clear).max() <= 8 * predicted

@@ -1,4 +1,4 @@
-"""What the verbs print: results on stdout, progress and errors on stderr.
+"""What the verbs print: results on stdout, events and errors on stderr.
 
 In a terminal, progress is a bar with the time left; elsewhere it is one line for each finished stage. Strings are
 printed as they are: names and paths may hold brackets. `bold` and `dim` are for emphasis.
@@ -7,10 +7,11 @@ printed as they are: names and paths may hold brackets. `bold` and `dim` are for
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any
 
@@ -27,27 +28,38 @@ from rich.table import Table
 from rich.text import Text
 
 from heclstm.report.units import seconds, size
+from heclstm.usecases.events import Events, Update
 
-__all__ = ["bold", "dim", "emit", "err", "facts", "fail", "note", "out", "progress", "seconds", "size", "table"]
+__all__ = ["TERMINAL", "bold", "dim", "emit", "err", "facts", "fail", "note", "out", "seconds", "size", "table"]
 
 PIPE_WIDTH = 110  # columns, where nobody says how many there are
-OnProgress = Callable[[float, float], None]  # (done, in all), in any unit
 
 
 def show_anything() -> None:
-    """Letters that the terminal's encoding has not are escaped: no verb may fail after its work for a name."""
+    """Letters that the terminal's encoding has not are escaped: no verb may fail after its work for a name.
+
+    Nor for a stream that was closed before it began.
+    """
+    if sys.stdout is None or sys.stderr is None:
+        nowhere = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # which rich would turn into exit code 1 without a word
+
+
 def out() -> Console:
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return _Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def err() -> Console:
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def bold(text: str) -> Text:
@@ -69,7 +81,8 @@ def fail(message: str) -> None:
 
 
 def note(message: str) -> None:
-    err().print(printable(message), soft_wrap=True)
+    with suppress(OSError):  # no work is lost because nobody listens
+        err().print(printable(message), soft_wrap=True)
 
 
 def emit(data: dict[str, Any]) -> None:
@@ -77,25 +90,34 @@ def emit(data: dict[str, Any]) -> None:
     print(json.dumps(data, allow_nan=False))
 
 
-@contextmanager
-def progress(title: str) -> Iterator[OnProgress]:
-    """Show how far a stage is; yields a function to report (done, in all) to."""
-    console, start = err(), time.monotonic()
-    if not console.is_terminal:
-        yield lambda done, total: None
-        note(f"{title}: {time.monotonic() - start:.1f} s")
-        return
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=36),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+class Terminal:
+    """Events of a use case, on stderr."""
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Update]:
+        """Show how far it is; yields a function to report (done, in all) to."""
+        console, start = err(), time.monotonic()
+        if not console.is_terminal:
+            yield lambda done, total: None
+            note(f"{title}: {time.monotonic() - start:.1f} s")
+            return
+        columns = (
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=36),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console) as bars:
+            task = bars.add_task(title, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        note(text)
+
+
+TERMINAL: Events = Terminal()
 
 
 class _Rows(Table):

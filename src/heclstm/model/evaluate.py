@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
+from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part, prepare_part
 from heclstm.errors import ModelError
 from heclstm.model.metrics import Array, Measures, area_under_curve, by_patient, measure, rates
+from heclstm.model.operating_points import beginnings
 from heclstm.model.reference import forward
 from heclstm.model.temperature import fit_temperature
 from heclstm.model.weights import Model
@@ -25,12 +27,11 @@ def evaluate_model(model: Model, part: Part, split: str, **notes: Any) -> Model:
     notes: what should stand beside the figures, such as the command that made them. The test part is for one
     look at the model that was chosen without it.
     """
-    point = model.metadata.get("operating_point")
-    if not isinstance(point, dict) or "threshold" not in point:
+    if (point := Purpose.of(model).operating_point()) is None:
         raise ModelError("evaluate: the model has no operating point; train it with heclstm, or store one")
     preparation = Preparation.from_json(model.metadata.get("preparation", {}))
     scores = forward(model, *prepare_part(part, preparation))["score"][:, 0]
-    sensitivity, specificity = rates(scores, part.labels, point["threshold"])
+    sensitivity, specificity = rates(scores, part.labels, point.threshold)
     measured = {
         "auc": area_under_curve(scores, part.labels),
         "sensitivity": sensitivity,
@@ -47,7 +48,8 @@ class Fold:
     """What one model says about sequences that it was not trained on.
 
     scores: "clear" and, where they were made, "simulated" and "encrypted"; one for each sequence, NaN where that way
-    was not taken. patients: whose sequence each is; without it, every sequence is a patient of its own.
+    was not taken. patients: whose sequence each is; without it, every sequence is a patient of its own. shift: what was
+    taken off the scores of shorter sequences, since their operating point is another.
     """
 
     name: str
@@ -55,11 +57,13 @@ class Fold:
     scores: Mapping[str, Array]
     threshold: float
     patients: NDArray[Any] | None = None
+    shift: Array | None = None
 
-    def outcomes(self, way: str) -> tuple[Array, NDArray[np.int64]]:
-        """(scores, labels) of the patients that this way was taken for."""
+    def outcomes(self, way: str, *, shifted: bool = True) -> tuple[Array, NDArray[np.int64]]:
+        """(scores, labels) of the patients that this way was taken for. shifted: as decisions want them."""
         taken = np.isfinite(self.scores[way])
-        scores, labels = self.scores[way][taken], self.labels[taken]
+        values = self.scores[way] if shifted or self.shift is None else self.scores[way] + self.shift
+        scores, labels = values[taken], self.labels[taken]
         if self.patients is not None:
             scores, labels, _ = by_patient(scores, labels, self.patients[taken])
         return scores, labels
@@ -83,6 +87,50 @@ def pool(folds: Sequence[Fold]) -> Fold:
         0.0,
         np.concatenate(known) if len(known) == len(folds) else None,
     )
+
+
+@dataclass(frozen=True)
+class ByFrames:
+    """What a model is worth on the first `frames` of each sequence that has as many.
+
+    measures: of patients; None with one outcome alone. assessable: whether there is an operating point for so many; the
+    shares mean nothing else.
+    """
+
+    frames: int
+    patients: int
+    measures: Measures | None
+    assessable: bool
+
+    @property
+    def shares(self) -> tuple[str, str]:
+        """Sensitivity and specificity, in words."""
+        if self.measures is None or not self.assessable:
+            return "not assessable", "not assessable"
+        return str(self.measures.sensitivity), str(self.measures.specificity)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain JSON types."""
+        measures = self.measures and self.measures.to_json()
+        return {"frames": self.frames, "patients": self.patients, "assessable": self.assessable, "measures": measures}
+
+
+def by_frames(
+    purpose: Purpose,
+    contributions: Array,
+    mask: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    patients: NDArray[Any] | None,
+) -> tuple[ByFrames, ...]:
+    """contributions, mask: (N, T), of all sequences of a part."""
+    found = []
+    for count, rows, scores in beginnings(contributions, mask):
+        point = purpose.operating_point(count) if purpose.can_assess(count) else None
+        people = None if patients is None else patients[rows]
+        fold = Fold(str(count), labels[rows], {"clear": scores}, point.threshold if point else 0.0, people)
+        total = len(fold.outcomes("clear")[0])
+        found.append(ByFrames(count, total, fold.measures("clear"), point is not None))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
