@@ -155,4 +155,7 @@ class LinearTransform(Operation):
         return evaluator.linear_transform([values[value] for value in self.inputs], prepared)
 
     def _limbs(self, parameters: Parameters) -> int:
-        return self.level + 1 + len(parameters.special_moduli)
+        """Of a vector: with special primes if some input is turned."""
+        if not any(step % parameters.slots for step in self.plan.babies):
+            return self.level + 1
+        return self.level + 1 + (self.plan.special_count or len(parameters.special_moduli))
