@@ -116,6 +116,21 @@ def test_models_and_programs_may_be_objects_or_folders(model, tmp_path):
         estimate.read_program(tmp_path)
 
 
+def test_preferences_are_compared_by_bytes_and_work(tmp_path):
+    """Each saves what it says, and the default is what the others are compared with."""
+    save_model(random_model(CONFIG, seed=0), tmp_path)
+    by_name = {choice.prefer: choice for choice in estimate.choices(tmp_path)}
+    keys, balance, time = (by_name[name] for name in ("keys", "balance", "time"))
+    assert keys.costs.evaluation_key_bytes < time.costs.evaluation_key_bytes
+    assert keys.costs.evaluation_key_bytes <= balance.costs.evaluation_key_bytes
+    assert keys.work > time.work
+    assert balance.work == 1
+    assert balance.upload_seconds == balance.costs.evaluation_key_bytes * 8 / 100e6
+    assert balance.to_json()["upload_seconds"] == balance.upload_seconds
+    with pytest.raises(FileFormatError, match="preferences are compared for a model folder"):
+        estimate.choices(tmp_path / "program")
+
+
 # ── events ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -14,11 +14,9 @@ Preference = Literal["keys", "balance", "time"]
 # How many NTTs of a limb the evaluation may take longer for a limb less of keys: 0.12 MB against 20 µs at N = 2^15.
 WORTH: dict[Preference, float] = {"keys": 100.0, "balance": 4.0, "time": 0.3}
 
-DIAGONAL, GATHER, DIGIT = (
-    0.31,
-    0.4,
-    0.32,
-)  # a product with a diagonal; an automorphism; a digit times both parts of a key
+DIAGONAL = 0.31  # a product with a diagonal
+GATHER = 0.4  # an automorphism of one polynomial
+DIGIT = 0.32  # a digit times both parts of a key
 SPLIT, JOIN = 0.23, 0.16  # a basis extension: of each prime from which, and of each such prime to another one
 
 
