@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,12 @@ PEM = b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n"
 LOCKED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
 KEY = b"HECLSTM\x00\x01\x00\x01\x00rest"
 NEWER_KEY = b"HECLSTM\x00\x09\x00\x01\x00rest"
+SEALED = b"HECLSEAL\x01\x00rest"
 
 
-@pytest.mark.parametrize("secret", [PEM, LOCKED, KEY, NEWER_KEY], ids=["pem", "locked", "key", "newer"])
+@pytest.mark.parametrize(
+    "secret", [PEM, LOCKED, KEY, NEWER_KEY, SEALED], ids=["pem", "locked", "key", "newer", "sealed"]
+)
 def test_a_secret_is_never_replaced(tmp_path, secret):
     path = tmp_path / "secret"
     path.write_bytes(secret)
@@ -201,6 +205,20 @@ def test_one_writer_at_a_time_cleans_up_after_killed_ones(tmp_path):
         with pytest.raises(OutputError, match="another process is writing into it"), sole_writer(tmp_path):
             pass
     assert (tmp_path / ".heclstm-abc").exists()
+
+
+def test_a_folder_is_made_and_held_though_something_odd_lies_in_it(tmp_path):
+    folder = tmp_path / "one" / "two"
+    with sole_writer(folder):
+        (folder / f"{FILES}0123").touch()  # a file, which is no folder of ours
+    with sole_writer(folder), pytest.raises(OutputError, match="another process"), sole_writer(folder):
+        pass
+
+
+def test_a_system_without_locks_holds_nobody_off(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    with sole_writer(tmp_path / "a"), sole_writer(tmp_path / "a"):
+        assert (tmp_path / "a").is_dir()
 
 
 def test_a_file_system_without_locks_holds_nobody_off(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 from msgspec import Struct
 
 from heclstm.errors import DigestError, FileFormatError
-from heclstm.storage.typed import Count, Digest, Finite, Label, Line, Name, Positive, Share, plain, typed
+from heclstm.storage.typed import Count, Digest, Finite, Label, Line, Name, Positive, Share, one_line, plain, typed
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,9 @@ def test_whole_numbers_are_keys_in_json():
     made = typed({"counts": {"1": 2.0}}, Refusing, "a")
     assert made.counts == {1: 2.0}
     assert plain(made) == {"counts": {"1": 2.0}}
+
+
+def test_what_others_said_becomes_one_line():
+    assert one_line(" a\n b\x1b[2Jc\u202ed  ") == "a b [2Jc d"
+    assert one_line("x" * 5000) == "x" * 4000
+    assert one_line("abc", 2) == "ab"
