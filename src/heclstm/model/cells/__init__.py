@@ -1,6 +1,7 @@
 """Kinds of recurrent cells by name. A new one is a folder here, and one line in CELLS.
 
 lstm   HE-LSTM: gates i, f, g, o
+gru    HE-GRU: gates r, z, n; a level less
 """
 
 from collections.abc import Mapping
