@@ -73,6 +73,9 @@ def test_coefficients_start_in_the_shapes_of_a_model_file(cell):
 @pytest.mark.parametrize("cell", CELL_VARIANTS)
 def test_an_exact_twin_has_no_polynomial_left(cell):
     twin = cell.exact_twin()
+    if twin == cell and cell.exact is None:
+        assert cell.start() == {}  # there was none
+        return
     assert twin.exact is not None
     assert twin.start() == {}
     assert twin.exact_twin() == twin
@@ -185,6 +188,8 @@ def test_polynomials_fade_in(cell):
     torch = pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
     from heclstm.model.train.layers import blend
 
+    if not cell.start():
+        pytest.skip("it has no polynomials")
     torch.manual_seed(0)
     module, twin = cell.module(4).double(), cell.exact_twin().module(4).double()
     known = {name: value for name, value in module.state_dict().items() if name in twin.state_dict()}

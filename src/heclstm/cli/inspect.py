@@ -99,6 +99,7 @@ def _program(path: Path) -> dict[str, Any]:
         "levels": f"{card.input_level} → {card.result_level}",
         "rotation_keys": len(card.keys.rotations),
         **{f"{name}_bytes": sum(count for _, count in read(card)) for name, read in blobs.items()},
+        **({"score_bound": bound} if (bound := card.bound("score")) is not None else {}),
         "attribution": card.model.credit,
         **({"warnings": list(card.model.warnings)} if card.model.warnings else {}),
     }

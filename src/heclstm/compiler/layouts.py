@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from heclstm.circuit.layout import ImageLayout, Layout, VectorLayout, power_of_two
-from heclstm.compiler.affine import AffineMap, Shape
+from heclstm.compiler.affine import AffineMap, SequenceMap, Shape
 from heclstm.compiler.bsgs import BABY_COST, GIANT_COST, split_offsets
 from heclstm.compiler.expressions import DiagonalMatrix
 from heclstm.compiler.fuse import Fused
@@ -44,11 +44,13 @@ def image_layout(shape: Shape, frames: int, slots: int, gap_y: int = 1, gap_x: i
     return ImageLayout(slots, frames, channels, height, width, rows, columns, gap_y, gap_x)
 
 
-def map_cost(affine: AffineMap, source: Layout, target: Layout) -> float:
+def map_cost(affine: AffineMap | SequenceMap, source: Layout, target: Layout) -> float:
     """Price of one affine map, in baby steps: its rotations, diagonals and rotate-and-adds."""
     coo = affine.matrix.tocoo()
-    slot_in = source.positions[coo.col] * source.frame_slots
-    slot_out = target.positions[coo.row] * target.frame_slots
+    if isinstance(affine, SequenceMap):
+        slot_in, slot_out = source.slot_of.ravel()[coo.col], target.slot_of.ravel()[coo.row]
+    else:
+        slot_in, slot_out = source.slot_of[0, coo.col], target.slot_of[0, coo.row]
     slots = source.slots
     offset = offsets_of(slot_in % slots, slot_out % slots, source, target) + slots
     block = slot_out // slots * source.ciphertexts + slot_in // slots

@@ -43,7 +43,7 @@ def lower(fused: Fused, layouts: list[ImageLayout]) -> Lowered:
     cell = fused.cell
     kernel = cell.cell.kernel()(cell.name, trace, cell.cell, part(arrays, cell.name), features, encoded.layout)
     states = kernel.write(encoded.values)
-    output, result = fused.vote.lower(trace, arrays, features, source, (states, kernel.layout))
+    output, result = fused.vote.lower(trace, arrays, features, source, (states, kernel.layout), kernel.memory)
     return Lowered(trace, output, layouts[0], result)
 
 
@@ -60,8 +60,8 @@ def lower_encoder(fused: Fused, layouts: list[ImageLayout]) -> Encoded:
         targets: list[tuple[Layout, Floats]] = []
         for strand in needed:
             part = affine.scaled(strand.scale, strand.shift)
-            blocks[len(targets), 0] = Entries.per_frame(part.matrix, target.frames)
-            targets.append((target, np.tile(part.bias, (target.frames, 1))))
+            blocks[len(targets), 0] = Entries.of(part, target.frames)
+            targets.append((target, part.biases(target.frames)))
         trace.layer = affine.name
         results = apply_linear(trace, [(values, source)], targets, blocks)
         trace.layer = stage.name
