@@ -69,6 +69,7 @@ def _model(path: Path) -> dict[str, Any]:
         "kind": "model",
         "digest": model.digest,
         "input": f"{config.frames} frames of {config.channels}×{config.height}×{config.width}",
+        **({"differences": list(config.differences)} if config.differences else {}),
         "blocks": [block.out_channels for block in config.blocks],
         "cell": config.cell.kind,
         **config.cell.to_json(),
