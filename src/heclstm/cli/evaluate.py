@@ -126,13 +126,13 @@ def _refuse_overlap(runs: Sequence[Run]) -> None:
 
     seen: dict[str, str] = {}
     for run in runs:
-        for patient in set(run.part.patients):
+        for patient in set(run.part.undivided):
             if patient in seen:
                 raise InputError(
                     f"{seen[patient]} and {run.subject.name}: share patient {patient}, expected folds without a common "
                     "patient; evaluate these models one by one"
                 )
-        seen |= dict.fromkeys(run.part.patients, run.subject.name)
+        seen |= dict.fromkeys(run.part.undivided, run.subject.name)
     if len(runs) > 1 and not all(run.part.patients for run in runs):
         note(
             "warning: patients have no names here; pooled figures count each sequence of each model as another patient"
