@@ -1,12 +1,14 @@
 """Small DICOM files made from nothing, and the formulas of PS3.3 C.11 written a second time, to compare with."""
 
 import math
+from itertools import count
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+NUMBERS = count()  # of images made so far: each is another one, and the same ones in every run
 AXIAL = [1, 0, 0, 0, 1, 0]
 
 
@@ -23,7 +25,7 @@ def data_set(pixels, **tags):
     result.preamble, result.file_meta = bytes(128), FileMetaDataset()
     result.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     result.file_meta.MediaStorageSOPClassUID = result.SOPClassUID = CT
-    result.file_meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID = generate_uid()
+    result.file_meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID = uid(next(NUMBERS))
     result.PatientID, result.StudyInstanceUID, result.SeriesInstanceUID = "p", uid("study"), uid("series")
     size = pixels.shape[:-1] if colour else pixels.shape
     if len(size) == 3:
