@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 
 from heclstm.backend.cpu.backend import CpuBackend
-from heclstm.cli.run import peak_memory
 from heclstm.deploy.server import Server
 from heclstm.program.files import load_program
+from heclstm.usecases.memory import peak_memory
 
 
 def main() -> None:

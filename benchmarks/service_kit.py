@@ -32,8 +32,8 @@ def serving(folder: Path, program: Path, tls=None, authority=None, **changes):
 
 def hospital_of(folder: Path, program: Path, images: Path) -> Hospital:
     """128-bit keys, and queries of the first images."""
-    from heclstm.cli.images import read_sequence
     from heclstm.program.files import load_card
+    from heclstm.usecases.images import read_sequence
 
     hospital = Hospital(folder / "hospital", program)
     card = load_card(program)

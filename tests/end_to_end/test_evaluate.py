@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from heclstm.card.preparation import Preparation
-from heclstm.cli.scoring import clear_scores, encrypted_scores, simulated_scores, spread
-from heclstm.cli.subject import read_subject
 from heclstm.model.reference import forward
 from heclstm.model.weights import load_model, save_model
+from heclstm.usecases.scoring import Ways, clear_scores, encrypted_scores, simulated_scores, spread
+from heclstm.usecases.subject import read_subject
 from random_models import random_frames, random_model, small_config
 
 SEQUENCES = 24
@@ -167,7 +167,7 @@ def test_padding_gets_no_vote_in_any_way(call, tmp_path):
     assert clear_scores(alone, frames, mask, nothing)[0] == pytest.approx(clear, abs=1e-9)
     many = np.repeat(frames, 64, axis=0), np.repeat(mask, 64, axis=0)
     predicted = np.sqrt(np.mean((simulated_scores(subject, *many, nothing) - np.repeat(clear, 64)) ** 2))
-    encrypted, refused = encrypted_scores(subject, changed, mask, np.arange(3), None, None, True, nothing)
+    encrypted, refused = encrypted_scores(subject, changed, mask, np.arange(3), Ways(allow_insecure=True), nothing)
     assert refused == 0
     # Four standard deviations, of a noise model that holds to a factor of two.
     assert np.abs(encrypted - clear).max() <= 8 * predicted

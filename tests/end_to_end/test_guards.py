@@ -15,8 +15,8 @@ import pytest
 
 import heclstm
 from heclstm.cli import verb
-from heclstm.cli.demo import MARKER
 from heclstm.deploy.client import Client
+from heclstm.usecases.demo import MARKER
 from random_models import random_frames, small_config
 
 INSECURE = "--insecure-test"

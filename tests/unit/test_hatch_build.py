@@ -2,8 +2,10 @@
 
 import pytest
 from hatch_build import LIBRARY, platform_tag
+from hatchling.builders.wheel import WheelBuilder
 
 from heclstm.backend.cpu.library import PATH
+from import_graph import ROOT, SOURCE
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,9 @@ def test_the_tag_names_the_processor(python, machine, tag):
 
 def test_the_library_is_built_where_it_is_looked_for():
     assert str(PATH).partition(".")[0].endswith(LIBRARY)
+
+
+def test_templates_travel_in_the_wheel():
+    files = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    templates = {path.relative_to(SOURCE).as_posix() for path in (SOURCE / "heclstm/report/templates").iterdir()}
+    assert {"heclstm/report/templates/diagnosis.html", "heclstm/report/templates/style.css"} <= templates <= files

@@ -10,7 +10,6 @@ from heclstm.card.operating_point import OperatingPoint
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.errors import FileFormatError
 from heclstm.report.findings import Findings, Stage
-from heclstm.report.page import page
 from tiny_program import PURPOSE
 
 OLD = Path(__file__).parents[1] / "golden" / "hospital_v1" / "diagnosis.json"
@@ -39,13 +38,6 @@ def test_findings_survive_the_file(findings, tmp_path):
     assert Findings.load(tmp_path / "d.json") == findings
     assert Findings.load((tmp_path / "d.json").read_bytes()).to_json() == findings.to_json()
     assert FULL.error == 0.25
-
-
-def test_warnings_of_the_owner_are_shown():
-    facts = structs.replace(PURPOSE.model, warnings=("few <b>positives</b>",))
-    findings = Findings(DIAGNOSIS, structs.replace(PURPOSE, model=facts), "ab" * 32)
-    assert "The model&#x27;s owner says: few &lt;b&gt;positives&lt;/b&gt;" in page(findings, b"")
-    assert "owner says" not in page(BARE, b"")
 
 
 def test_version_1_is_read():

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from heclstm.cli.card import tell_warnings
-from heclstm.cli.keygen import warn_if_others_read
+from heclstm.cli.layers import print_layers, print_sizes
 from heclstm.cli.options import AsJson, ModelFolder
-from heclstm.cli.terminal import bold, emit, out, progress
+from heclstm.cli.terminal import TERMINAL, bold, emit, out
+from heclstm.errors import ParameterError
 
 
 def compile(
@@ -44,46 +44,22 @@ def compile(
 
         heclstm compile examples/adrenal/ -o program/
     """
-    from msgspec import structs
-
-    from heclstm.card import signature
-    from heclstm.circuit.cost import estimate
-    from heclstm.cli.layers import print_layers, print_sizes
-    from heclstm.compiler.compile import Options, compile_model
-    from heclstm.errors import ParameterError
-    from heclstm.model.weights import load_model
-    from heclstm.program.files import save_program
-    from heclstm.program.program import Program
+    from heclstm.usecases import compile as usecase
 
     if ring not in ("conjugate_invariant", "standard"):
         raise ParameterError(f"ring: got {ring!r}, expected 'conjugate_invariant' or 'standard'")
-    options = Options(
+    options = usecase.Options(
         ring=ring,  # type: ignore[arg-type]  # checked above
         ring_degree=ring_degree,
         scale_bits=scale_bits,
         security="INSECURE_TEST" if insecure_test else "128",
     )
-    loaded = load_model(model)
-    with progress("compiling"):
-        program = compile_model(loaded, options)
-    if sign:
-        warn_if_others_read(sign)
-        card = structs.replace(program.card, signature=signature.sign(program.digest, sign))
-        program = Program(card, program.circuit)
-    digest = save_program(program, output)
-    tell_warnings(program.card)
-    costs = estimate(program.circuit)
+    compiled = usecase.compile(model, output, options=options, sign=sign, events=TERMINAL)
     if as_json:
-        emit(
-            {
-                "program": str(output),
-                "digest": digest,
-                "security": program.circuit.parameters.security,
-                **costs.to_json(),
-            }
-        )
+        emit(compiled.to_json())
         return
-    print_layers(costs)
-    print_sizes(costs, {"security": program.circuit.parameters.security, "digest": digest[:12], "program": str(output)})
+    print_layers(compiled.costs)
+    program = {"digest": compiled.program.digest[:12], "program": str(output)}
+    print_sizes(compiled.costs, {"security": compiled.security, **program})
     if insecure_test:
         out().print(bold("These parameters give no security."), "Clients refuse them.")

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heclstm.cli.card import read_card, tell_warnings
-from heclstm.cli.keygen import warn_if_others_read
 from heclstm.cli.options import AsJson, Description, InsecureTest, SecretKeyFile, Threads, Trust
-from heclstm.cli.terminal import bold, emit, facts, out, table
+from heclstm.cli.terminal import TERMINAL, bold, emit, facts, out, table
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -52,27 +50,21 @@ def decrypt(
 
         heclstm decrypt program.json --key keys/secret.key result.he --query query.he -o diagnosis.json
     """
-    from contextlib import closing
+    from heclstm.usecases import decrypt as usecase
+    from heclstm.usecases.card import read_card
 
-    from heclstm.deploy.client import Client
-    from heclstm.report.findings import Findings
-
-    card = read_card(program, key=key, trust=trust)
-    with closing(Client(card, threads=threads, allow_insecure=insecure_test)) as client:
-        warn_if_others_read(key)
-        client.load_secret_key(key)
-        diagnosis = client.decrypt(result, name, frames, query=query)
-        findings = Findings(diagnosis, card.purpose, card.digest)
-    tell_warnings(card)
-    if output:
-        findings.save(output)
+    card = read_card(program, key=key, trust=trust, events=TERMINAL)
+    findings = usecase.decrypt(
+        card, result, key, output,
+        name=name, frames=frames, query=query, threads=threads, allow_insecure=insecure_test, events=TERMINAL,
+    )  # fmt: skip
     if as_json:
         emit(findings.to_json())
-        return
-    print_diagnosis(findings)
+    else:
+        _print(findings)
 
 
-def print_diagnosis(findings: Findings) -> None:
+def _print(findings: Findings) -> None:
     diagnosis = findings.diagnosis
     rows: dict[str, str | Text] = {"sequence": diagnosis.name} if diagnosis.name else {}
     rows |= {

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from heclstm.cli.card import read_card
-from heclstm.cli.keygen import warn_if_others_read
 from heclstm.cli.options import (
     AsGiven,
     AsJson,
@@ -23,7 +21,7 @@ from heclstm.cli.options import (
     Threads,
     Trust,
 )
-from heclstm.cli.terminal import emit, facts, out, size
+from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
 
 
 def encrypt(
@@ -51,24 +49,20 @@ def encrypt(
 
         heclstm encrypt program.json --key keys/secret.key volume.npy -o query.he
     """
-    from contextlib import closing
+    from heclstm.usecases import encrypt as usecase
+    from heclstm.usecases.card import read_card
+    from heclstm.usecases.images import read_handed_in, selection_of
 
-    from heclstm.cli.images import read_handed_in
-    from heclstm.deploy.client import Client
-
-    card = read_card(program, key=key, trust=trust)
-    handed = read_handed_in(images, card, index, sequence=sequence, as_given=as_given, select=select, series=series)
-    frames = handed.sequence
-    with closing(Client(card, threads=threads, allow_insecure=insecure_test)) as client:
-        warn_if_others_read(key)
-        client.load_secret_key(key)
-        written = client.encrypt(frames).save(output)
+    card = read_card(program, key=key, trust=trust, events=TERMINAL)
+    selection = selection_of(select, series)
+    handed = read_handed_in(
+        images, card, index, sequence=sequence, as_given=as_given, selection=selection, events=TERMINAL
+    )
+    made = usecase.encrypt(card, handed, key, output, threads=threads, allow_insecure=insecure_test, events=TERMINAL)
     if as_json:
-        result = {"query": str(output), "bytes": written, "program": card.digest}
-        result |= {"order": handed.order, "notes": list(handed.notes)}
-        emit(result | ({"frames": frames.real_frames} if card.padded else {}))
+        emit(made.to_json())
         return
-    rows = {"query": f"{output}, {size(written)}, goes to the server", "for program": card.digest[:12]}
-    if card.padded:
-        rows["frames"] = f"{frames.real_frames} of {len(frames)}; decrypt with --frames {frames.real_frames}"
+    rows = {"query": f"{output}, {size(made.bytes)}, goes to the server", "for program": made.program[:12]}
+    if made.padded:
+        rows["frames"] = f"{made.real_frames} of {made.frames}; decrypt with --frames {made.real_frames}"
     out().print(facts(rows))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from heclstm.cli.layers import print_layers, print_sizes
 from heclstm.cli.options import AsJson, Index, Threads
-from heclstm.cli.terminal import emit, note, progress, seconds
-
-if TYPE_CHECKING:
-    from heclstm.backend.prices import Primitives
-    from heclstm.program.program import Program
+from heclstm.cli.terminal import TERMINAL, emit, seconds
 
 
 def estimate(
@@ -38,68 +34,23 @@ def estimate(
 
         heclstm estimate program/ --measure
     """
-    from math import log2
+    from heclstm.usecases import estimate as usecase
 
-    from heclstm.backend.precision import predict_errors
-    from heclstm.circuit.cost import estimate as read_costs
-    from heclstm.cli.layers import print_layers, print_sizes
+    program = usecase.read_program(path, TERMINAL)
+    sequence = None
+    if images:
+        from heclstm.usecases.images import read_sequence
 
-    program = _program(path)
-    cores = threads or os.cpu_count() or 1
-    prices = _prices(program, cores, measure=measure)
-    costs = read_costs(program.circuit, prices)
-    with progress("simulating the noise") as update:
-        errors = predict_errors(program.circuit, _frames(program, images, index), on_progress=update)
-    error = float(errors[: program.circuit.result_layout.classes].max())
-    limit = program.card.limit("score")
-    known = error < (
-        1e6 if limit is None else limit
-    )  # else the frames drive the network out of its ranges, and their error says nothing
+        sequence = read_sequence(images, program.card, index, events=TERMINAL)
+    found = usecase.estimate(program, sequence, threads=threads, measure=measure, events=TERMINAL)
     if as_json:
-        found = {"error": error, "precision_bits": -log2(error)} if known else {"error": None, "precision_bits": None}
-        emit({**costs.to_json(), "threads": cores, **found})
+        emit(found.to_json())
         return
-    print_layers(costs)
-    timing = f"{seconds(costs.seconds)} with {cores} threads" if prices else "unknown on this machine; add --measure"
-    bits = f"{-log2(error):.1f} bits (rms error {error:.1e} of a score)"
-    precision = bits if known else "unknown: these frames leave the model's ranges; add --input with real images"
-    print_sizes(costs, {"seconds": timing, "precision": precision})
-
-
-def _program(path: Path) -> Program:
-    from heclstm.errors import FileFormatError
-    from heclstm.program.files import load_program
-
-    if (path / "program.json").exists():
-        return load_program(path)
-    if not (path / "model.json").exists():
-        raise FileFormatError(f"{path}: holds neither program.json nor model.json; give a program or model folder")
-    from heclstm.compiler.compile import compile_model
-    from heclstm.model.weights import load_model
-
-    with progress("compiling"):
-        return compile_model(load_model(path))
-
-
-def _prices(program: Program, threads: int, *, measure: bool) -> Primitives | None:
-    from heclstm.backend import prices
-
-    if not measure:
-        return prices.load(program.circuit.parameters, threads)
-    from heclstm.devtools.measure import measure as time_units
-
-    with progress("measuring primitives") as update:
-        measured = time_units(program.circuit.parameters, threads=threads, on_progress=update)
-    note(f"stored in {prices.store(measured, program.circuit.parameters)}")
-    return measured
-
-
-def _frames(program: Program, images: Path | None, index: int | None):  # type: ignore[no-untyped-def]
-    import numpy as np
-
-    from heclstm.cli.images import read_sequence
-
-    layout = program.circuit.input_layout
-    if images is None:
-        return np.zeros((1, layout.frames, layout.channels, layout.height, layout.width))
-    return read_sequence(images, program.card, index).frames[None]
+    print_layers(found.costs)
+    timing = "unknown on this machine; add --measure"
+    if found.costs.seconds is not None:
+        timing = f"{seconds(found.costs.seconds)} with {found.threads} threads"
+    precision = "unknown: these frames leave the model's ranges; add --input with real images"
+    if found.error is not None:
+        precision = f"{found.precision_bits:.1f} bits (rms error {found.error:.1e} of a score)"
+    print_sizes(found.costs, {"seconds": timing, "precision": precision})

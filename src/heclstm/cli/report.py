@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from heclstm.cli.options import AsJson, Index, Select, Sequence, Series
-from heclstm.cli.terminal import emit, out, progress
+from heclstm.cli.terminal import TERMINAL, emit, out
 from heclstm.errors import InputError
 
 
@@ -49,9 +49,10 @@ def report(
     """
     if subject.is_dir():
         _of_model(subject, data, images, output)
+    elif images is None or data:
+        raise InputError(f"--input: {subject} is a diagnosis; give the images that it is about, and no --data")
     else:
-        handed = {"index": index, "sequence": sequence, "select": select, "series": series}
-        _of_diagnosis(subject, data, images, output, handed)
+        _of_diagnosis(subject, images, output, {"index": index, "sequence": sequence}, select, series)
     if as_json:
         emit({"report": str(output), "bytes": output.stat().st_size})
         return
@@ -59,29 +60,22 @@ def report(
 
 
 def _of_model(subject: Path, data: Path | None, images: Path | None, output: Path) -> None:
-    from heclstm.cli.evaluate import evaluated, write_evaluation
-    from heclstm.cli.evaluation import Ways
+    from heclstm.usecases.evaluate import evaluate
 
     if images:
         raise InputError(f"--input: belongs to a diagnosis; {subject} is a folder, show it on --data")
     if output.suffix.lower() != ".html":
         raise InputError(f"{output}: got the ending {output.suffix or 'none'}, expected .html")
-    evaluation, first = evaluated([subject], data, "test", Ways())
-    write_evaluation(output, evaluation, first)
+    evaluate([subject], data, events=TERMINAL).save(output, TERMINAL)
 
 
-def _of_diagnosis(subject: Path, data: Path | None, images: Path | None, output: Path, handed: dict[str, Any]) -> None:
-    from heclstm.cli.images import read_handed_in
-    from heclstm.report.figure import draw
-    from heclstm.report.findings import Findings
-    from heclstm.report.page import page
-    from heclstm.storage.atomic import save_file
+def _of_diagnosis(
+    subject: Path, images: Path, output: Path, which: dict[str, Any], select: Path | None, series: int
+) -> None:
+    from heclstm.usecases import report as usecase
+    from heclstm.usecases.images import read_handed_in, selection_of
 
-    findings = Findings.load(subject)
-    if images is None or data:
-        raise InputError(f"--input: {subject} is a diagnosis; give the images that it is about, and no --data")
-    sequence = read_handed_in([images], findings.purpose, **handed).sequence
-    with progress("drawing"):
-        picture = draw(findings, sequence)
-        content = picture if output.suffix.lower() == ".png" else page(findings, picture).encode()
-        save_file(output, content, 0o600)
+    findings = usecase.Findings.load(subject)
+    selection = selection_of(select, series)
+    handed = read_handed_in([images], findings.purpose, **which, selection=selection, events=TERMINAL)
+    usecase.report(findings, handed.sequence, events=TERMINAL).save(output)

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from heclstm.cli.keygen import warn_if_others_read
 from heclstm.cli.options import AsJson, SigningKey
-from heclstm.cli.terminal import emit, facts, out
+from heclstm.cli.terminal import TERMINAL, emit, facts, out
 
 
 def sign(
@@ -26,23 +25,10 @@ def sign(
 
         heclstm sign program/ --key owner.pem
     """
-    from msgspec import structs
+    from heclstm.usecases import sign as usecase
 
-    from heclstm.card import signature
-    from heclstm.errors import FileFormatError
-    from heclstm.program.files import load_program
-    from heclstm.program.public import NAME, load_card, save_card
-
-    folder = program if program.is_dir() else program.parent
-    whole = (folder / "circuit.json").exists()
-    card = load_program(folder).card if whole else load_card(program)
-    if card.circuit is None:
-        raise FileFormatError(f"{program}: is of version 1, which cannot be signed; compile it again")
-    warn_if_others_read(key)
-    signed = structs.replace(card, signature=signature.sign(card.digest, key))
-    save_card(signed, folder / NAME if program.is_dir() else program)
-    assert signed.signature is not None  # it was made above
+    signed = usecase.sign(program, key, events=TERMINAL)
     if as_json:
-        emit({"program": str(program), "digest": card.digest, "signed_by": signed.signature.key})
+        emit(signed.to_json())
         return
-    out().print(facts({"program": card.digest[:12], "signed by": signed.signature.key}))
+    out().print(facts({"program": signed.digest[:12], "signed by": signed.signed_by}))

@@ -26,19 +26,11 @@ def signing_key(
 
         heclstm signing-key -o owner.pem
     """
-    from heclstm.card.signature import new_pair
-    from heclstm.errors import InputError
-    from heclstm.storage.atomic import new_files, save_file
+    from heclstm.usecases.sign import new_signing_key
 
-    public = output.with_suffix(".pub")
-    if public == output:
-        raise InputError(f"{output}: is the name of the public key, expected another ending, such as .pem")
-    pair = new_pair()
-    with new_files(output.parent, replace=False) as partial:
-        save_file(partial / output.name, pair.private, 0o600)
-        save_file(partial / public.name, pair.public)
+    made = new_signing_key(output)
     if as_json:
-        emit({"private": str(output), "public": str(public), "key": pair.fingerprint})
+        emit(made.to_json())
         return
-    rows = {"private key": f"{output}, stays here", "public key": f"{public}, goes to the hospitals"}
-    out().print(facts({**rows, "key": pair.fingerprint}))
+    rows = {"private key": f"{made.private}, stays here", "public key": f"{made.public}, goes to the hospitals"}
+    out().print(facts({**rows, "key": made.key}))

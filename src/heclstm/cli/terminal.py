@@ -1,4 +1,4 @@
-"""What the verbs print: results on stdout, progress and errors on stderr.
+"""What the verbs print: results on stdout, events and errors on stderr.
 
 In a terminal, progress is a bar with the time left; elsewhere it is one line for each finished stage. Strings are
 printed as they are: names and paths may hold brackets. `bold` and `dim` are for emphasis.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
@@ -27,11 +27,11 @@ from rich.table import Table
 from rich.text import Text
 
 from heclstm.report.units import seconds, size
+from heclstm.usecases.events import Events, Update
 
-__all__ = ["bold", "dim", "emit", "err", "facts", "fail", "note", "out", "progress", "seconds", "size", "table"]
+__all__ = ["TERMINAL", "bold", "dim", "emit", "err", "facts", "fail", "note", "out", "seconds", "size", "table"]
 
 PIPE_WIDTH = 110  # columns, where nobody says how many there are
-OnProgress = Callable[[float, float], None]  # (done, in all), in any unit
 
 
 def show_anything() -> None:
@@ -77,25 +77,34 @@ def emit(data: dict[str, Any]) -> None:
     print(json.dumps(data, allow_nan=False))
 
 
-@contextmanager
-def progress(title: str) -> Iterator[OnProgress]:
-    """Show how far a stage is; yields a function to report (done, in all) to."""
-    console, start = err(), time.monotonic()
-    if not console.is_terminal:
-        yield lambda done, total: None
-        note(f"{title}: {time.monotonic() - start:.1f} s")
-        return
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=36),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+class Terminal:
+    """Events of a use case, on stderr."""
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Update]:
+        """Show how far it is; yields a function to report (done, in all) to."""
+        console, start = err(), time.monotonic()
+        if not console.is_terminal:
+            yield lambda done, total: None
+            note(f"{title}: {time.monotonic() - start:.1f} s")
+            return
+        columns = (
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=36),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console) as bars:
+            task = bars.add_task(title, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        note(text)
+
+
+TERMINAL: Events = Terminal()
 
 
 class _Rows(Table):

@@ -1,55 +1,51 @@
-"""An evaluation as one HTML page that needs nothing else: no script, no outside link, pictures inlined."""
+"""An evaluation as one HTML page, which prints on four sheets at most."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from html import escape
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
-from heclstm.model.intervals import Interval
 from heclstm.model.metrics import Measures
 from heclstm.report import charts, charts_inside
 from heclstm.report.evaluation import Evaluation
 from heclstm.report.examples import choose, draw_examples
 from heclstm.report.findings import credit
-from heclstm.report.page import document, rows_table
+from heclstm.report.rendering import render
 from heclstm.report.units import seconds, signed
 
-STYLE = """
-.cards { display: grid; grid-template-columns: repeat(5, 1fr); gap: .8rem; margin: 1.4rem 0 .4rem; }
-.card { background: #f4f6f8; border-radius: 8px; padding: .8rem .9rem; }
-.card b { display: block; font-size: 1.55rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
-.card span { color: #5d6b79; font-size: .82rem; display: block; } .card.strong { background: #fbe9dc; }
-figure { margin: 0; } figcaption { color: #5d6b79; font-size: .88rem; margin: .3rem 0 1rem; }
-figure img { margin-top: 0; } h2 { break-after: avoid; } figure { break-inside: avoid; }
-@media (max-width: 760px) { .cards { grid-template-columns: 1fr 1fr; } }
-"""
 SHARES = (("Sensitivity", "sensitivity"), ("Missed diagnoses", "missed_rate"), ("Specificity", "specificity"),
           ("Accuracy", "accuracy"))  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """title: also what is read aloud instead of the picture."""
+
+    png: bytes
+    title: str
+    caption: str
+
+
 def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Preparation | None) -> str:
     """frames: (B, T, C, H, W), the prepared sequences of the first fold, of which a few are shown."""
-    pooled = evaluation.pooled
-    measures = pooled.measures("clear")
-    title = escape(f"{evaluation.dataset or 'Evaluation'}, {evaluation.split} part")
-    parts = [f"<h1>{title}</h1>", f'<p class="muted">{escape(_subtitle(evaluation))}</p>']
-    if measures is None:
-        parts.append("<p>All sequences have the same label, so nothing can be said about decisions.</p>")
-    else:
-        parts += [_cards(measures), "<h2>What decisions are worth</h2>", _decisions(evaluation, measures)]
-    if len(evaluation.folds) > 1:
-        parts.append(f"<h2>Each fold</h2>{_folds(evaluation)}")
-    if evaluation.agreements:
-        parts.append(f"<h2>What encryption changes</h2>{_encryption(evaluation)}")
-    if evaluation.inside is not None:
-        parts += ["<h2>Inside the model</h2>", _inside(evaluation)]
-        parts += ["<h2>Sequences to look at</h2>", _examples(evaluation, frames, preparation)]
-    parts.append(f"<h2>How to read this</h2>{_reading(evaluation)}")
-    return document(title, "\n".join(parts), STYLE)
+    measures, inside = evaluation.pooled.measures("clear"), evaluation.inside
+    return render(
+        "evaluation.html",
+        title=f"{evaluation.dataset or 'Evaluation'}, {evaluation.split} part",
+        subtitle=_subtitle(evaluation),
+        cards=_cards(measures) if measures else [],
+        decisions=_decisions(evaluation, measures) if measures else [],
+        folds=_folds(evaluation) if len(evaluation.folds) > 1 else None,
+        encryption=_encryption(evaluation) if evaluation.agreements else None,
+        inside=_inside(evaluation) if inside else [],
+        examples=_examples(evaluation, frames, preparation) if inside else None,
+        of_test_part=evaluation.split == "test",
+        credit=credit(evaluation.attribution, evaluation.of_data_set),
+    )
 
 
 def _subtitle(evaluation: Evaluation) -> str:
@@ -67,38 +63,39 @@ def _digests(evaluation: Evaluation) -> list[tuple[str, str]]:
     return [pair for pair in both if pair[1]]
 
 
-def _cards(measures: Measures) -> str:
-    def card(name: str, value: Interval, style: str, percent: bool) -> str:
-        shown = [
-            f"{100 * number:.1f} %" if percent else f"{number:.3f}" for number in (value.value, value.low, value.high)
-        ]
-        return (
-            f'<div class="card{style}"><span>{name}</span><b>{shown[0]}</b><span>{shown[1]} to {shown[2]}</span></div>'
-        )
-
-    cards = [card("AUC", measures.auc, "", False)]
-    for name, field in SHARES:
-        cards.append(card(name, getattr(measures, field), " strong" if field == "missed_rate" else "", True))
-    return f'<div class="cards">{"".join(cards)}</div><p class="muted">With 95 % intervals.</p>'
+def _cards(measures: Measures) -> list[dict[str, Any]]:
+    cards = []
+    for name, field in (("AUC", "auc"), *SHARES):
+        found = getattr(measures, field)
+        numbers = {"value": found.value, "low": found.low, "high": found.high}
+        shown = {each: f"{value:.3f}" if field == "auc" else f"{100 * value:.1f} %" for each, value in numbers.items()}
+        cards.append({"name": name, "strong": field == "missed_rate", **shown})
+    return cards
 
 
-def _decisions(evaluation: Evaluation, measures: Measures) -> str:
-    chances = "" if evaluation.chances else " The model carries no temperature: run <code>heclstm calibrate</code>."
+def _decisions(evaluation: Evaluation, measures: Measures) -> list[Drawing]:
+    chances = "" if evaluation.chances else " The model carries no temperature: run `heclstm calibrate`."
     error = (evaluation.probability or {}).get("calibration_error")
     if error is not None:
         chances = f" Expected calibration error {100 * error:.1f} %."
-    pictures = (
-        (charts.roc(evaluation), "ROC curve", "Sensitivity against false alarms at every threshold. The diamond is "
-         "the operating point, chosen on validation data to miss few positives."),
-        (charts.confusion(measures), "Confusion matrix", "Decisions at the operating point, by true label."),
-        (charts.scores(evaluation), "Distribution of scores", "Scores of positives (above) and negatives (below)."),
-        (charts.calibration(evaluation), "Calibration plot", "How often a predicted probability comes true, in groups "
-         "of equal size with 95 % intervals; on the diagonal it is right." + chances),
-    )  # fmt: skip
-    return _columns(pictures)
+    roc = (
+        "Sensitivity against false alarms at every threshold. The diamond is the operating point, chosen on validation "
+        "data to miss few positives."
+    )
+    often = (
+        "How often a predicted probability comes true, in groups of equal size with 95 % intervals; on the diagonal it "
+        "is right."
+    )
+    spread = "Scores of positives (above) and negatives (below)."
+    return [
+        Drawing(charts.roc(evaluation), "ROC curve", roc),
+        Drawing(charts.confusion(measures), "Confusion matrix", "Decisions at the operating point, by true label."),
+        Drawing(charts.scores(evaluation), "Distribution of scores", spread),
+        Drawing(charts.calibration(evaluation), "Calibration plot", often + chances),
+    ]
 
 
-def _inside(evaluation: Evaluation) -> str:
+def _inside(evaluation: Evaluation) -> list[Drawing]:
     inside = evaluation.inside
     assert inside is not None  # the caller looked
     count = len(evaluation.folds[0].labels)
@@ -110,15 +107,13 @@ def _inside(evaluation: Evaluation) -> str:
     limits = f"At most {outside} of {count} sequences leave a limit; polynomials are trusted only within it."
     if "score" in inside.outside:
         limits += f" A client refuses a result whose score does: {inside.outside['score']} of {count}."
-    return _columns(
-        (
-            (charts_inside.votes(inside, evaluation.folds[0].labels), "Vote weights over time", votes),
-            (charts_inside.ranges(inside), "Range margins of each layer", limits),
-        )
-    )
+    return [
+        Drawing(charts_inside.votes(inside, evaluation.folds[0].labels), "Vote weights over time", votes),
+        Drawing(charts_inside.ranges(inside), "Range margins of each layer", limits),
+    ]
 
 
-def _encryption(evaluation: Evaluation) -> str:
+def _encryption(evaluation: Evaluation) -> dict[str, Any]:
     rows: list[tuple[str, ...]] = []
     for way, found in evaluation.agreements.items():
         difference = "" if found.auc_difference is None else signed(found.auc_difference, 5)
@@ -134,11 +129,11 @@ def _encryption(evaluation: Evaluation) -> str:
     if evaluation.refused:
         remarks.append(f"{evaluation.refused} results were refused: they left the calibrated range.")
     caption = " ".join(remarks)
-    picture = (charts_inside.errors(evaluation), "Errors of scores", caption)
-    return rows_table(head, rows, left=1) + "<p></p>" + _picture(*picture)
+    drawing = Drawing(charts_inside.errors(evaluation), "Errors of scores", caption)
+    return {"head": head, "rows": rows, "picture": drawing}
 
 
-def _folds(evaluation: Evaluation) -> str:
+def _folds(evaluation: Evaluation) -> dict[str, Any]:
     folds = {fold.name: fold.measures("clear") for fold in evaluation.folds}
     folds["pooled"] = evaluation.pooled.measures("clear")
     rows: list[tuple[str, ...]] = []
@@ -146,42 +141,13 @@ def _folds(evaluation: Evaluation) -> str:
         if found is not None:
             values = (str(found.auc), *(str(getattr(found, field)) for _, field in SHARES))
             rows.append((name, str(found.total), *values))
-    note = "<p class='muted'>Pooled scores are counted from the operating point of their model.</p>"
-    return rows_table(["Fold", "Patients", "AUC", *(name for name, _ in SHARES)], rows, left=1) + note
+    return {"head": ["Fold", "Patients", "AUC", *(name for name, _ in SHARES)], "rows": rows}
 
 
-def _examples(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Preparation | None) -> str:
+def _examples(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Preparation | None) -> Drawing:
     fold, inside = evaluation.folds[0], evaluation.inside
     assert inside is not None  # the caller looked
     examples = choose(fold)
     picture = draw_examples(examples, fold, frames, inside.contributions, preparation)
     what = "; ".join(f"{example.title}, sequence {example.row}" for example in examples)
-    return _picture(picture, what, "Extremes, not typical ones. Bars share one scale; their sum is the score.")
-
-
-def _reading(evaluation: Evaluation) -> str:
-    lines = [
-        "Scores are those of the model in clear, unless it says otherwise. Intervals: DeLong for the AUC, Wilson for "
-        "shares. They speak of the patients that were drawn, not of other hospitals, scanners or populations.",
-        "Missed diagnoses are positives below the operating point; the model owner chose it for a wanted sensitivity, "
-        "and false alarms are its price.",
-        "Research software, not a medical device; not for diagnosis.",
-    ]
-    if evaluation.split == "test":
-        lines.insert(1, "The test part is for one look at a model that was chosen without it.")
-    if line := credit(evaluation.attribution, evaluation.of_data_set):
-        lines.append(line)
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
-
-
-def _columns(pictures: tuple[tuple[bytes, str, str], ...]) -> str:
-    return f'<div class="columns">{"".join(_picture(*picture) for picture in pictures)}</div>'
-
-
-def _picture(content: bytes, alt: str, caption: str) -> str:
-    image = b64encode(content).decode()
-    head = f"<b>{escape(alt)}.</b> " if len(alt) < 40 else ""
-    return (
-        f'<figure><img src="data:image/png;base64,{image}" alt="{escape(alt)}">'
-        f"<figcaption>{head}{caption}</figcaption></figure>"
-    )
+    return Drawing(picture, "Extremes, not typical ones", f"{what}. Bars share one scale; their sum is the score.")

@@ -25,11 +25,12 @@ from heclstm.report.units import error, signed
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
 
-RAISES, LOWERS = "#c8590a", "#1f6fb2"
+RAISES, LOWERS = "#a84803", "#1a63a0"  # as in templates/style.css
 RAISES_PALE, LOWERS_PALE = "#fbe9dc", "#e1edf7"
-INK, MUTED, RULE, GROUND = "#1c2733", "#5d6b79", "#c9d1d9", "#0e1319"
+INK, MUTED, RULE = "#1c2733", "#55636f", "#c9d1d9"
 WIDTH, MARGIN, GAP = 12.0, 0.55, 0.28  # inches
 HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.95, 0.5, 3.0
+DISCLAIMER = "Research software, not a medical device; not for diagnosis."
 
 
 def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, *, of_data_set: bool = False) -> bytes:
@@ -199,6 +200,6 @@ def _side(value: float, limit: float) -> str:
 
 
 def _footer(page: Page, credit: str) -> None:
-    lines = [*textwrap.wrap(credit, 175), "Research software, not a medical device."]
-    for number, line in enumerate(reversed(lines)):
-        page.text(MARGIN, page.height - 0.25 - 0.16 * number, line, fontsize=8, color=MUTED)
+    page.text(MARGIN, page.height - 0.25, DISCLAIMER, fontsize=11, fontweight="bold")
+    for number, line in enumerate(reversed(textwrap.wrap(credit, 160))):
+        page.text(MARGIN, page.height - 0.5 - 0.16 * number, line, fontsize=8.5, color=MUTED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+from msgspec.json import schema_components
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
@@ -128,6 +129,27 @@ class Findings:
             file.stages,
             file.server_memory,
         )
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a diagnosis file as it is written. Beyond it, a reader holds the decision to the score."""
+    types = (_File, Diagnosis, Purpose)
+    _, found = schema_components(types, ref_template="#/$defs/{name}")
+    parts: dict[str, Any] = json.loads(json.dumps(found))  # lists for tuples, as in JSON
+    diagnosis, whole = parts["Diagnosis"], parts.pop("_File")
+    diagnosis["properties"] |= {
+        "decision": {"type": "string"},
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+    }
+    diagnosis["required"].append("decision")
+    whole["properties"] |= {
+        **diagnosis["properties"],
+        "version": {"const": VERSION},
+        "purpose": {"$ref": "#/$defs/Purpose"},
+        "clear": {"$ref": "#/$defs/Diagnosis"},
+    }
+    whole["required"] += diagnosis["required"]
+    return {**whole, "title": "heclstm-diagnosis", "$defs": parts}
 
 
 def _diagnosis(data: dict[str, Any], name: str) -> Diagnosis:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from heclstm.card.preparation import Preparation
 
 Picture = NDArray[np.float32]
-PAPER = 1.0  # between slices, and where none is left, in a grey picture
+PAPER = 1.0  # between slices, and where none is left, in a grey picture; images are darker
 BORDER = 2  # pixels left around the content
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 from msgspec import Meta, Struct, field
+from msgspec.json import schema
 
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import MAGIC, new_file
@@ -73,6 +74,15 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True):
         fields |= {name: value for name, value in (("query", self.query), ("card", self.card)) if value}
         body = json.dumps(fields, separators=(",", ":")).encode()
         return PREFIX.pack(MAGIC, VERSION, self.kind, len(body)) + body
+
+
+def header_schema() -> dict[str, Any]:
+    """JSON Schema of the header as it travels, for those who read it by other means. Its kind stands before it."""
+    found: dict[str, Any] = json.loads(json.dumps(schema(Header)))  # lists for tuples, as in JSON
+    header = found["$defs"]["Header"]
+    del header["properties"]["kind"]
+    header["required"].remove("kind")
+    return found
 
 
 class Message:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from heclstm.cli.terminal import note
+from heclstm.card.purpose import Purpose
+from heclstm.data.datasets import DATASETS, Part, load_dataset
+from heclstm.data.reading import read_labels, read_volumes
+from heclstm.errors import DigestError, FileFormatError, ModelError
+from heclstm.model.weights import Model, load_model
+from heclstm.program.files import load_program
+from heclstm.program.program import Program
+from heclstm.usecases.events import Events
 
-if TYPE_CHECKING:
-    from heclstm.card.purpose import Purpose
-    from heclstm.data.datasets import Part
-    from heclstm.model.weights import Model
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,12 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated. program: its folder; without a model, the program on clear slots is the reference."""
+    """What is evaluated. Without a model, the program on clear slots is the reference."""
 
     name: str
     purpose: Purpose
     model: Model | None
-    program: Path | None
+    program: Program | None
 
     @property
     def trained_on(self) -> TrainedOn:
@@ -50,18 +54,14 @@ class Subject:
 
 def read_subject(path: Path, program: Path | None) -> Subject:
     """A model folder (and a program that was compiled from it), or a program folder."""
-    from heclstm.card.purpose import Purpose
-    from heclstm.errors import DigestError, FileFormatError, ModelError
-    from heclstm.model.weights import load_model
-    from heclstm.program.files import load_card
-
     if (path / "model.json").exists():
-        model = load_model(path)
-        subject = Subject(path.name, Purpose.of(model), model, program)
-        if program and load_card(program).model.digest != model.digest:
+        model, compiled = load_model(path), load_program(program) if program else None
+        if compiled and compiled.card.model.digest != model.digest:
             raise DigestError(f"{program}: was compiled from another model than {path}; compile it again")
+        subject = Subject(path.name, Purpose.of(model), model, compiled)
     elif (path / "program.json").exists():
-        subject = Subject(path.name, load_card(path).purpose, None, path)
+        loaded = load_program(path)
+        subject = Subject(path.name, loaded.card.purpose, None, loaded)
     else:
         raise FileFormatError(f"{path}: holds neither model.json nor program.json; give a model or program folder")
     if subject.purpose.operating_point() is None:
@@ -69,15 +69,11 @@ def read_subject(path: Path, program: Path | None) -> Subject:
     return subject
 
 
-def read_part(path: Path | None, trained_on: TrainedOn, split: str) -> Part:
+def read_part(path: Path | None, trained_on: TrainedOn, split: str, events: Events) -> Part:
     """One part of the data set that a training file names, or all of a .npz file of volumes with labels.
 
-    Says so on stderr if the parts are others than in training.
+    split: one of SPLITS. Tells if the parts are others than in training.
     """
-    from heclstm.data.datasets import DATASETS, Part, load_dataset
-    from heclstm.data.reading import read_labels, read_volumes
-    from heclstm.errors import FileFormatError
-
     if path and is_labelled(path):
         labels = read_labels(path)
         assert labels is not None  # it is labelled
@@ -96,7 +92,9 @@ def read_part(path: Path | None, trained_on: TrainedOn, split: str) -> Part:
         )
     splits = load_dataset(name, path, trained_on.options)
     if trained_on.digest and splits.digest != trained_on.digest:
-        note("warning: this is not the data set as it was in training: patients of this part may have been trained on")
+        events.note(
+            "warning: this is not the data set as it was in training: patients of this part may have been trained on"
+        )
     part: Part = getattr(splits, split)
     if not len(part):
         raise FileFormatError(
@@ -107,19 +105,13 @@ def read_part(path: Path | None, trained_on: TrainedOn, split: str) -> Part:
 
 def is_labelled(path: Path) -> bool:
     """Whether this is a .npz of volumes with their labels, such as examples/adrenal/volumes.npz."""
-    from heclstm.data.reading import read_labels
-
     return path.is_file() and path.suffix.lower() == ".npz" and read_labels(path) is not None
 
 
-def compiled(subject: Subject, folder: Path) -> Subject:
-    """The subject with a program, compiled into `folder` if it came without one."""
-    from dataclasses import replace
-
-    from heclstm.compiler.compile import compile_model
-    from heclstm.program.files import save_program
-
+def compiled(subject: Subject) -> Subject:
+    """The subject with a program, compiled now if it came without one."""
     if subject.program or subject.model is None:
         return subject
-    save_program(compile_model(subject.model), folder / "program")
-    return replace(subject, program=folder / "program")
+    from heclstm.compiler.compile import compile_model
+
+    return replace(subject, program=compile_model(subject.model))

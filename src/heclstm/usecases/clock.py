@@ -1,4 +1,4 @@
-"""How long the steps of a verb took."""
+"""How long the steps of a use case took."""
 
 from __future__ import annotations
 

@@ -2,52 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    from heclstm.cli.subject import Subject
-    from heclstm.model.metrics import Array
+from heclstm.backend.precision import run_clear
+from heclstm.backend.registry import backend
+from heclstm.backend.simulate import SimulatedEvaluator
+from heclstm.data.sequence import ImageSequence
+from heclstm.errors import RangeError
+from heclstm.model.metrics import Array
+from heclstm.model.reference import forward
+from heclstm.usecases.events import SILENT, Events, Update
+from heclstm.usecases.private_files import warn_if_others_read
+from heclstm.usecases.subject import Subject
 
-    Frames = NDArray[np.float32]
-    Mask = NDArray[np.bool_] | None  # which frames of each sequence are real
+Frames = NDArray[np.float32]
+Mask = NDArray[np.bool_] | None  # which frames of each sequence are real
 
-OnProgress = Callable[[float, float], None]
 CHUNK = 16  # sequences that are simulated together, in half a gigabyte
 
 
+@dataclass(frozen=True)
+class Ways:
+    """To scores besides those in clear. encrypted: for how many sequences. keys: a folder with both key files."""
+
+    simulated: bool = False
+    encrypted: int | None = None
+    keys: Path | None = None
+    threads: int | None = None
+    allow_insecure: bool = False
+
+
 def clear_scores(
-    subject: Subject, frames: Frames, mask: Mask, on_progress: OnProgress
+    subject: Subject, frames: Frames, mask: Mask, on_progress: Update
 ) -> tuple[Array, dict[str, Array] | None]:
     """(scores, every value of the model or None): by the model's reference, else by the program on clear slots."""
-    from heclstm.model.reference import forward
-
     if subject.model is None:
         return _on_slots(subject, frames, mask, None, on_progress), None
     values = forward(subject.model, frames, mask)
     return values["score"][:, 0], values
 
 
-def simulated_scores(subject: Subject, frames: Frames, mask: Mask, on_progress: OnProgress) -> Array:
+def simulated_scores(subject: Subject, frames: Frames, mask: Mask, on_progress: Update) -> Array:
     """With the noise that encryption will add, drawn anew for each chunk of sequences."""
     return _on_slots(subject, frames, mask, 0, on_progress)
 
 
-def _on_slots(subject: Subject, frames: Frames, mask: Mask, seed: int | None, on_progress: OnProgress) -> Array:
-    import numpy as np
-
-    from heclstm.backend.precision import run_clear
-    from heclstm.backend.simulate import SimulatedEvaluator
-    from heclstm.program.files import load_program
-
+def _on_slots(subject: Subject, frames: Frames, mask: Mask, seed: int | None, on_progress: Update) -> Array:
     assert subject.program is not None  # `compiled` saw to it
-    circuit, scores = load_program(subject.program).circuit, np.zeros(len(frames))
+    circuit, scores = subject.program.circuit, np.zeros(len(frames))
     for start in range(0, len(frames), CHUNK):
         rows = slice(start, start + CHUNK)
         evaluator = None if seed is None else SimulatedEvaluator(circuit.parameters, seed + start)
@@ -60,8 +69,6 @@ def _on_slots(subject: Subject, frames: Frames, mask: Mask, seed: int | None, on
 
 def spread(labels: NDArray[Any], count: int) -> NDArray[np.intp]:
     """`count` rows, evenly spaced within both outcomes, which keep their shares: the same ones every time."""
-    import numpy as np
-
     order = np.argsort(labels, kind="stable")
     places = (np.arange(min(count, len(labels))) + 0.5) * len(labels) / min(count, len(labels))
     return np.sort(order[places.astype(np.intp)])
@@ -72,41 +79,33 @@ def encrypted_scores(
     frames: Frames,
     mask: Mask,
     rows: NDArray[np.intp],
-    keys: Path | None,
-    threads: int | None,
-    allow_insecure: bool,
-    on_progress: OnProgress,
+    ways: Ways,
+    on_progress: Update,
+    events: Events = SILENT,
 ) -> tuple[Array, int]:
     """(scores, sequences whose result the client refused); NaN for those and for rows that were not asked for.
 
-    Plays both roles in one process. keys: a folder with both key files; without it, keys are made and
-    thrown away.
+    Plays both roles in one process. Without `ways.keys`, keys are made and thrown away.
     """
-    import numpy as np
-
-    from heclstm.backend.registry import backend
-    from heclstm.cli.keygen import warn_if_others_read
-    from heclstm.data.sequence import ImageSequence
     from heclstm.deploy.client import Client
     from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
     from heclstm.deploy.server import Server
-    from heclstm.errors import RangeError
-    from heclstm.program.files import load_card, load_program
 
     assert subject.program is not None  # `compiled` saw to it
-    card, scores, refused = load_card(subject.program), np.full(len(frames), np.nan), 0
+    program, keys = subject.program, ways.keys
+    scores, refused = np.full(len(frames), np.nan), 0
     with (
         TemporaryDirectory(prefix="heclstm-") as temporary,
-        closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client,
+        closing(Client(program.card, threads=ways.threads, allow_insecure=ways.allow_insecure)) as client,
     ):
         folder = Path(temporary)
         if keys is None:
             client.generate_keys(folder)
         else:
-            warn_if_others_read(keys / SECRET_KEY_FILE)
+            warn_if_others_read(keys / SECRET_KEY_FILE, events)
             client.load_secret_key(keys / SECRET_KEY_FILE)
         with (
-            closing(Server(load_program(subject.program), backend("cpu", threads=threads))) as server,
+            closing(Server(program, backend("cpu", threads=ways.threads))) as server,
             server.open_keys((keys or folder) / EVALUATION_KEYS_FILE) as tenant,
         ):
             for done, row in enumerate(rows, start=1):

@@ -1,0 +1,88 @@
+"""What a program will cost on this machine, without running it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from math import log2
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heclstm.backend import prices
+from heclstm.backend.precision import predict_errors
+from heclstm.circuit.cost import Estimate
+from heclstm.circuit.cost import estimate as read_costs
+from heclstm.errors import FileFormatError
+from heclstm.program.files import load_program
+from heclstm.program.program import Program
+from heclstm.usecases.events import SILENT, Events
+
+if TYPE_CHECKING:
+    from heclstm.data.sequence import ImageSequence
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """costs: with seconds if this machine was measured. error: root mean square that encryption adds to a score; None
+    if the frames drive the network out of its ranges, where their error says nothing.
+    """
+
+    costs: Estimate
+    threads: int
+    error: float | None
+
+    @property
+    def precision_bits(self) -> float | None:
+        return None if self.error is None else -log2(self.error)
+
+    def to_json(self) -> dict[str, Any]:
+        found = {"error": self.error, "precision_bits": self.precision_bits}
+        return {**self.costs.to_json(), "threads": self.threads, **found}
+
+
+def estimate(
+    program: Program,
+    images: ImageSequence | None = None,
+    *,
+    threads: int | None = None,
+    measure: bool = False,
+    events: Events = SILENT,
+) -> Estimated:
+    """images: to predict the precision for; black ones by default. measure: time this machine first, and keep that."""
+    circuit, cores = program.circuit, threads or os.cpu_count() or 1
+    costs = read_costs(circuit, _prices(program, cores, measure, events))
+    layout = circuit.input_layout
+    black = np.zeros((layout.frames, layout.channels, layout.height, layout.width))
+    frames = black if images is None else images.frames.astype(np.float64)
+    with events.stage("simulating the noise") as update:
+        errors = predict_errors(circuit, frames[None], on_progress=update)
+    error = float(errors[: circuit.result_layout.classes].max())
+    limit = program.card.limit("score")
+    return Estimated(costs, cores, error if error < (1e6 if limit is None else limit) else None)
+
+
+def read_program(path: Path, events: Events = SILENT) -> Program:
+    """A program folder, or a model folder, which is compiled."""
+    if (path / "program.json").exists():
+        return load_program(path)
+    if not (path / "model.json").exists():
+        raise FileFormatError(f"{path}: holds neither program.json nor model.json; give a program or model folder")
+    from heclstm.compiler.compile import compile_model
+    from heclstm.model.weights import load_model
+
+    with events.stage("compiling"):
+        return compile_model(load_model(path))
+
+
+def _prices(program: Program, threads: int, measure: bool, events: Events) -> prices.Primitives | None:
+    parameters = program.circuit.parameters
+    if not measure:
+        return prices.load(parameters, threads)
+    from heclstm.devtools.measure import measure as time_units
+
+    with events.stage("measuring primitives") as update:
+        measured = time_units(parameters, threads=threads, on_progress=update)
+    events.note(f"stored in {prices.store(measured, parameters)}")
+    return measured

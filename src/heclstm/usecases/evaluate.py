@@ -1,0 +1,186 @@
+"""Models or programs on labelled sequences that they were not trained on → what their decisions are worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heclstm.card.preparation import Preparation
+from heclstm.data.datasets import Part, prepare_part
+from heclstm.errors import InputError, ModelError, RangeError
+from heclstm.model.calibrate import margins, outside
+from heclstm.model.evaluate import Fold
+from heclstm.model.metrics import Array
+from heclstm.report.evaluation import Evaluation, Inside
+from heclstm.storage.atomic import save_file
+from heclstm.usecases.clock import Clock
+from heclstm.usecases.events import SILENT, Events
+from heclstm.usecases.scoring import Ways, clear_scores, encrypted_scores, simulated_scores, spread
+from heclstm.usecases.subject import Subject, TrainedOn, compiled, is_labelled, read_part, read_subject
+
+__all__ = ["Evaluated", "Ways", "evaluate"]
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluated:
+    """evaluation: all figures. frames: (B, T, C, H, W), the prepared sequences of the first subject, to be shown."""
+
+    evaluation: Evaluation
+    frames: NDArray[np.float32]
+    preparation: Preparation
+
+    def page(self, events: Events = SILENT) -> str:
+        """All of it as HTML. It shows images of patients."""
+        from heclstm.report.evaluation_page import evaluation_page
+
+        with events.stage("drawing"):
+            return evaluation_page(self.evaluation, self.frames, self.preparation)
+
+    def save(self, output: Path, events: Events = SILENT) -> None:
+        """A page, or with the ending .json the figures alone; for its owner only."""
+        if output.suffix.lower() == ".json":
+            content = json.dumps(self.evaluation.to_json(), indent=1, allow_nan=False) + "\n"
+        else:
+            content = self.page(events)
+        save_file(output, content, 0o600)
+
+
+@dataclass(frozen=True, repr=False)
+class _Run:
+    """One subject on its part of the data."""
+
+    subject: Subject
+    part: Part
+    split: str
+    preparation: Preparation
+    of_data_set: bool
+    frames: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
+
+
+def evaluate(
+    subjects: Sequence[Path],
+    data: Path | None = None,
+    split: str = "test",
+    ways: Ways | None = None,
+    *,
+    program: Path | None = None,
+    dataset: str | None = None,
+    events: Events = SILENT,
+) -> Evaluated:
+    """Every subject on its part of the data, as folds of one evaluation.
+
+    subjects: model or program folders. data, dataset: the models' own data set and its kind by default. program:
+    compiled from the one model that is evaluated.
+    """
+    runs = [_read(path, program, data, dataset, split, events) for path in subjects]
+    _refuse_overlap(runs, events)
+    first, *others = (_evaluated(run, ways or Ways(), events) for run in runs)
+    evaluation = first
+    for other in others:
+        evaluation = _joined(evaluation, other)
+    return Evaluated(evaluation, runs[0].frames, runs[0].preparation)
+
+
+def _read(path: Path, program: Path | None, data: Path | None, dataset: str | None, split: str, events: Events) -> _Run:
+    subject = read_subject(path, program)
+    trained_on = TrainedOn(dataset) if dataset else subject.trained_on
+    part = read_part(data, trained_on, split, events)
+    known = trained_on.dataset == subject.trained_on.dataset
+    if (preparation := subject.purpose.preparation) is None:
+        raise ModelError(f"{path}: does not say how images are prepared; train it with heclstm")
+    frames, mask = prepare_part(part, preparation)
+    return _Run(subject, part, split, preparation, known and not (data and is_labelled(data)), frames, mask)
+
+
+def _refuse_overlap(runs: Sequence[_Run], events: Events) -> None:
+    """Pooled intervals are right only if no patient counts twice."""
+    seen: dict[str, str] = {}
+    for run in runs:
+        for patient in set(run.part.undivided):
+            if patient in seen:
+                raise InputError(
+                    f"{seen[patient]} and {run.subject.name}: share patient {patient}, expected folds without a common "
+                    "patient; evaluate these models one by one"
+                )
+        seen |= dict.fromkeys(run.part.undivided, run.subject.name)
+    if len(runs) > 1 and not all(run.part.patients for run in runs):
+        events.note(
+            "warning: patients have no names here; pooled figures count each sequence of each model as another patient"
+        )
+
+
+def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
+    """Score all sequences in clear, and those that `ways` asks for otherwise. Raises RangeError on an overflow."""
+    subject, frames, mask, labels, refused, clock = run.subject, run.frames, run.mask, run.part.labels, 0, Clock()
+    with events.stage("in clear") as update:
+        clear, values = clear_scores(subject, frames, mask, update)
+    if not np.isfinite(clear).all():
+        count = int((~np.isfinite(clear)).sum())
+        raise RangeError(f"{subject.name}: {count} of {len(clear)} scores overflow in clear; train it again")
+    scores = {"clear": clear}
+    clock.lap("clear")
+    if ways.simulated or ways.encrypted:
+        with events.stage("program"):
+            subject = compiled(subject)
+        clock.lap()
+    if ways.simulated:
+        with events.stage("simulated") as update:
+            scores["simulated"] = simulated_scores(subject, frames, mask, update)
+        clock.lap("simulated")
+    if ways.encrypted:
+        with events.stage("encrypted") as update:
+            rows = spread(labels, ways.encrypted)
+            scores["encrypted"], refused = encrypted_scores(subject, frames, mask, rows, ways, update, events)
+        clock.lap("encrypted")
+    purpose, card = subject.purpose, subject.program.card if subject.program else None
+    point, scale, facts = purpose.operating_point(), purpose.temperature, purpose.model
+    assert point is not None  # `read_subject` saw to it
+    patients = np.array(run.part.patients) if run.part.patients else None
+    return Evaluation(
+        folds=(Fold(subject.name, labels, scores, point.threshold, patients),),
+        split=run.split,
+        dataset=facts.dataset or facts.name,
+        attribution=facts.credit,
+        of_data_set=run.of_data_set,
+        operating_point=point,
+        temperatures=(scale,) if scale else (),
+        inside=_inside_of(subject, values),
+        model=facts.digest or "",
+        program=card.digest if card else "",
+        security=card.parameters.security if card else "",
+        refused=refused,
+        seconds=clock.laps,
+    )
+
+
+def _inside_of(subject: Subject, values: dict[str, Array] | None) -> Inside | None:
+    """What only a model shows, and only a calibrated one."""
+    model = subject.model
+    if model is None or values is None or subject.purpose.limit("score") is None:
+        return None
+    arrays = model.arrays
+    return Inside(
+        margins(model, values),
+        outside(model, values),
+        arrays["vote.weight"],
+        float(arrays["weighted_unit.alpha"][0]),
+        values["contributions"][:, :, 0],
+    )
+
+
+def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
+    """Further folds of the same evaluation; the inside of a model is shown for the first."""
+    seconds = {way: first.seconds[way] + other.seconds[way] for way in first.seconds}
+    names = {fold.name for fold in first.folds}
+    fold = other.folds[0]
+    if fold.name in names:
+        fold = replace(fold, name=f"{fold.name} ({len(first.folds) + 1})")
+    return replace(
+        first, folds=(*first.folds, fold), temperatures=(*first.temperatures, *other.temperatures), seconds=seconds
+    )

@@ -1,0 +1,151 @@
+"""Images in clear → a model, or one for each fold. The test part of the data is never looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.purpose import Purpose
+from heclstm.data.datasets import load_dataset
+from heclstm.errors import HeclstmError, InputError, ModelError
+from heclstm.model.epochs import METRICS, Epoch, read_epochs
+from heclstm.model.recipe import TrainConfig
+from heclstm.model.weights import Model
+from heclstm.storage.atomic import save_file
+from heclstm.usecases.evaluate import Evaluated, evaluate
+from heclstm.usecases.events import SILENT, Events
+
+__all__ = ["CROSS_VALIDATION", "TrainConfig", "Trained", "cross_validate", "train"]
+
+CHECKPOINT = "checkpoint.safetensors"  # heclstm.model.train.checkpoint.NAME, which needs torch
+CURVE = "learning-curve.png"
+CROSS_VALIDATION = "cross-validation"
+
+
+@dataclass(frozen=True, repr=False)
+class Trained:
+    """model: saved in `folder`, with metrics and a learning curve beside it."""
+
+    model: Model
+    folder: Path
+
+    @property
+    def validation(self) -> dict[str, Any]:
+        """AUC and number of sequences."""
+        found: dict[str, Any] = self.model.metadata["metrics"]["validation"]
+        return found
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        point = Purpose.of(self.model).operating_point()
+        assert point is not None  # training chose it
+        return point
+
+    @property
+    def curve(self) -> Path:
+        return self.folder / CURVE
+
+    def to_json(self) -> dict[str, Any]:
+        result: dict[str, Any] = {"model": str(self.folder), "digest": self.model.digest}
+        return result | {"validation": self.validation, "operating_point": self.operating_point.to_json()}
+
+
+def train(
+    recipe: TrainConfig, folder: Path, *, data: Path | None = None, resume: bool = False, events: Events = SILENT
+) -> Trained:
+    """Train one model into `folder`, with a checkpoint after every epoch. data: where the data set of the recipe is.
+
+    resume: go on from the checkpoints there. Raises ModelError if `folder` holds a model or a checkpoint otherwise.
+    """
+    _check_checkpoints(folder, [folder], resume)
+    return Trained(_trained(recipe, data, folder, events), folder)
+
+
+def cross_validate(
+    recipe: TrainConfig,
+    folder: Path,
+    *,
+    folds: int,
+    name: str = "recipe",
+    data: Path | None = None,
+    resume: bool = False,
+    events: Events = SILENT,
+) -> Evaluated:
+    """Train one model for each fold into folder/fold-1 …, each measured on the fold that it never saw.
+
+    Beside them: a page and its figures. name: of the recipe, for messages.
+    """
+    if recipe.data.get("folds"):
+        raise InputError(f"--folds: {name} chooses a fold already; leave out folds and fold in its [data]")
+    numbers = range(1, folds + 1)
+    recipes = [replace(recipe, data={**recipe.data, "folds": folds, "fold": k}) for k in numbers]
+    folders = [folder / f"fold-{k}" for k in numbers]
+    _check_checkpoints(folder, folders, resume)
+    _check_folds(recipes, data)
+    for each, place in zip(recipes, folders, strict=True):
+        _trained(each, data, place, events)
+    evaluated = evaluate(folders, data, events=events)
+    for ending in (".html", ".json"):
+        evaluated.save(folder / f"{CROSS_VALIDATION}{ending}", events)
+    return evaluated
+
+
+def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> None:
+    known = [folder / place / CHECKPOINT for folder in folders for place in (".", "teacher-1")]
+    stopped = any(path.exists() for path in known)
+    if not stopped and (done := [folder for folder in folders if (folder / "model.json").exists()]):
+        raise ModelError(f"{done[0]}: holds a model already; choose another folder, or delete it")
+    if stopped and not resume:
+        raise ModelError(
+            f"{output}: holds the checkpoint of an earlier training; add --resume, or choose another folder"
+        )
+    if resume and not stopped:
+        raise ModelError(f"{output}: holds no checkpoint to resume from; leave out --resume")
+
+
+def _check_folds(recipes: Sequence[TrainConfig], data: Path | None) -> None:
+    """Before the first of them is trained: each can be trained and measured."""
+    for recipe in recipes:
+        place = f"fold {recipe.data['fold']} of {recipe.data['folds']}"
+        try:
+            splits = load_dataset(recipe.dataset, data, recipe.data)
+            splits.require_two_classes()
+        except ModelError as error:
+            raise ModelError(f"{place}: {error}") from error
+        if not len(splits.test):
+            raise ModelError(f"{place}: got no patient, expected at least one; choose fewer folds")
+
+
+def _trained(recipe: TrainConfig, data: Path | None, folder: Path, events: Events) -> Model:
+    splits = load_dataset(recipe.dataset, data, recipe.data)
+    for text in splits.notes:
+        events.note(text)
+    events.note(f"{splits.name}: {len(splits.train)} sequences to train on, {len(splits.validation)} to validate")
+    try:
+        from heclstm.model.train.training import train_model
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "torchmetrics", "lightning", "monai"):
+            raise
+        raise HeclstmError("train: PyTorch is not installed; pip install heclstm[train]") from error
+    seen = []
+
+    def on_epoch(epoch: Epoch) -> None:
+        seen.append(epoch)
+        update(epoch.number, epoch.epochs)
+
+    try:
+        with events.stage(f"training {folder.name}") as update:
+            return train_model(recipe, splits, folder, on_epoch=on_epoch)
+    finally:  # of a stopped training too
+        if seen:
+            _draw(recipe, folder)
+
+
+def _draw(recipe: TrainConfig, folder: Path) -> None:
+    from heclstm.report.learning_curve import learning_curve
+
+    if (folder / METRICS).exists():
+        save_file(folder / CURVE, learning_curve(read_epochs(folder), recipe))

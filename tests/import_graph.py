@@ -1,0 +1,79 @@
+"""What imports what, read off the text of all modules: nothing is run. For tests/unit/test_imports.py."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+
+
+def modules():
+    """Dotted name → file."""
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def room(name):
+    """Where a module of heclstm stands."""
+    _, package, *rest = [*name.split("."), ""]
+    if package == "model" and name.endswith(".lowering"):
+        return "lowering"
+    return "training" if package == "model" and (rest[0] == "train" or name.endswith(".torch_module")) else package
+
+
+class _AtLoad(ast.NodeTransformer):
+    """Leaves what runs when a module is imported: no bodies of functions, nothing that is for types alone."""
+
+    def visit_FunctionDef(self, node):
+        return None
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+@cache
+def imports(name, at_load=False):
+    """What a module imports, anywhere in its text or when it is loaded; `from a import b` also as a.b."""
+    tree = ast.parse(MODULES[name].read_text())
+    names = set()
+    for node in ast.walk(_AtLoad().visit(tree) if at_load else tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative imports hide where a name comes from"
+            modules = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= modules if modules <= MODULES.keys() else {node.module} | modules
+    return names
+
+
+def reachable(name, at_load=False):
+    """The module, what it imports, and so on; with the packages that Python imports on the way."""
+    seen, todo = set(), [name]
+    while todo:
+        current = todo.pop()
+        if current in seen or current not in MODULES:
+            continue
+        seen.add(current)
+        parents = {current.rsplit(".", depth)[0] for depth in range(1, current.count(".") + 1)}
+        todo += [*imports(current, at_load), *parents]
+    return seen
+
+
+def outside(names):
+    """Top-level packages that these modules import."""
+    return {imported.split(".")[0] for name in names for imported in imports(name)}
+
+
+def within(names, *places):
+    """Those of the modules that stand in one of these places: "cli" is heclstm.cli and all below it."""
+    prefixes = [f"heclstm.{place}" for place in places]
+    return {name for name in names for prefix in prefixes if name == prefix or name.startswith(f"{prefix}.")}
