@@ -1,4 +1,4 @@
-"""Everything that `heclstm evaluate` finds, and its JSON: figures for people and programs, no image and no name."""
+"""Everything that `heclstm evaluate` finds, and its JSON: figures for people and programs, no image and no patient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.temperature import Temperature
-from heclstm.model.evaluate import Agreement, Fold, agreement, pool
+from heclstm.model.evaluate import Agreement, Fold, agreement, point_of_all, pool, small_classes
 from heclstm.model.metrics import Array
 from heclstm.model.temperature import calibration_error, log_loss, probabilities
 
@@ -40,7 +40,7 @@ class Evaluation:
     """folds: one for each model. temperatures: of each fold that was calibrated.
 
     of_data_set: the sequences are of the model's data set, which `attribution` is about.
-    refused: sequences whose encrypted result a client did not accept.
+    refused: sequences whose encrypted result a client did not accept. remarks: what went wrong on the way.
     """
 
     folds: tuple[Fold, ...]
@@ -56,10 +56,26 @@ class Evaluation:
     security: str = ""
     refused: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def pooled(self) -> Fold:
         return pool(self.folds)
+
+    @property
+    def point_of_all(self) -> OperatingPoint | None:
+        """Of several folds: what out-of-fold scores choose, for the sensitivity that the models were trained for."""
+        if (
+            len(self.folds) < 2
+            or self.operating_point is None
+            or not (wanted := self.operating_point.wanted_sensitivity)
+        ):
+            return None
+        return point_of_all(self.folds, wanted)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [*self.remarks, *small_classes(self.folds)]
 
     @property
     def ways(self) -> list[str]:
@@ -111,6 +127,8 @@ class Evaluation:
             "patients": len(pooled.outcomes("clear")[0]),
             "folds": [{"name": fold.name, "measures": _measures(fold, self.ways)} for fold in self.folds],
             "pooled": _measures(pooled, self.ways),
+            "operating_point_of_all_folds": self.point_of_all.to_json() if self.point_of_all else None,
+            "warnings": self.warnings,
             "agreement": {way: found.to_json() for way, found in self.agreements.items()},
             "error_over_simulated": self.over_simulated,
             "refused": self.refused,
@@ -146,6 +164,7 @@ def _measures(fold: Fold, ways: list[str]) -> dict[str, Any]:
 
 
 def _row(fold: Fold, row: int) -> dict[str, Any]:
-    """One sequence by its number: patients stay unnamed."""
+    """One sequence by its number, and by its name in the data set if it has one; patients stay unnamed."""
     scores = {way: float(values[row]) for way, values in fold.scores.items() if np.isfinite(values[row])}
-    return {"fold": fold.name, "row": row, "label": int(fold.labels[row]), **scores}
+    named = {"name": fold.names[row]} if fold.names else {}
+    return {"fold": fold.name, "row": row, **named, "label": int(fold.labels[row]), **scores}

@@ -80,11 +80,16 @@ def evaluate(
     """
     runs = [_read(path, program, data, dataset, split, events) for path in subjects]
     _refuse_overlap(runs, events)
-    first, *others = (_evaluated(run, ways or Ways(), events) for run in runs)
-    evaluation = first
-    for other in others:
-        evaluation = _joined(evaluation, other)
-    return Evaluated(evaluation, runs[0].frames, runs[0].preparation)
+    evaluations = [_evaluated(run, ways or Ways(), events) for run in runs]
+    for warning in joined(evaluations).warnings:
+        events.note(f"warning: {warning}")
+    return Evaluated(joined(evaluations), runs[0].frames, runs[0].preparation)
+
+
+def evaluate_fold(model: Path, data: Path | None, events: Events = SILENT) -> Evaluated:
+    """One model of a cross-validation on the fold that it never saw."""
+    run = _read(model, None, data, None, "test", events)
+    return Evaluated(_evaluated(run, Ways(), events), run.frames, run.preparation)
 
 
 def _read(path: Path, program: Path | None, data: Path | None, dataset: str | None, split: str, events: Events) -> _Run:
@@ -116,13 +121,19 @@ def _refuse_overlap(runs: Sequence[_Run], events: Events) -> None:
 
 
 def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
-    """Score all sequences in clear, and those that `ways` asks for otherwise. Raises RangeError on an overflow."""
+    """Score all sequences in clear, and those that `ways` asks for otherwise. Scores that overflow for some patients
+    are told, and count as wrong; RangeError if all of them do.
+    """
     subject, frames, mask, labels, refused, clock = run.subject, run.frames, run.mask, run.part.labels, 0, Clock()
     with events.stage("in clear") as update:
         clear, values = clear_scores(subject, frames, mask, update)
-    if not np.isfinite(clear).all():
-        count = int((~np.isfinite(clear)).sum())
-        raise RangeError(f"{subject.name}: {count} of {len(clear)} scores overflow in clear; train it again")
+    remarks = []
+    if lost := int((~np.isfinite(clear)).sum()):
+        text = f"{subject.name}: {lost} of {len(clear)} scores overflow in clear"
+        if lost == len(clear):
+            raise RangeError(f"{text}; train it again")
+        remarks.append(f"{text}, and count as wrong; train it again")
+        clear = _worst(clear, labels)
     scores = {"clear": clear}
     clock.lap("clear")
     if ways.simulated or ways.encrypted:
@@ -143,7 +154,7 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
     assert point is not None  # `read_subject` saw to it
     patients = np.array(run.part.patients) if run.part.patients else None
     return Evaluation(
-        folds=(Fold(subject.name, labels, scores, point.threshold, patients),),
+        folds=(Fold(subject.name, labels, scores, point.threshold, patients, run.part.names),),
         split=run.split,
         dataset=facts.dataset or facts.name,
         attribution=facts.credit,
@@ -156,7 +167,14 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
         security=card.parameters.security if card else "",
         refused=refused,
         seconds=clock.laps,
+        remarks=tuple(remarks),
     )
+
+
+def _worst(scores: Array, labels: NDArray[np.int64]) -> Array:
+    """What is not finite becomes lower than all others for positives, and higher for negatives."""
+    known = scores[np.isfinite(scores)]
+    return np.where(np.isfinite(scores), scores, np.where(labels == 1, known.min() - 1, known.max() + 1))
 
 
 def _inside_of(subject: Subject, values: dict[str, Array] | None) -> Inside | None:
@@ -174,6 +192,14 @@ def _inside_of(subject: Subject, values: dict[str, Array] | None) -> Inside | No
     )
 
 
+def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """All as folds of one."""
+    whole, *others = evaluations
+    for other in others:
+        whole = _joined(whole, other)
+    return whole
+
+
 def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
     """Further folds of the same evaluation; the inside of a model is shown for the first."""
     seconds = {way: first.seconds[way] + other.seconds[way] for way in first.seconds}
@@ -182,5 +208,9 @@ def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
     if fold.name in names:
         fold = replace(fold, name=f"{fold.name} ({len(first.folds) + 1})")
     return replace(
-        first, folds=(*first.folds, fold), temperatures=(*first.temperatures, *other.temperatures), seconds=seconds
+        first,
+        folds=(*first.folds, fold),
+        temperatures=(*first.temperatures, *other.temperatures),
+        seconds=seconds,
+        remarks=(*first.remarks, *other.remarks),
     )
