@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import dataset_trees
 from heclstm.data.datasets import load_dataset
@@ -52,6 +53,16 @@ def test_identical_files_tell_it_too(tmp_path):
         "frames stand by seconds of the manifest in 10 sequences",
         "1 pairs of patients share identical files and count as one: p3 = p7",
     )
+
+
+def test_an_identical_blank_picture_tells_nothing(tmp_path):
+    """A covered camera is black for everybody: five patients stay five."""
+    path = series(tmp_path, 10)
+    for number in range(5):
+        Image.new("RGB", (24, 20)).save(tmp_path / f"{number}-0.png")
+    splits = load_dataset("colposcopy", path)
+    assert len(set(patients_of(splits).values())) == 10
+    assert "1 blank pictures stand in series of several patients, and say nothing about who they are" in splits.notes
 
 
 def test_given_parts_are_kept_and_never_share_a_patient(tmp_path):

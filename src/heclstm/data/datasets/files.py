@@ -100,7 +100,9 @@ def assemble(
     entries, digests = _checked(name, entries, options, selection, notes)
     if not entries:
         raise FileFormatError(f"{name}: got 0 sequences, expected some; is this the folder or manifest of the data?")
-    twins = _identical(entries, digests)
+    twins, blank = _identical(entries, digests, selection)
+    if blank:
+        notes.append(f"{blank} blank pictures stand in series of several patients, and say nothing about who they are")
     if twins:
         notes.append(
             f"{len(twins)} pairs of patients share identical files and count as one: "
@@ -211,16 +213,31 @@ def _said(seen: Sequence[_Seen]) -> list[str]:
     ]
 
 
-def _identical(entries: Sequence[Entry], digests: dict[Path, str]) -> list[tuple[str, str]]:
-    """Pairs of patients who share a file's content."""
+def _identical(
+    entries: Sequence[Entry], digests: dict[Path, str], selection: Selection
+) -> tuple[list[tuple[str, str]], int]:
+    """Pairs of patients who share a file's content, and how many blank ones are shared, which make no pair."""
     owner: dict[str, str] = {}
-    pairs = set()
+    pairs: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    example: dict[str, Path] = {}
     for entry in entries:
         for file in entry.files:
             other = owner.setdefault(digests[file], entry.patient)
             if other != entry.patient:
-                pairs.add((min(other, entry.patient), max(other, entry.patient)))
-    return sorted(pairs)
+                pairs[digests[file]].add((min(other, entry.patient), max(other, entry.patient)))
+                example[digests[file]] = file
+    blank = {content for content, file in example.items() if _is_blank(file, selection)}
+    telling = {pair for content, found in pairs.items() if content not in blank for pair in found}
+    return sorted(telling), len(blank)
+
+
+def _is_blank(file: Path, selection: Selection) -> bool:
+    """Whether all pixels of each frame are the same, as where a camera was covered."""
+    try:
+        frames = read_listed([file], "alone", selection).frames
+    except (FileFormatError, SequenceError):
+        return False  # a file that is read with others only
+    return all((channel == channel.flat[0]).all() for frame in frames for channel in frame)
 
 
 def _divided(entries: list[Entry], options: FileOptions, notes: list[str]) -> list[Entry]:
