@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from heclstm.errors import ModelError, RangeError
 from heclstm.model.graph import Array
+from heclstm.model.limits import FEWEST, robust_limit
 from heclstm.model.recipe import RangeBounds
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model
 
-MARGIN = 1.25  # a limit is at least so many times the largest value seen
+MARGIN = 1.25  # from few sequences, a limit is so many times the largest value seen
 
 
 def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> Model:
@@ -23,7 +24,8 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
     mask: (B, T), which frames are real. Padding counts in all layers, since the server computes it too.
 
     Each range is {"max_abs", "limit"}: the largest absolute value seen, and what may not be left, which is the
-    training bound or MARGIN times the largest value, whichever is more. Raises RangeError if a value is not
+    training bound or what one healthy input in a thousand passes (`model.limits`), whichever is more; from a few
+    sequences, MARGIN times the largest value. One that blew up lies outside then. Raises RangeError if a value is not
     finite: then the model cannot be calibrated, but must be trained again.
     """
     if len(frames) == 0:
@@ -36,7 +38,9 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
         largest = float(np.abs(value).max())
         if not np.isfinite(largest):
             raise RangeError(f"{name}: overflows on calibration data; train with a stronger range penalty")
-        ranges[name] = {"max_abs": largest, "limit": max(bounds.get(name, 0.0), MARGIN * largest)}
+        each = np.abs(value).reshape(len(value), -1).max(axis=1)
+        limit = robust_limit(each) if len(each) >= FEWEST else MARGIN * largest
+        ranges[name] = {"max_abs": largest, "limit": max(bounds.get(name, 0.0), limit)}
     return model.with_metadata(ranges=ranges, calibration={"sequences": len(frames), "margin": MARGIN})
 
 
