@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import Part, prepare_part
+from heclstm.data.decoded import DECODED
 from heclstm.errors import InputError, ModelError, RangeError
 from heclstm.model.calibrate import margins, outside
 from heclstm.model.evaluate import Fold
@@ -78,7 +79,8 @@ def evaluate(
     subjects: model or program folders. data, dataset: the models' own data set and its kind by default. program:
     compiled from the one model that is evaluated.
     """
-    runs = [_read(path, program, data, dataset, split, events) for path in subjects]
+    with DECODED.kept():
+        runs = [_read(path, program, data, dataset, split, events) for path in subjects]
     _refuse_overlap(runs, events)
     evaluations = [_evaluated(run, ways or Ways(), events) for run in runs]
     for warning in joined(evaluations).warnings:

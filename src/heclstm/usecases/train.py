@@ -10,6 +10,7 @@ from typing import Any
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import load_dataset
+from heclstm.data.decoded import DECODED
 from heclstm.errors import DivergedError, HeclstmError, InputError, ModelError, RangeError
 from heclstm.model.epochs import METRICS, Epoch, read_epochs
 from heclstm.model.evaluate import Fold
@@ -62,7 +63,8 @@ def train(
     resume: go on from the checkpoints there. Raises ModelError if `folder` holds a model or a checkpoint otherwise.
     """
     _check_checkpoints(folder, [folder], resume)
-    return Trained(_trained(recipe, data, folder, events), folder)
+    with DECODED.kept():
+        return Trained(_trained(recipe, data, folder, events), folder)
 
 
 def cross_validate(
@@ -85,18 +87,19 @@ def cross_validate(
     recipes = [replace(recipe, data={**recipe.data, "folds": folds, "fold": k}) for k in numbers]
     folders = [folder / f"fold-{k}" for k in numbers]
     _check_checkpoints(folder, folders, resume)
-    _check_folds(recipes, data)
     found: list[Evaluated] = []
     lost: list[str] = []
-    for each, place in zip(recipes, folders, strict=True):
-        try:
-            _trained(each, data, place, events)
-            found.append(evaluate_fold(place, data, events))
-        except (DivergedError, RangeError) as error:  # the others are worth as much without it
-            lost.append(f"{place.name}: is left out: {error}")
-            events.note(f"warning: {lost[-1]}")
-        else:
-            events.note(_told(found[-1].evaluation.folds[0]))
+    with DECODED.kept():  # every fold reads all pictures, some for training and some for measuring
+        _check_folds(recipes, data)
+        for each, place in zip(recipes, folders, strict=True):
+            try:
+                _trained(each, data, place, events)
+                found.append(evaluate_fold(place, data, events))
+            except (DivergedError, RangeError) as error:  # the others are worth as much without it
+                lost.append(f"{place.name}: is left out: {error}")
+                events.note(f"warning: {lost[-1]}")
+            else:
+                events.note(_told(found[-1].evaluation.folds[0]))
     if not found:
         raise ModelError(f"{name}: no fold could be trained; {lost[0]}")
     whole = joined([each.evaluation for each in found])
