@@ -106,13 +106,13 @@ learning rate of this one by four folds inside the training part of fold 1. A re
 rate had been scored on the held-out folds of the first table before (two seeds: 0.850, 0.847), so read the level as
 slightly optimistic.
 
-Of {of} held-out series (all seeds and folds), {outside} have a value outside of the bound that holds for every input in
-[0, 1]. Bounds of the score are {bound_low:.0f} to {bound_high:.0f}, the largest score is {largest:.1f}, and {over} scores
-leave the limit that the other folds calibrated."""
+Of {of} held-out series (all seeds and folds), {outside} have a value outside of the bound that holds for every input
+in [0, 1]. Bounds of the score are {bound_low:.0f} to {bound_high:.0f}, the largest score is {largest:.1f}; {over}
+scores leave the limit that the other folds calibrated."""
 
 BREAKHIS = """## BreaKHis at 200×
 
-{sequences} sequences of four fields, 64×64, of {patients} patients ({positives} malignant): 48 slides of the 82 patients,
+{sequences} sequences of four fields, 64×64, of {patients} patients ({positives} malignant): 48 slides,
 one magnification, squeezed and halved pictures. {folds} folds by patient, {count} training seeds of
 `examples/breakhis/train.toml`; the sequences of a patient count once, by their mean, or each by itself. AUC of each
 fold, weighted by pairs.

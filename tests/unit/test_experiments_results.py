@@ -116,7 +116,7 @@ def test_sections_of_folds_hold_their_figures():
     assert "| slopes | 0.600 | 1 | 0.200 | 0.500 | +0.300 |" in text
     assert "not run" not in text
     assert "Of 14 held-out series (all seeds and folds), 0 have a value outside" in text
-    assert "are 80 to 120, the largest score is 9.5, and 2 scores" in text
+    assert "are 80 to 120, the largest score is 9.5; 2" in text
     spread = {"mean": 0.9, "sd": 0.01, "seeds": 1}
     run = {"seed": 3, "patient": 0.98, "sequence": 0.97, "folds": [1.0, 0.96]}
     slides = {"sequences": 30, "patients": 9, "positives": 6, "parameters": {"folds": 2}, "runs": [run]}

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from heclstm.compiler.reach import reach
 from heclstm.errors import ModelError, RangeError, SequenceError
 from heclstm.model.calibrate import MARGIN, calibrate, check_ranges, margins, outside
+from heclstm.model.cells.diagonal.config import DiagonalConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.limits import robust_limit
 from heclstm.model.reference import forward
@@ -114,3 +116,22 @@ def test_a_blown_up_sequence_lies_outside_of_the_limits_that_it_was_calibrated_w
     assert outside(calibrated, values)["score"] == 1
     with pytest.raises(RangeError, match="1 of 40 sequences leave"):
         check_ranges(calibrated, values)
+
+
+def test_where_nothing_can_blow_up_all_that_was_seen_is_inside():
+    """The largest of forty healthy scores is no reason to refuse it, if a bound holds for every input."""
+    config = ModelConfig(3, 1, 6, 6, (BlockConfig(4),), DiagonalConfig(5))
+    rng = np.random.default_rng(1)
+    arrays = {name: 0.3 * rng.normal(size=shape) for name, shape in expected_shapes(config).items()}
+    model = Model(config, {**arrays, "weighted_unit.alpha": np.array([0.4])})
+    frames = 0.02 * rng.random((40, 3, 1, 6, 6))
+    frames[3] = 1.0  # unlike all others
+    calibrated = calibrate(model, frames)
+    ranges, bounds = calibrated.metadata["ranges"], reach(model)
+    for name, bound in bounds.items():
+        assert ranges[name]["max_abs"] <= ranges[name]["limit"]
+        assert (
+            ranges[name]["limit"]
+            <= max(bound, {"blocks.0": 4.0, "diagonal.candidate": 2.25, "diagonal.hidden": 2.25}.get(name, 0)) + 1e-9
+        )
+    check_ranges(calibrated, forward(calibrated, frames))

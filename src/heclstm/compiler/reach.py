@@ -15,6 +15,7 @@ from scipy import sparse
 
 from heclstm.compiler.affine import AffineMap, SequenceMap
 from heclstm.compiler.fuse import Fused, fuse
+from heclstm.model.blocks.pooling import Pooling
 from heclstm.model.graph import Array, Polynomial, part
 from heclstm.model.interval import Interval, largest, of_affine, of_polynomial
 from heclstm.model.weights import Model
@@ -37,13 +38,17 @@ def reach(model: Model) -> dict[str, float]:
 def _intervals(fused: Fused) -> dict[str, Interval]:
     """By the names of values, (T, F) each, or (F,) for the score."""
     model, frames = fused.model, fused.frames
-    entered = {node.name: node.source for node in model.config.graph.nodes if isinstance(node, Polynomial)}
+    polynomials = {node.name: node for node in model.config.graph.nodes if isinstance(node, Polynomial)}
+    pooled = {node.source: node for node in model.config.graph.nodes if isinstance(node, Pooling)}
     size = frames, int(np.prod(fused.input_shape))
     box: Interval = np.zeros(size), np.ones(size)
     found: dict[str, Interval] = {}
     for stage in fused.stages:
-        found[entered[stage.name]] = before = _of(stage.affine, box)
-        box = of_polynomial(stage.coefficients, *before)
+        node = polynomials[stage.name]
+        found[node.source] = before = _of(stage.affine, box)
+        found[node.value] = box = of_polynomial(stage.coefficients, *before)
+        if pooling := pooled.get(node.value):
+            found[pooling.value] = _of(pooling.affine_map(model.arrays), box)
     features = fused.features.over(frames)
     found["spatial"] = _of(features, box)
 

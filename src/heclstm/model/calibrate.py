@@ -25,14 +25,15 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
 
     Each range is {"max_abs", "limit"}: the largest absolute value seen, and what may not be left, which is the
     training bound or what one healthy input in a thousand passes (`model.limits`), whichever is more; from a few
-    sequences, MARGIN times the largest value. One that blew up lies outside then. Raises RangeError if a value is not
-    finite: then the model cannot be calibrated, but must be trained again.
+    sequences, MARGIN times the largest value. One that blew up lies outside then. Where the model has a bound that no
+    input can pass (`compiler.reach`), nothing blows up: there, all that was seen is inside. RangeError if a value
+    is not finite: then the model cannot be calibrated, but must be trained again.
     """
     if len(frames) == 0:
         raise ModelError("calibrate: got 0 sequences, expected some that were not used for training")
     with np.errstate(over="ignore", invalid="ignore"):
         values = forward(model, frames, mask)
-    bounds = _limits(model)
+    bounds, reached = _limits(model), _reached(model)
     ranges = {}
     for name, value in ranged(model, values):
         largest = float(np.abs(value).max())
@@ -40,6 +41,8 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
             raise RangeError(f"{name}: overflows on calibration data; train with a stronger range penalty")
         each = np.abs(value).reshape(len(value), -1).max(axis=1)
         limit = robust_limit(each) if len(each) >= FEWEST else MARGIN * largest
+        if name in reached:
+            limit = min(max(limit, MARGIN * largest), max(reached[name], largest))
         ranges[name] = {"max_abs": largest, "limit": max(bounds.get(name, 0.0), limit)}
     return model.with_metadata(ranges=ranges, calibration={"sequences": len(frames), "margin": MARGIN})
 
@@ -92,6 +95,17 @@ def _limits(model: Model) -> dict[str, float]:
     """The bounds that the model was trained with, if it says so, by the name of the range."""
     known = RangeBounds.from_json(model.metadata.get("training", {}).get("ranges", {})).of(model.config)
     return {each.name: known.bounds[each.bound] for each in model.config.graph.ranges if each.bound}
+
+
+def _reached(model: Model) -> dict[str, float]:
+    """The bounds of a model whose state has one; of others, and of exact ones, none."""
+    from heclstm.compiler.reach import reach
+
+    if any(node.exact for node in model.config.graph.nodes):
+        return {}
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told by what was measured
+        found = reach(model)
+    return found if "score" in found else {}
 
 
 def _ranges(model: Model) -> dict[str, dict[str, float]]:

@@ -4,8 +4,8 @@
 the limit for all. Here the largest fifth of the patients is taken as a generalized Pareto tail (peaks over a threshold;
 Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001, chapter 4). Shape and scale are averaged over
 a grid by their posterior, with a prior on the shape that lies between an exponential and a heavy tail, and the limit
-stands where the chance that a new patient passes it has fallen to one in a thousand. Of the largest percent, and of one
-at least, it counts only that they are no smaller than the next.
+stands where the chance that a new patient passes it has fallen to one in a thousand. Of the largest one (or
+two in a thousand) it counts only that it is no smaller than the next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from heclstm.model.graph import Array
 REFUSED = 1e-3  # of healthy inputs
 FEWEST = 20  # patients; from fewer no tail can be told
 TAIL, LEAST = 0.2, 10  # the share of patients in the tail, and how many at least
-SPARED = 0.01  # the share of patients who may have blown up
+SPARED = 0.002  # the share of patients who may have blown up: one, up to five hundred
 SHAPES = np.linspace(0.0, 0.8, 17)[:, None]
 SHAPE, SPREAD = 0.1, 0.15  # the prior's middle and deviation
 SCALES = np.exp(np.linspace(-1.5, 2.0, 71))[None]  # of the mean excess
