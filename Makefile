@@ -3,6 +3,8 @@
 # make check   the static checks alone
 # make native  the engine alone: its tests, under the race detector and the sanitizers, and built by clang
 # make arm64   the kernels of 64-bit arm, run by an emulator where there is one
+# make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
+# make docs    the documentation as a site, into build/site/
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
@@ -29,7 +31,7 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check native race sanitize clang warnings arm64 golden clean
+.PHONY: demo test check native race sanitize clang warnings arm64 wheel docs golden clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -74,6 +76,18 @@ arm64: $(VENV)/.test
 	cd native && GOARCH=arm64 CGO_ENABLED=1 CC=$(ARM64)-gcc $(GO) test -v -count=1 \
 		-exec "qemu-aarch64-static -L /usr/$(ARM64)" -run 'Test' ./kernels
 
+# Any glibc from 2.17 on (2012), by the compiler of zig; auditwheel says whether that holds.
+WHEELS ?= manylinux_2_17_x86_64 manylinux_2_17_aarch64
+wheel: $(VENV)/.test
+	rm -rf dist
+	for platform in $(WHEELS); do HECLSTM_PLATFORM=$$platform \
+		$(BIN)/python -m build --no-isolation --skip-dependency-check --wheel || exit 1; done
+	$(BIN)/python -m build --no-isolation --skip-dependency-check --sdist
+	for wheel in dist/*.whl; do $(BIN)/auditwheel show $$wheel || exit 1; done
+
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
@@ -89,7 +103,7 @@ $(VENV)/.venv:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.venv $(SOURCES)
-	$(PIP) install .
+	$(PIP) install '.[compile,report]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.venv $(NATIVE)

@@ -17,6 +17,7 @@
     ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
     ├── OutputError                   a file cannot be written where it should go
     ├── MissingKeyError               an evaluation key is needed and absent
+    ├── MissingLibraryError           a library is not installed; the text names the extra that brings it
     ├── Cancelled                     an evaluation was stopped by whoever asked for it
     ├── HandleError                   a native object was used after it was closed
     └── EngineError                   the native engine refused; the text says what and where
@@ -91,6 +92,10 @@ class OutputError(HeclstmError):
 
 class MissingKeyError(HeclstmError):
     """An evaluation key that an operation needs is absent."""
+
+
+class MissingLibraryError(HeclstmError):
+    """A library is not installed; the text names the extra that brings it."""
 
 
 class Cancelled(HeclstmError):

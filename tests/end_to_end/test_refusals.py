@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from heclstm.deploy.wire import Header, Kind, read_file, read_header, write_file
+from heclstm.deploy.wire import Header, Kind, read_header
+from messages import read_file, write_file
 from random_models import random_frames, small_config
 
 GOOD = random_frames(small_config(), 1, seed=0)[0].astype(np.float32)

@@ -10,8 +10,9 @@ import pytest
 
 from heclstm.backend.cpu.context import available_arithmetics
 from heclstm.circuit.cost import estimate
-from heclstm.deploy.wire import Kind, read_file
+from heclstm.deploy.wire import Kind
 from heclstm.program.files import load_program
+from messages import read_file
 
 SOURCE = Path(__file__).parents[2] / "src"
 

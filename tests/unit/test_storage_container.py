@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from heclstm.deploy.wire import read_file, require_key, require_program, require_query, require_sizes
+from heclstm.deploy.wire import require_key, require_program, require_query, require_sizes
 from heclstm.errors import DigestError, FileFormatError, OutputError
 from heclstm.storage import container
 from heclstm.storage.container import (
@@ -21,6 +21,7 @@ from heclstm.storage.container import (
     read_header,
     received,
 )
+from messages import read_file
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "wire_v1"
 PROGRAM, KEY, QUERY = "0123456789abcdef" * 4, "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"

@@ -25,6 +25,7 @@ from heclstm.cli import (
     keygen,
     report,
     run,
+    schema,
     serve,
     sign,
     signing_key,
@@ -91,6 +92,7 @@ for verb in (
     report.report,
     demo.demo,
     inspect.inspect,
+    schema.schema,
 ):
     app.command(cls=Verb)(verb)
 

@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from heclstm.cli.terminal import fail, show_anything
 from heclstm.errors import HeclstmError, OutputError
+from heclstm.extras import missing
 
 
 class Verb(TyperCommand):
@@ -31,6 +32,10 @@ class Verb(TyperCommand):
                 return super().invoke(ctx)
         except HeclstmError as error:
             fail(str(error))
+        except ModuleNotFoundError as error:
+            if (told := missing(error, str(self.name))) is None:
+                raise
+            fail(str(told))
         except BrokenPipeError:
             raise  # who read our stdout went away: Typer ends quietly
         except OSError as error:

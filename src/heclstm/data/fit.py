@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
-from heclstm.data.pictures import resized
 from heclstm.data.sequence import require_finite
 from heclstm.errors import SequenceError
 
@@ -38,6 +37,8 @@ def fit(raw: Any, preparation: Preparation, name: str) -> tuple[NDArray[Any], in
     if preparation.colour != "as_is":
         frames = [_coloured(frame, channels, name) for frame in frames]
     if preparation.resize != "none":
+        from heclstm.data.pictures import resized
+
         frames = [resized(frame, height, width, preparation.resize) for frame in frames]
     if len(shapes := {frame.shape for frame in frames}) > 1:
         raise SequenceError(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator, SecretKey, wipe
+from heclstm.card.preparation import Preparation
 from heclstm.card.program_card import ProgramCard
+from heclstm.card.signature import require_signature
 from heclstm.circuit.sizes import secret_key_bytes
+from heclstm.data.prepare import prepare
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name, threshold_of
 from heclstm.deploy.keys import (
@@ -37,19 +42,43 @@ from heclstm.deploy.wire import (
     require_sizes,
 )
 from heclstm.errors import SecurityError, SequenceError
-from heclstm.storage.source import Source
+from heclstm.program.program import Program
+from heclstm.program.public import load_card
+from heclstm.storage.source import Place, Source, name_of
+
+if TYPE_CHECKING:
+    from heclstm.data.dicom import Selection
+    from heclstm.data.handed_in import HandedIn
 
 OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all)
 
 
 class Client:
-    """One hospital with one secret key for one program.
+    """One hospital with one secret key for one program: makes keys, encrypts sequences, decrypts results.
 
-    What it takes in may be a path, bytes or a stream; what it makes is a `Message` to save or to write to a stream.
-    Refuses a program whose parameters are below 128 bits, unless `allow_insecure` says that this is a test.
+    What it takes in may be a path, bytes, a stream or a `Message`; what it makes is a `Message`. Closing it, or leaving
+    its `with` block, overwrites the secret key as far as that can be done.
     """
 
-    def __init__(self, card: ProgramCard, *, threads: int | None = None, allow_insecure: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program | ProgramCard | Source,
+        secret_key: Source | None = None,
+        *,
+        trust: Source | None = None,
+        threads: int | None = None,
+        allow_insecure: bool = False,
+    ) -> None:
+        """program: its program.json, as a file, a folder that holds it, or bytes; or what was loaded of it.
+
+        secret_key: of an earlier `generate_keys`; without one, make keys first. trust: the model owner's public key
+        (PEM); then a program that the owner did not sign is refused (SignatureError; extra `sign`). threads: cores to
+        use, all by default.
+
+        Refuses a program whose parameters are below 128 bits (SecurityError), unless `allow_insecure` says that this is
+        a test. Raises FileFormatError or DigestError for files that cannot be read or do not belong together.
+        """
+        card = _card_of(program, trust)
         if card.parameters.security != "128" and not allow_insecure:
             raise SecurityError(
                 f"program: its parameters are {card.parameters.security}, expected 128-bit security; "
@@ -57,11 +86,30 @@ class Client:
             )
         self.card = card
         self.context = Context(card.parameters, threads=threads)
+        self._threads = threads or os.cpu_count() or 1
         self._secret: SecretKey | None = None
         self._label = ""
+        self._real_frames: dict[str, int] = {}  # by the label of a query; where a program takes shorter sequences
+        if secret_key is not None:
+            try:
+                self.load_secret_key(secret_key)
+            except BaseException:
+                self.close()
+                raise
 
-    def generate_keys(self, folder: Path, on_progress: OnProgress | None = None) -> None:
-        """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`."""
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def generate_keys(self, folder: Place, on_progress: OnProgress | None = None) -> Path:
+        """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`.
+
+        Returns the path of evaluation.keys, hundreds of megabytes. A secret key that is there already is not replaced
+        (OutputError).
+        """
+        folder = Path(folder)
         self.new_secret_key().save(folder / SECRET_KEY_FILE)
         keys, done = self.evaluation_keys(), 0
         total = keys.header.total_bytes
@@ -73,6 +121,7 @@ class Client:
                 on_progress(done, total)
 
         keys.save(folder / EVALUATION_KEYS_FILE, count)
+        return folder / EVALUATION_KEYS_FILE
 
     def new_secret_key(self) -> Message:
         """Make a secret key and use it from now on. Who has this message can read every query and result."""
@@ -92,8 +141,40 @@ class Client:
             require_sizes(message.header, [("secret", secret_key_bytes(self.card.parameters))], message.name)
             self._take(SecretKey.load(self.context, message.blob()), message.header.key)
 
-    def encrypt(self, sequence: ImageSequence, path: Path | None = None) -> Message:
-        """Pack and encrypt `sequence` into a query, and save it if there is a path."""
+    def read(
+        self,
+        images: Place | list[Place],
+        *,
+        row: int | None = None,
+        sequence: str = "",
+        as_given: bool = False,
+        selection: Selection | None = None,
+    ) -> HandedIn:
+        """Read one patient's images and prepare them as the model was trained on them.
+
+        images: a NumPy file, a folder, zip or list of pictures or DICOM files, or a manifest. row: which patient, of a
+        NumPy file that holds many; sequence: which one, of a manifest. as_given: a list is in its order already.
+        selection: which series, of DICOM files. What comes back holds the `sequence` for `encrypt`, and why its frames
+        stand in this order: look at `told()`. Raises SequenceError or FileFormatError.
+        """
+        from heclstm.data.dicom import ANY
+        from heclstm.data.handed_in import read_handed_in  # and so Pillow: not for who has arrays
+
+        if self.card.preparation is None:
+            raise SequenceError("client: the program does not say how images are prepared; hand `encrypt` an array")
+        paths = [Path(image) for image in (images if isinstance(images, list) else [images])]
+        chosen = selection or ANY
+        return read_handed_in(
+            paths, self.card.preparation, row=row, sequence=sequence, as_given=as_given, selection=chosen
+        )
+
+    def encrypt(self, images: ImageSequence | HandedIn | Any, path: Place | None = None) -> Message:
+        """Pack and encrypt one sequence into a query, and save it if there is a path.
+
+        images: an array of raw images, or a list of frames, which is prepared as the model was trained on them
+        (`data.prepare`); or a sequence that was prepared, such as what `read` gives. Raises SequenceError.
+        """
+        sequence = self._sequence(images)
         layout = self.card.input_layout
         expected = (layout.frames, layout.channels, layout.height, layout.width)
         if sequence.frames.shape != expected:
@@ -105,35 +186,53 @@ class Client:
         encryptor = Encryptor(self.context, self._key())
         blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
         query = Message(self._header(Kind.QUERY, query_blobs(self.card), secrets.token_hex(16)), blobs)
+        if self.card.padded and sequence.real_frames:
+            self._real_frames[query.header.query] = sequence.real_frames
         if path is not None:
             query.save(path)
         return query
 
     def decrypt(
-        self, source: Source, name: str = "", frames: int | None = None, *, query: Source | Message | None = None
+        self, result: Source, name: str = "", frames: int | None = None, *, query: Source | None = None
     ) -> Diagnosis:
-        """Read an encrypted result. frames: `real_frames` of the sequence, where a program takes shorter ones.
+        """Read an encrypted result. name: what to call the sequence; it stays in this process.
 
-        query: the query that the result should answer; a result of another one is refused (DigestError).
+        frames: `real_frames` of the sequence, where a program takes shorter ones and another client made the query.
+        query: the query that the result should answer; a result of another one is refused (DigestError). Raises
+        RangeError for what cannot be a result of this program. Nothing about a diagnosis may go back to the server.
         """
         require_name(name)
-        threshold_of(self.card, real_frames(self.card, frames))  # says what is missing before anything is decrypted
-        with received(source, Kind.RESULT) as message:
+        with received(result, Kind.RESULT) as message:
             require_program(message.header, self.card.digest, message.name)
             require_key(message.header, self._label, message.name)
+            if frames is None:
+                frames = self._real_frames.get(message.header.query)
+            threshold_of(self.card, real_frames(self.card, frames))  # says what is missing before anything is decrypted
             require_sizes(message.header, result_blobs(self.card), message.name)
             if query is not None:
-                asked = query.header if isinstance(query, Message) else read_header(query, Kind.QUERY)
-                require_query(message.header, asked, message.name)
+                require_query(message.header, read_header(query, Kind.QUERY), message.name)
             blob = message.blob()
         with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
         return read_result(slots, self.card, name, frames)
 
     def close(self) -> None:
-        """Overwrite the secret key, as far as that can be done (see docs/security.md), and free the engine."""
+        """Free the engine, and overwrite its copy of the secret key; docs/security.md tells which copies stay."""
         self._take(None, "")
         self.context.close()
+
+    def _sequence(self, images: ImageSequence | HandedIn | Any) -> ImageSequence:
+        if isinstance(images, ImageSequence):
+            return images
+        if isinstance(handed_in := getattr(images, "sequence", None), ImageSequence):
+            return handed_in
+        if isinstance(images, str | bytes | os.PathLike):
+            raise SequenceError(
+                "client: `encrypt` takes an array or a sequence; hand files to `read`, and encrypt what it gives"
+            )
+        layout = self.card.input_layout
+        shape = layout.frames, layout.channels, layout.height, layout.width
+        return prepare(images, self.card.preparation or Preparation("frames", shape, *shape))
 
     def _take(self, secret: SecretKey | None, label: str) -> None:
         if self._secret is not None:
@@ -152,16 +251,30 @@ class Client:
         return Header(kind, self.card.digest, self._label, tuple(blobs), query, pins)
 
     def _evaluation_keys(self) -> Iterator[bytes]:
-        """Keys in the order of `evaluation_key_blobs`, made on all cores a few ahead of the writer."""
+        """Keys in the order of `evaluation_key_blobs`, each made on one of our threads, a few ahead of the writer."""
         generator, keys, secret = KeyGenerator(self.context), self.card.keys, self._key()
         jobs: list[Callable[[], bytes]] = []
         if (level := keys.relinearization_level) is not None:
             jobs.append(partial(generator.relinearization_key, secret, level))
         for step, level in keys.rotations.items():
             jobs.append(partial(generator.rotation_key, secret, step, level))
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            for start in range(0, len(jobs), 8):
-                yield from pool.map(lambda job: job(), jobs[start : start + 8])
+        ahead = 4 * self._threads
+        with ThreadPoolExecutor(self._threads) as pool:
+            for start in range(0, len(jobs), ahead):
+                yield from pool.map(lambda job: job(), jobs[start : start + ahead])
+
+
+def _card_of(program: Program | ProgramCard | Source, trust: Source | None) -> ProgramCard:
+    """Raises FileFormatError, DigestError, SignatureError."""
+    if isinstance(program, ProgramCard):
+        card, name = program, "program"
+    elif isinstance(program, Program):
+        card, name = program.card, "program"
+    else:
+        card, name = load_card(program), name_of(program)
+    if trust is not None:
+        require_signature(card.signature, card.digest, trust, name)
+    return card
 
 
 def _wiped(secret: bytearray) -> Iterator[bytearray]:

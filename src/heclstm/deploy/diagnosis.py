@@ -40,9 +40,14 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
             raise FileFormatError("diagnosis: has more real frames than contributions")
 
     @property
+    def score(self) -> float:
+        """The logit of a positive: compare it with the threshold, not with zero."""
+        return self.scores[0]
+
+    @property
     def positive(self) -> bool:
-        """The decision for the first class."""
-        return self.scores[0] >= self.threshold
+        """The decision at the operating point."""
+        return self.score >= self.threshold
 
     @property
     def decision(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
 from pathlib import Path
 
 from heclstm.backend.base import Backend, Cancel, Keys, Observer, OnProgress
@@ -12,17 +12,18 @@ from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
 from heclstm.deploy.wire import (
     Header,
     Kind,
-    read_file,
-    read_header,
+    Message,
+    received,
     require_card,
     require_key,
     require_program,
     require_sizes,
-    write_file,
 )
 from heclstm.errors import DigestError, FileFormatError
+from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.atomic import MAGIC
+from heclstm.storage.source import Place, Source
 
 
 class TenantKeys:
@@ -38,9 +39,9 @@ class TenantKeys:
     def bytes_in_memory(self) -> int:
         return self.keys.bytes_in_memory
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Place) -> None:
         """Write them expanded: larger than evaluation.keys, and opened by `Server.open_keys` at once."""
-        self.keys.save(path, json.dumps({"program": self.program, "key": self.label}).encode())
+        self.keys.save(Path(path), json.dumps({"program": self.program, "key": self.label}).encode())
 
     def close(self) -> None:
         self.keys.close()
@@ -53,29 +54,43 @@ class TenantKeys:
 
 
 class Server:
-    """Evaluates one program for any number of clients, from several threads at once.
+    """Evaluates one program for any number of clients, from several threads at once. Holds no secret key.
 
-    backend: who computes; the CPU with all its cores by default. on_prepare(done, total): while it makes ready.
+    What it takes in may be a path, bytes, a stream or a `Message`. Closing it, or leaving its `with` block, frees the
+    engine and ends evaluations that still run (HandleError).
     """
 
     def __init__(
-        self, program: Program, backend: Backend | None = None, *, on_prepare: OnProgress | None = None
+        self, program: Program | Place, backend: Backend | None = None, *, on_prepare: OnProgress | None = None
     ) -> None:
+        """program: a program, or its folder. backend: who computes; the CPU with all its cores by default (see
+        `backend.registry`). on_prepare(done, total): while it makes ready, about a second for a program at 128 bits.
+
+        Raises FileFormatError or DigestError for files that cannot be read or do not belong together.
+        """
+        if not isinstance(program, Program):
+            program = load_program(program)
         self.card = program.card
         self.prepared = (backend or backend_named("cpu")).prepare(program.circuit, on_prepare)
 
-    def open_keys(self, path: Path, on_progress: OnProgress | None = None) -> TenantKeys:
-        """A client's evaluation.keys, or what `TenantKeys.save` wrote.
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open_keys(self, source: Source, on_progress: OnProgress | None = None) -> TenantKeys:
+        """A client's evaluation.keys, which takes seconds, or the file that `TenantKeys.save` wrote, which takes none.
 
         Raises DigestError if they were made for another program.
         """
-        if not _is_message(path):
-            return self._open_saved(path)
-        header = read_header(path, Kind.EVALUATION_KEYS)
-        require_card(header, self.card, path)
-        require_sizes(header, evaluation_key_blobs(self.card), path)
-        keys = self.prepared.load_keys(read_file(path, Kind.EVALUATION_KEYS), on_progress)
-        return TenantKeys(header.program, header.key, keys)
+        if isinstance(source, str | os.PathLike) and not _is_message(Path(source)):
+            return self._open_saved(Path(source))
+        with received(source, Kind.EVALUATION_KEYS) as message:
+            require_card(message.header, self.card, message.name)
+            require_sizes(message.header, evaluation_key_blobs(self.card), message.name)
+            keys = self.prepared.load_keys(message.blobs(), on_progress)
+            return TenantKeys(message.header.program, message.header.key, keys)
 
     def _open_saved(self, path: Path) -> TenantKeys:
         keys = self.prepared.load_keys(path)
@@ -93,44 +108,32 @@ class Server:
 
     def evaluate(
         self,
-        query: Path,
+        query: Source,
         keys: TenantKeys,
-        result: Path,
+        path: Place | None = None,
         *,
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
         observe: Observer | None = None,
-    ) -> int:
-        """Diagnose one encrypted sequence; writes the encrypted result and returns its size in bytes."""
-        header = read_header(query, Kind.QUERY)
-        self.require(header, keys, query)
-        blobs = [blob for _, blob in read_file(query, Kind.QUERY)]
-        answer, blob = self.answer(header, blobs, keys, on_progress=on_progress, cancel=cancel, observe=observe)
-        return write_file(result, answer, [blob])
+    ) -> Message:
+        """Diagnose one encrypted sequence; returns the encrypted result, and saves it if there is a path.
 
-    def require(self, query: Header, keys: TenantKeys, place: Path | str) -> None:
-        """Raise what is wrong with a query before its ciphertexts are read."""
-        require_program(query, self.card.digest, place)
-        require_key(query, keys.label, place)
-        require_sizes(query, query_blobs(self.card), place)
-
-    def answer(
-        self,
-        query: Header,
-        blobs: Iterable[bytes],
-        keys: TenantKeys,
-        *,
-        on_progress: OnProgress | None = None,
-        cancel: Cancel | None = None,
-        observe: Observer | None = None,
-    ) -> tuple[Header, bytes]:
-        """The header and the ciphertext of a result, wherever query and result travel. Raises Cancelled."""
-        self.require(query, keys, "query")
-        inputs = self.prepared.load(list(blobs))
+        on_progress(done, total): counts work. cancel: an event, or a function that tells whether to stop; Cancelled is
+        raised then. observe: sees what every operation gives, for developers. Raises FileFormatError or DigestError for
+        a query that is damaged, or not for this program and these keys.
+        """
+        with received(query, Kind.QUERY) as message:
+            require_program(message.header, self.card.digest, message.name)
+            require_key(message.header, keys.label, message.name)
+            require_sizes(message.header, query_blobs(self.card), message.name)
+            asked, blobs = message.header, [blob for _, blob in message.blobs()]
+        inputs = self.prepared.load(blobs)
         output = self.prepared.evaluate(inputs, keys.keys, on_progress=on_progress, cancel=cancel, observe=observe)
-        blob = self.prepared.store(output)
-        header = Header(Kind.RESULT, self.card.digest, keys.label, tuple(result_blobs(self.card)), query.query)
-        return header, blob
+        header = Header(Kind.RESULT, self.card.digest, keys.label, tuple(result_blobs(self.card)), asked.query)
+        result = Message(header, [self.prepared.store(output)])
+        if path is not None:
+            result.save(path)
+        return result
 
     def close(self) -> None:
         self.prepared.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from heclstm.card.program_card import ProgramCard, different
@@ -10,20 +9,7 @@ from heclstm.errors import DigestError, FileFormatError
 from heclstm.storage.container import Header, Kind, Message, read_header, received
 from heclstm.storage.source import Source
 
-__all__ = ["Header", "Kind", "Message", "read_file", "read_header", "received", "write_file"]
-
-
-def write_file(
-    path: Path, header: Header, blobs: Iterable[bytes | bytearray], *, on_bytes: Callable[[int], None] | None = None
-) -> int:
-    """Write one container; returns its size."""
-    return Message(header, blobs).save(path, on_bytes)
-
-
-def read_file(source: Source, kind: Kind) -> Iterator[tuple[str, bytes]]:
-    """The blobs by name, in order. Raises FileFormatError at the end if the content was altered on the way."""
-    with received(source, kind) as message:
-        yield from message.blobs()
+__all__ = ["Header", "Kind", "Message", "read_header", "received"]
 
 
 def key_header(source: Source) -> Header | None:

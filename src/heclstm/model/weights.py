@@ -23,7 +23,7 @@ from heclstm.model.config import ModelConfig
 from heclstm.model.graph import Array
 from heclstm.storage.atomic import new_files, save_file
 from heclstm.storage.json import SMALL, parse_object
-from heclstm.storage.source import opened
+from heclstm.storage.source import Place, opened
 
 FORMAT, VERSION = "heclstm-model", 1
 JSON_NAME, TENSORS_NAME = "model.json", "model.safetensors"
@@ -86,7 +86,7 @@ def _checked(name: str, array: Array, shape: tuple[int, ...]) -> Array:
     return copy
 
 
-def save_model(model: Model, folder: Path | str) -> None:
+def save_model(model: Model, folder: Place) -> None:
     """Write both files into `folder` (created if absent); they replace their predecessors together."""
     digest = model.digest
     document = {
@@ -102,7 +102,7 @@ def save_model(model: Model, folder: Path | str) -> None:
         save_file(partial / JSON_NAME, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def load_model(folder: Path | str) -> Model:
+def load_model(folder: Place) -> Model:
     """Read a model that `save_model` wrote.
 
     Raises FileFormatError (missing, truncated, oversized, foreign, newer), ModelError (an array or field that

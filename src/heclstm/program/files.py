@@ -31,6 +31,7 @@ from heclstm.program.version1 import digest_of_version_1
 from heclstm.storage.arrays import ArrayLimits, read_npz, write_npz
 from heclstm.storage.atomic import new_folder, save_file
 from heclstm.storage.json import SMALL, read_json
+from heclstm.storage.source import Place
 
 __all__ = ["load_card", "load_program", "save_program"]
 
@@ -38,22 +39,23 @@ NAMES = (NAME, "circuit.json", "circuit.npz")
 ARRAYS = ArrayLimits(file=8 << 30, unpacked=8 << 30)
 
 
-def save_program(program: Program, folder: Path) -> str:
+def save_program(program: Program, folder: Place) -> str:
     """Write the three files into `folder`, which appears whole or not at all. Returns the digest.
 
     A program that was read from a folder of version 1 becomes one of version 2, with another digest.
     """
     card = program.card if program.card.circuit else Program.of(program.circuit, program.card.purpose).card
     circuit, arrays = circuit_of(program.circuit)
-    with new_folder(folder, FORMAT, NAMES) as partial:
+    with new_folder(Path(folder), FORMAT, NAMES) as partial:
         save_card(card, partial / NAME)
         save_file(partial / "circuit.json", json.dumps(circuit) + "\n")
         write_npz(partial / "circuit.npz", {f"a{i}": array for i, array in enumerate(arrays)})
     return card.digest
 
 
-def load_program(folder: Path) -> Program:
+def load_program(folder: Place) -> Program:
     """The whole program, checked. Raises FileFormatError or DigestError, naming the file."""
+    folder = Path(folder)
     public = read_json(folder / NAME, SMALL)
     card = card_of(public, str(folder / NAME))
     circuit = read_json(folder / "circuit.json")

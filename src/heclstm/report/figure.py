@@ -29,7 +29,8 @@ RAISES, LOWERS = "#a84803", "#1a63a0"  # as in templates/style.css
 RAISES_PALE, LOWERS_PALE = "#fbe9dc", "#e1edf7"
 INK, MUTED, RULE = "#1c2733", "#55636f", "#c9d1d9"
 WIDTH, MARGIN, GAP = 12.0, 0.55, 0.28  # inches
-HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.95, 0.5, 3.0
+HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.6, 0.5, 3.0
+CREDIT_LINE = 0.17
 DISCLAIMER = "Research software, not a medical device; not for diagnosis."
 
 
@@ -40,13 +41,15 @@ def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, 
     tall = min(TALLEST, column * tiles[0].shape[0] / tiles[0].shape[1])
     bars = HEADER + tall + SPACE
     line = bars + BARS + SPACE
-    figure = Figure(figsize=(WIDTH, line + LINE + FOOTER), facecolor="white")
-    page = Page(figure, line + LINE + FOOTER)
+    credit = textwrap.wrap(findings.credit(of_data_set), 160)
+    height = line + LINE + FOOTER + CREDIT_LINE * len(credit)
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    page = Page(figure, height)
     _header(page, findings)
     frames_row(page, findings.purpose.preparation, tiles, column, HEADER, tall)
     _bars(page, findings, bars, column)
     _line(page, findings, line)
-    _footer(page, findings.credit(of_data_set))
+    _footer(page, credit)
     buffer = BytesIO()
     FigureCanvasAgg(figure)  # no window system, no global state
     figure.savefig(buffer, format="png", dpi=dots_per_inch)
@@ -199,7 +202,7 @@ def _side(value: float, limit: float) -> str:
     return "left" if value < -0.7 * limit else "right" if value > 0.7 * limit else "center"
 
 
-def _footer(page: Page, credit: str) -> None:
+def _footer(page: Page, credit: list[str]) -> None:
     page.text(MARGIN, page.height - 0.25, DISCLAIMER, fontsize=11, fontweight="bold")
-    for number, line in enumerate(reversed(textwrap.wrap(credit, 160))):
-        page.text(MARGIN, page.height - 0.5 - 0.16 * number, line, fontsize=8.5, color=MUTED)
+    for number, line in enumerate(reversed(credit)):
+        page.text(MARGIN, page.height - 0.52 - CREDIT_LINE * number, line, fontsize=8.5, color=MUTED)

@@ -41,7 +41,6 @@ def page(findings: Findings, images: ImageSequence, *, of_data_set: bool = False
         decision={"text": diagnosis.decision, "side": "raises" if diagnosis.positive else "lowers"},
         frames=frames_of(findings, [_png(tile) for tile in tiles], slices),
         line=line_of(findings),
-        rates=_rates(findings),
         facts=_facts(findings),
         warnings=findings.purpose.model.warnings,
         credit=findings.credit(of_data_set),
@@ -72,20 +71,15 @@ def _title(findings: Findings) -> str:
     return findings.diagnosis.name or "Image sequence"
 
 
-def _rates(findings: Findings) -> str:
-    """How often decisions at this operating point were right, where that is known."""
-    point = findings.operating_point
-    if point is None or point.rates is None:
-        return ""
-    sensitivity, specificity = (f"{100 * rate:.0f} %" for rate in point.rates)
-    return f"sensitivity {sensitivity}, specificity {specificity} on {point.chosen_on} data"
-
-
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     """What is neither said nor drawn elsewhere on the page."""
-    rows, chance = [], findings.diagnosis.probability
+    rows, chance, point = [], findings.diagnosis.probability, findings.operating_point
     if chance is not None:
         rows.append(("Calibrated probability of a positive", f"{100 * chance:.1f} %"))
+    if point is not None and point.rates is not None:
+        sensitivity, specificity = (f"{100 * rate:.0f} %" for rate in point.rates)
+        known = f"sensitivity {sensitivity}, specificity {specificity}"
+        rows.append((f"At this operating point, on {point.chosen_on} data", known))
     if findings.truth is not None:
         rows.append(("True label", "positive" if findings.truth else "negative"))
     return rows

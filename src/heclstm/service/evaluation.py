@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 from heclstm.backend.base import key_name
@@ -21,7 +20,7 @@ from heclstm.deploy.server import Server, TenantKeys
 from heclstm.deploy.wire import require_card, require_key, require_sizes
 from heclstm.errors import FileFormatError
 from heclstm.program.files import load_program
-from heclstm.storage.container import Kind, Message, Received, received
+from heclstm.storage.container import Received
 
 OnProgress = Callable[[float, float, str], None]  # (done, in all, layer that was finished last)
 
@@ -51,19 +50,14 @@ class Evaluator:
             nonlocal layer
             layer = operation.layer
 
-        with received(query, Kind.QUERY) as message:
-            header, blobs = message.header, [blob for _, blob in message.blobs()]
-        answer, blob = self._server.answer(
-            header,
-            blobs,
+        result = self._server.evaluate(
+            query,
             keys,
             on_progress=lambda done, total: on_progress(done, total, layer),
             cancel=cancel,
             observe=observe,
         )
-        stream = BytesIO()
-        Message(answer, [blob]).write(stream)
-        return stream.getvalue()
+        return bytes(result)
 
 
 def expand(card: ProgramCard, label: str, message: Received, target: Path, threads: int) -> None:

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -24,7 +25,7 @@ from msgspec.json import schema
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import MAGIC, new_file
 from heclstm.storage.json import JsonLimits, parse_object
-from heclstm.storage.source import Opened, Source, opened
+from heclstm.storage.source import Opened, Place, Source, opened
 from heclstm.storage.typed import Digest, Label, typed
 
 VERSION = 1
@@ -86,7 +87,12 @@ def header_schema() -> dict[str, Any]:
 
 
 class Message:
-    """A container to be written, once. blobs: made while it is written, if they come from a generator."""
+    """What travels between hospital and server, or stays as a key file: `save` it, `write` it to a stream, or take its
+    `bytes`.
+
+    header: what it is, and for which program and key. blobs: from a list, or made while they are written; such a
+    message can be written once.
+    """
 
     def __init__(self, header: Header, blobs: Iterable[bytes | bytearray]) -> None:
         self.header = header
@@ -107,10 +113,20 @@ class Message:
         _write(stream, digest.digest())
         return total + TRAILER_BYTES
 
-    def save(self, path: Path, on_bytes: Callable[[int], None] | None = None) -> int:
+    def save(self, path: Place, on_bytes: Callable[[int], None] | None = None) -> int:
         """Write a file, which takes its name only when all of it is on disk; a secret key for its owner only."""
-        with new_file(path, 0o600 if self.header.kind is Kind.SECRET_KEY else 0o666) as stream:
+        with new_file(Path(path), 0o600 if self.header.kind is Kind.SECRET_KEY else 0o666) as stream:
             return self.write(stream, on_bytes)
+
+    def __bytes__(self) -> bytes:
+        """All of it in memory, as it travels."""
+        stream = BytesIO()
+        self.write(stream)
+        return stream.getvalue()
+
+    def __repr__(self) -> str:
+        header = self.header
+        return f"<{header.kind.title} of {header.total_bytes} bytes for program {header.program[:12]}>"
 
     def _parts(self) -> Iterator[bytes | bytearray]:
         header = self.header

@@ -1,4 +1,4 @@
-"""Where bytes come from: a file, bytes in memory, or a stream such as a socket's."""
+"""Where bytes come from: a file, bytes in memory, a stream such as a socket's, or what makes bytes of itself."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, SupportsBytes
 
 from heclstm.errors import FileFormatError
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]  # text is the path of a file
+Place = str | os.PathLike[str]  # of a file or folder
+Source = Place | bytes | bytearray | memoryview | SupportsBytes | IO[bytes]
 PIECE_BYTES = 1 << 24  # no more is asked for at once: a stream may set aside what it was asked for
 
 
@@ -53,11 +54,16 @@ def opened(source: Source) -> Iterator[Opened]:
     if isinstance(source, bytes | bytearray | memoryview):
         content = bytes(source)
         yield Opened(BytesIO(content), name_of(content), len(content))
-    elif isinstance(source, str | os.PathLike):
+    elif isinstance(source, str | os.PathLike):  # before what makes bytes: a path does, of its name
         with _file(Path(source)) as stream:
             yield Opened(stream, str(source), os.fstat(stream.fileno()).st_size)
-    else:
+    elif isinstance(source, SupportsBytes):
+        with opened(bytes(source)) as file:
+            yield file
+    elif hasattr(source, "read"):
         yield Opened(source, name_of(source), None)
+    else:
+        raise FileFormatError(f"{type(source).__name__}: is no source; expected a path, bytes, a stream or a Message")
 
 
 def name_of(source: Source) -> str:
@@ -67,7 +73,7 @@ def name_of(source: Source) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     name = getattr(source, "name", None)
-    return name if isinstance(name, str) else "stream"
+    return name if isinstance(name, str) else "message" if isinstance(source, SupportsBytes) else "stream"
 
 
 def _file(path: Path) -> IO[bytes]:

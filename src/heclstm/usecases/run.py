@@ -12,9 +12,9 @@ from heclstm.backend.base import Observer
 from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.context import arithmetic as arithmetic_named
-from heclstm.deploy.keys import EVALUATION_KEYS_FILE
+from heclstm.deploy.keys import EVALUATION_KEYS_FILE, query_blobs
 from heclstm.deploy.server import Server
-from heclstm.deploy.wire import Kind, Message, received, require_program
+from heclstm.deploy.wire import Kind, Message, received, require_key, require_program, require_sizes
 from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.source import Source
@@ -73,7 +73,7 @@ def run(
     """program: a folder. keys: evaluation.keys, its folder, or what `TenantKeys.save` wrote. compact: keep diagonals
     small in memory, and transform them at each use.
 
-    Header and program of the query are checked before anything that takes long. Raises Cancelled.
+    The query is read and checked before anything that takes long. Raises Cancelled.
     """
     cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), compact=compact)
     keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
@@ -81,6 +81,8 @@ def run(
     card = program.card if isinstance(program, Program) else read_card(program, key=keys, alone=False, events=events)
     with received(query, Kind.QUERY) as message:
         require_program(message.header, card.digest, message.name)
+        require_sizes(message.header, query_blobs(card), message.name)
+        asked = Message(message.header, [blob for _, blob in message.blobs()])
         with events.stage("preparing program") as update:
             loaded = program if isinstance(program, Program) else load_program(program)
             server = Server(loaded, cpu, on_prepare=update)
@@ -91,17 +93,11 @@ def run(
             with events.stage("loading keys") as update:
                 tenant = server.open_keys(keys, update)
             clock.lap("load_keys")
-            server.require(message.header, tenant, message.name)
+            require_key(message.header, tenant.label, message.name)
             observe = watch(loaded, prepared.context) if watch else None
             clock.lap("shadow" if watch else "")
             with events.stage("evaluating") as update:
-                blobs = [blob for _, blob in message.blobs()]
-                header, blob = server.answer(
-                    message.header, blobs, tenant, on_progress=update, cancel=cancel, observe=observe
-                )
-                result = Message(header, [blob])
-                if output:
-                    result.save(output)
+                result = server.evaluate(asked, tenant, output, on_progress=update, cancel=cancel, observe=observe)
             clock.lap("evaluate")
             computed_by = prepared.context.arithmetic
             memory = prepared.bytes_in_memory, tenant.bytes_in_memory
