@@ -319,7 +319,13 @@ def _settings(kind: type[Settings], name: str, values: Any) -> Settings:
         raise ModelError(f"{name}: a field has a wrong type ({error})") from error
 
 
+WORDS = ("length",)  # fields in which "exact" is a word like others
+
+
 def _without_exact(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: None if item == "exact" else _without_exact(item) for name, item in value.items()}
+        return {
+            name: None if item == "exact" and name not in WORDS else _without_exact(item)
+            for name, item in value.items()
+        }
     return [_without_exact(item) for item in value] if isinstance(value, list) else value
