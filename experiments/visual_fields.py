@@ -36,7 +36,7 @@ from heclstm.model.train.network import export
 logger = logging.getLogger(__name__)
 
 TRAINING_FILE = record.ROOT / "examples" / "visual_fields" / "train.toml"
-FOLDS, SEEDS, FEWER = 5, (0, 1, 2, 3, 4), (0,)
+FOLDS, SEEDS = 5, (0, 1, 2, 3, 4)
 ORDERS = ("as it is", "reversed", "shuffled")
 Change = Callable[[TrainConfig], TrainConfig]
 
@@ -52,14 +52,14 @@ def with_cell(cell: Any) -> Change:
     )
 
 
-# title → the method of `experiments.methods`, what its training file says otherwise, its seeds
-RUNS: dict[str, tuple[str, Change, tuple[int, ...]]] = {
-    "he_clstm": ("he_clstm", lambda config: config, SEEDS),
-    "without_trend": ("he_clstm", plain, FEWER),
-    "lstm": ("he_clstm", with_cell(LstmConfig(8)), FEWER),
-    "per_visit": ("per_frame", plain, FEWER),
-    "mean_pooled": ("mean_pooled", plain, FEWER),
-    "stacked": ("stacked", plain, FEWER),
+# title → the method of `experiments.methods`, what its training file says otherwise
+RUNS: dict[str, tuple[str, Change]] = {
+    "he_clstm": ("he_clstm", lambda config: config),
+    "without_trend": ("he_clstm", plain),
+    "lstm": ("he_clstm", with_cell(LstmConfig(8))),
+    "per_visit": ("per_frame", plain),
+    "mean_pooled": ("mean_pooled", plain),
+    "stacked": ("stacked", plain),
 }
 TITLES = {
     "he_clstm": "HE-CLSTM: visit and trend, diagonal cell",
@@ -143,7 +143,7 @@ def ranges(network: Any, config: TrainConfig, split: Splits) -> dict[str, float]
 
 
 def of_seed(name: str, base: TrainConfig, seed: int, arguments: argparse.Namespace, found_ranges: list[Any]) -> Scores:
-    method, change, _ = RUNS[name]
+    method, change = RUNS[name]
     scores = Scores()
     for fold in range(1, FOLDS + 1):
         config = change(replace(base, seed=seed, data={**base.data, "folds": FOLDS, "fold": fold}))
@@ -161,8 +161,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the tables")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
     parser.add_argument("--kind", choices=("reliable", "unreliable"), default="reliable")
-    parser.add_argument("--only", choices=RUNS, help="train this method alone, and write nothing")
-    parser.add_argument("--seed", type=int, help="with --only: this seed alone")
+    parser.add_argument("--methods", nargs="+", choices=RUNS, default=list(RUNS), help="these alone, and the slope")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="of HE-CLSTM; others have the first")
+    parser.add_argument("--train", action="store_true", help="train them, and write nothing")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("heclstm").setLevel(logging.WARNING)
@@ -171,13 +172,15 @@ def main() -> None:
     tables = {"positive": f"{arguments.kind}.csv", "negative": f"stable_{arguments.kind}.csv"}
     base = replace(base, data={**base.data, **tables})
     found_ranges: list[dict[str, Any]] = []
-    if arguments.only:
-        seeds = RUNS[arguments.only][2] if arguments.seed is None else (arguments.seed,)
-        for seed in seeds:
-            of_seed(arguments.only, base, seed, arguments, found_ranges)
+    scores = {
+        name: [
+            of_seed(name, base, seed, arguments, found_ranges)
+            for seed in (arguments.seeds if name == "he_clstm" else arguments.seeds[:1])
+        ]
+        for name in arguments.methods
+    }
+    if arguments.train:
         return
-    names = list(RUNS) if arguments.kind == "reliable" else ["he_clstm"]
-    scores = {name: [of_seed(name, base, seed, arguments, found_ranges) for seed in RUNS[name][2]] for name in names}
     sloped = Scores()
     splits = [
         load_dataset("visual_fields", arguments.data, {**base.data, "folds": FOLDS, "fold": k + 1})
@@ -194,7 +197,7 @@ def main() -> None:
             methods[name]["difference"] = float(np.mean(ours) - np.mean(values))
         for order in ORDERS[1:]:
             methods[name][order] = float(np.mean([one.auc(order) for one in each]))
-    head = record.provenance(training=base.to_json(), seeds=SEEDS, folds=FOLDS, kind=arguments.kind)
+    head = record.provenance(training=base.to_json(), seeds=arguments.seeds, folds=FOLDS, kind=arguments.kind)
     counts = {"series": int(sum(map(len, sloped.labels))), "persons": len({g for s in splits for g in s.test.groups})}
     name = "visual_fields" if arguments.kind == "reliable" else f"visual_fields_{arguments.kind}"
     record.write(name, {**head, **counts, "titles": TITLES, "methods": methods, "ranges": found_ranges})
