@@ -3,9 +3,11 @@
 # make check   the static checks alone
 # make native  the engine alone: its tests, under the race detector and the sanitizers, and built by clang
 # make arm64   the kernels of 64-bit arm, run by an emulator where there is one
+# make fuzz    mutations of everything that strangers send, 20,000 for each kind, and the engine's fuzzers for a minute
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
 # make docs    the documentation as a site, into build/site/
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
+# make example DATA=adrenalmnist3d.npz   calibrate the shipped model and compile its program anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
 # Everything is installed into .venv; stamps in it make repeated calls quick. PYTHON=python3.12 chooses another Python.
@@ -31,7 +33,7 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check native race sanitize clang warnings arm64 wheel docs golden clean
+.PHONY: demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden example clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -76,6 +78,14 @@ arm64: $(VENV)/.test
 	cd native && GOARCH=arm64 CGO_ENABLED=1 CC=$(ARM64)-gcc $(GO) test -v -count=1 \
 		-exec "qemu-aarch64-static -L /usr/$(ARM64)" -run 'Test' ./kernels
 
+# Not part of `make test`, which tries some hundred of each kind. MUTATIONS and SEED choose how many, and which.
+MUTATIONS ?= 20000
+SEED ?= 0
+fuzz: $(VENV)/.test
+	PYTHONPATH=src:tests $(BIN)/python -m hostile.fuzz.run --mutations $(MUTATIONS) --seed $(SEED)
+	cd native && for target in FuzzBlobs FuzzKeyFiles; do \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 30s . || exit 1; done
+
 # Any glibc from 2.17 on (2012), by the compiler of zig; auditwheel says whether that holds.
 WHEELS ?= manylinux_2_17_x86_64 manylinux_2_17_aarch64
 wheel: $(VENV)/.test
@@ -92,6 +102,10 @@ golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
 
+example: $(VENV)/.test
+	$(BIN)/heclstm calibrate examples/adrenal --data $(DATA)
+	$(BIN)/heclstm compile examples/adrenal -o examples/adrenal/program
+
 clean:
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*
 	rm -f $(VENV)/.demo $(VENV)/.test $(VENV)/.clang $(VENV)/.services
@@ -103,7 +117,7 @@ $(VENV)/.venv:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.venv $(SOURCES)
-	$(PIP) install '.[compile,report]'
+	$(PIP) install '.[compile,network,report,server]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.venv $(NATIVE)

@@ -37,7 +37,8 @@ def make_hospital(program: Path, folder: Path) -> None:
     client.generate_keys(folder)
     layout = client.card.input_layout
     shape = (layout.frames, layout.channels, layout.height, layout.width)
-    client.encrypt(ImageSequence(np.random.default_rng(0).random(shape, dtype=np.float32) / 2), folder / "query.he")
+    frames = np.random.default_rng(0).random(shape, dtype=np.float32) / 2
+    client.encrypt(ImageSequence(frames), folder / "query.he", override_envelope="random")
     client.close()
 
 

@@ -21,7 +21,8 @@ from experiments.methods import METHODS
 from experiments.ranges import largest_of, limits_of, summary
 from heclstm.data.datasets import Part, load_dataset
 from heclstm.data.prepare import prepare_all
-from heclstm.model.metrics import area_under_curve, choose_operating_point, rates
+from heclstm.model.metrics import area_under_curve, rates
+from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.weights import load_model

@@ -22,7 +22,7 @@ from experiments.methods import METHODS
 from experiments.ranges import largest_of, limits_of, summary
 from heclstm.data.datasets import Splits, fit_part, fit_training, load_dataset, prepare_part
 from heclstm.model.evaluate import Fold, pool
-from heclstm.model.metrics import choose_operating_point
+from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.train.network import export
 

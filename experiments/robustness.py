@@ -24,7 +24,8 @@ from experiments.adrenal import TRAINING_FILE, distilled, load, parsed
 from experiments.fit import restored
 from experiments.ranges import largest_of, limits_of, outside, summary
 from heclstm.data.prepare import prepare_all
-from heclstm.model.metrics import area_under_curve, choose_operating_point
+from heclstm.model.metrics import area_under_curve
+from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.train.layers import Fading
 from heclstm.model.vote.torch_module import WeightedUnit

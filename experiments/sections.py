@@ -278,6 +278,22 @@ def adrenal_robustness(result: Result) -> str:
     )
 
 
+def envelopes(result: Result) -> str:
+    tables = {}
+    for name, title in (("adrenal", "adrenal glands"), ("colposcopy", "drawings")):
+        rows = [
+            [
+                kind,
+                f"{row['outside']:,} of {row['of']:,}",
+                f"{100 * row['outside'] / row['of']:.1f} %",
+                "; ".join(row["by"]),
+            ]
+            for kind, row in result[name].items()
+        ]
+        tables[name] = table([title, "outside", "share", "most often by"], rows)
+    return texts.ENVELOPES.format(folds=result["parameters"]["folds"], **tables)
+
+
 SECTIONS: dict[str, Callable[[Result], str]] = {
     "adrenal_test": adrenal_test,
     "encrypted_adrenal": encrypted_adrenal,
@@ -290,4 +306,5 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "adrenal_ablations": adrenal_ablations,
     "adrenal_costs": adrenal_costs,
     "adrenal_robustness": adrenal_robustness,
+    "envelopes": envelopes,
 }

@@ -144,6 +144,18 @@ machine. Mind the spread: points closer than 0.01 in AUC were not told apart.
 
 ![Accuracy over levels, keys and seconds](pareto.png)"""
 
+ENVELOPES = """## Images that are unlike those of training
+
+The envelope that `calibrate` fits and `encrypt` checks in clear: {folds} folds of the training part, bounds from four
+of them, the fifth as it is (false alarms) and changed (caught). AdrenalMNIST3D and the drawings of docs/your-data.md.
+
+{adrenal}
+
+{colposcopy}
+
+What stays close to the data in all statistics passes: axes exchanged, a mirrored or reversed sequence. Real
+cervigrams are refused by the model of drawings, as they should be."""
+
 ADRENAL_ROBUSTNESS = """## Robustness
 
 Noise of each layer: Gaussian, its standard deviation the given part of the layer's largest value, added to what every

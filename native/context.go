@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -45,7 +46,12 @@ type context struct {
 	tables    atomic.Pointer[map[int][]uint32]
 }
 
-func init() { debug.SetGCPercent(50) } // what is large lives outside of Go's heap
+func init() {
+	debug.SetGCPercent(50) // what is large lives outside of Go's heap
+	if os.Getenv("GOTRACEBACK") == "" {
+		debug.SetTraceback("none") // where the system gives no memory or thread, the reason, not hundreds of lines
+	}
+}
 
 func newContext(text []byte, threads int) (ctx *context, err error) {
 	ctx = &context{}
@@ -62,7 +68,7 @@ func newContext(text []byte, threads int) (ctx *context, err error) {
 	ctx.pool = limbPool{degree: ctx.RingDegree, keep: idleBytes / 4 / ctx.RingDegree}
 	ctx.tables.Store(&map[int][]uint32{})
 	if threads == 0 {
-		threads = runtime.NumCPU()
+		threads = runtime.GOMAXPROCS(0) // which follows affinity, and from Go 1.25 on the quota of a control group
 	}
 	ctx.crew.Store(newWorkers(threads))
 	if err := ctx.chooseArithmetic(); err != nil {

@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"heclstm/native/kernels"
+)
 
 // fault is an error that Python turns into one of heclstm's exceptions: kind is the name of the class.
 // A text names place, got, expected, remedy; it never holds data or key material.
@@ -27,7 +31,12 @@ func formatError(format string, arguments ...any) error {
 // safely runs work and turns a panic, ours or Lattigo's, into an error.
 func safely(work func() error) (err error) {
 	defer func() {
-		if reason := recover(); reason != nil {
+		switch reason := recover(); reason {
+		case nil:
+		case kernels.ErrMemory:
+			err = failure("ResourceError", "native engine: the system gives it no more memory than the %d MB that it has; "+
+				"allow this process more, or take fewer threads and `run` with --low-memory", allocated.Load()>>20)
+		default:
 			err = failure("EngineError", "native engine: %v; please report this as a bug", reason)
 		}
 	}()

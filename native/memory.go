@@ -23,6 +23,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"heclstm/native/kernels"
 )
 
 // Limbs and slabs live outside of Go's heap: they are large and few, are freed at a known moment, and may be
@@ -33,11 +35,11 @@ var allocated atomic.Int64
 
 func slabBytes(count int) int64 { return (int64(count)*4 + 63) &^ 63 } // whole cache lines
 
-// allocate panics when memory runs out; the caller's `safely` makes an error of it.
+// allocate panics when memory runs out; `safely` makes an error of it.
 func allocate(count int) []uint32 {
 	pointer := C.allocate_lines(C.size_t(slabBytes(count)))
 	if pointer == nil {
-		panic("out of memory")
+		panic(kernels.ErrMemory)
 	}
 	allocated.Add(slabBytes(count))
 	return unsafe.Slice((*uint32)(pointer), count)

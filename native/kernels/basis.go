@@ -97,7 +97,7 @@ func (b *Basis) allocate(bytes int) unsafe.Pointer {
 	memory := C.malloc(C.size_t(max(bytes, 8)))
 	if memory == nil {
 		b.Close()
-		panic("out of memory")
+		panic(ErrMemory)
 	}
 	b.memory = append(b.memory, memory)
 	return memory

@@ -57,9 +57,13 @@ static uint32_t call_below(const kernel_set *k, uint32_t *x, size_t n, uint32_t 
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 )
+
+// ErrMemory is what is panicked with when the system gives no memory.
+var ErrMemory = errors.New("out of memory")
 
 // Set is the kernels of one instruction set.
 type Set struct{ c *C.kernel_set }

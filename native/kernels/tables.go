@@ -73,7 +73,7 @@ func (t *Tables) allocate(count int) *C.uint32_t {
 	memory := C.malloc(C.size_t(4 * max(count, 1)))
 	if memory == nil {
 		t.Close()
-		panic("out of memory")
+		panic(ErrMemory)
 	}
 	t.memory = append(t.memory, memory)
 	return (*C.uint32_t)(memory)

@@ -3,6 +3,7 @@
     hospital       Client         makes keys, encrypts images, decrypts results
                    ImageSequence  the images of one patient, as a program takes them
                    Diagnosis      score, decision, what each frame contributed
+                   Remote         a server at a URL, which all of this is done with; AsyncRemote in an event loop
     server         Server         evaluates a program on what is encrypted; holds no secret key
                    TenantKeys     one hospital's evaluation keys, opened by a server
     model owner    Model          a trained network; `load_model` reads one
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from heclstm.deploy.server import Server, TenantKeys
     from heclstm.errors import HeclstmError
     from heclstm.model.weights import Model, load_model
+    from heclstm.network.remote import AsyncRemote, Remote
     from heclstm.program.files import load_program, save_program
     from heclstm.program.program import Program
     from heclstm.program.public import load_card
     from heclstm.storage.container import Message
 
 __all__ = [
+    "AsyncRemote",
     "Client",
     "Diagnosis",
     "HeclstmError",
@@ -42,6 +45,7 @@ __all__ = [
     "Options",
     "Program",
     "ProgramCard",
+    "Remote",
     "Server",
     "TenantKeys",
     "compile_model",
@@ -53,6 +57,7 @@ __all__ = [
 
 # Where each name lives; a test holds it to what type checkers read above.
 _HOMES = {
+    "AsyncRemote": "network.remote",
     "Client": "deploy.client",
     "Diagnosis": "deploy.diagnosis",
     "HeclstmError": "errors",
@@ -62,6 +67,7 @@ _HOMES = {
     "Options": "compiler.compile",
     "Program": "program.program",
     "ProgramCard": "card.program_card",
+    "Remote": "network.remote",
     "Server": "deploy.server",
     "TenantKeys": "deploy.server",
     "compile_model": "compiler.compile",

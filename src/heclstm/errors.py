@@ -3,7 +3,10 @@
     HeclstmError                      catch this to catch all; the command line turns it into exit code 2
     ├── InputError                    what the hospital handed in
     │   ├── SequenceError             wrong length, size, channel count, NaN, no image
-    │   └── RangeError                a value leaves its calibrated or fitted interval
+    │   │   └── NotAssessableError    too few frames for a decision; the command line ends with exit code 3
+    │   ├── EnvelopeError             images unlike those of training, and nobody said why to encrypt them
+    │   ├── RangeError                a value leaves its calibrated or fitted interval
+    │   └── PassphraseError           a passphrase does not open what it should
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
     │   └── DivergedError             a training whose loss is no longer finite
     ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
@@ -15,7 +18,11 @@
     │   └── DigestError               made for another program, or altered on the way
     │       └── SignatureError        not signed by the model owner whom the hospital trusts
     ├── ConfigError                   the configuration of a service has mistakes; the text names all of them
+    ├── NetworkError                  a server cannot be reached, or does not speak as one of heclstm
+    │   ├── CertificateError          who answers cannot prove to be that server
+    │   └── RefusedError              the server answered with a problem; its code stands in docs/errors.md
     ├── OutputError                   a file cannot be written where it should go
+    ├── ResourceError                 the system gives too little memory, or too few files or threads
     ├── MissingKeyError               an evaluation key is needed and absent
     ├── MissingLibraryError           a library is not installed; the text names the extra that brings it
     ├── Cancelled                     an evaluation was stopped by whoever asked for it
@@ -38,8 +45,20 @@ class SequenceError(InputError):
     """An image sequence has the wrong length, size, channel count or content."""
 
 
+class NotAssessableError(SequenceError):
+    """A sequence has too few frames, as a model was measured, for a decision."""
+
+
+class EnvelopeError(InputError):
+    """Prepared images are unlike those that a model was trained on."""
+
+
 class RangeError(InputError):
     """A value leaves the interval on which a polynomial was fitted or a layer calibrated."""
+
+
+class PassphraseError(InputError):
+    """A passphrase does not open what it should."""
 
 
 class ModelError(HeclstmError):
@@ -86,8 +105,31 @@ class ConfigError(HeclstmError):
     """The configuration of a service has mistakes."""
 
 
+class NetworkError(HeclstmError):
+    """A server cannot be reached, or does not speak as one of heclstm."""
+
+
+class CertificateError(NetworkError):
+    """Who answers cannot prove to be the server that was asked for."""
+
+
+class RefusedError(NetworkError):
+    """The server answered with a problem. code: of docs/errors.md. successor: of a retired program, its digest.
+
+    passing: it may be otherwise in a while; else the same request is never answered otherwise.
+    """
+
+    def __init__(self, text: str, code: str = "", successor: str | None = None, *, passing: bool = False) -> None:
+        super().__init__(text)
+        self.code, self.successor, self.passing = code, successor, passing
+
+
 class OutputError(HeclstmError):
     """A file cannot be written where it should go; what stood there is untouched."""
+
+
+class ResourceError(HeclstmError):
+    """The system gives this process too little memory, or too few open files or threads."""
 
 
 class MissingKeyError(HeclstmError):

@@ -7,6 +7,7 @@ from heclstm.errors import MissingLibraryError
 # As it is imported → the extra of pyproject.toml.
 EXTRAS = {
     "matplotlib": "report",
+    "jinja2": "report",
     "scipy": "compile",
     "safetensors": "compile",
     "torch": "train",
@@ -15,6 +16,8 @@ EXTRAS = {
     "monai": "train",
     "pydicom": "dicom",
     "cryptography": "sign",
+    "httpx": "network",
+    "truststore": "network",
     "litestar": "server",
     "sqlalchemy": "server",
     "psycopg": "postgresql",

@@ -14,7 +14,9 @@ from heclstm.cli.main import app
 ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 MODEL_OWNER = ["train", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
-VERBS = [*MODEL_OWNER, "keygen", "encrypt", "run", "serve", "decrypt", "report", "demo", "inspect", "schema"]
+CONNECTED = ["connect", "diagnose", "jobs", "share", "rotate-keys", "backup", "restore", "forget"]
+FILES = ["keygen", "encrypt", "run", "serve", "decrypt", "report"]
+VERBS = [*MODEL_OWNER, *FILES, *CONNECTED, "demo", "inspect", "schema"]
 GROUPS = ["token"]  # of verbs: heclstm token create
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -26,14 +28,16 @@ def test_verbs_stand_in_the_order_of_the_data():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_help_teaches(call, verb):
-    """Who runs it, what it does, and a line to copy whose options exist."""
+    """Who runs it, what it does, and lines to copy whose options exist."""
     code, stdout, _ = call(verb, "--help")
     assert code == 0
     help_text = COMMANDS[verb].help
     assert re.match(r"(Model owner|Hospital|Server|Everybody)", help_text)
-    (example,) = re.findall(r"^ *heclstm (.*)$", help_text, flags=re.MULTILINE)
-    assert example.startswith(verb)
-    check_command(example)
+    examples = re.findall(r"^ *heclstm (.*)$", help_text, flags=re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert example.startswith(verb)
+        check_command(example)
     assert "Example" in stdout
 
 

@@ -47,8 +47,8 @@ def evaluated(call, *arguments):
 
 def test_three_ways_to_the_same_scores(call, site, model, data, scores, tmp_path):
     """Errors are at most 4 times what the simulator draws: 8 encrypted and 24 simulated ones know their root mean
-    square well enough for that (F of 8 and 24 degrees of freedom passes 16 once in 10⁷)."""
-    ways = ("--simulated", "--encrypted", 8, "--keys", site.keys.parent, "--insecure-test")
+    square well enough for that (F of 8 and 24 degrees of freedom passes 16 once in 10⁷). Keys are made anew."""
+    ways = ("--simulated", "--encrypted", 8, "--insecure-test")
     found = evaluated(call, model, "--data", data, "--program", site.program, *ways)
     rows = found["scores"]
     assert [row["clear"] for row in rows] == pytest.approx(scores.tolist(), abs=1e-12)
@@ -71,9 +71,13 @@ def test_a_program_without_its_model_is_its_own_reference(call, site, data, scor
     assert "votes" not in found
 
 
-def test_keys_are_made_where_there_are_none(call, site, data):
-    found = evaluated(call, site.program, "--data", data, "--encrypted", 1, "--insecure-test")
-    assert found["agreement"]["encrypted"]["sequences"] == 1
+def test_under_keys_that_are_used_again_scores_are_rounded(call, site, data):
+    """As a hospital's: whoever reads the figures of an evaluation must not learn the secret key."""
+    ways = ("--encrypted", 1, "--keys", site.keys.parent, "--insecure-test")
+    found = evaluated(call, site.program, "--data", data, *ways)
+    scores = [row["encrypted"] for row in found["scores"] if "encrypted" in row]
+    assert scores == [round(score, 3) for score in scores]
+    assert found["agreement"]["encrypted"]["sequences"] == len(scores) == 1
 
 
 def test_calibrate_then_a_page(call, model, data, tmp_path):

@@ -34,16 +34,21 @@ def encrypt(call, tmp_path_factory):
     return run
 
 
+def said(stderr):
+    """All but that this program has no envelope."""
+    return [line for line in stderr.splitlines() if "has no envelope" not in line]
+
+
 def test_the_order_and_its_reason_are_told(encrypt, tmp_path):
     for number in range(12):
         dataset_trees.picture(tmp_path / "pictures" / f"{number}.png", seed=number)
     code, stdout, stderr = encrypt(tmp_path / "pictures")
     assert code == 0, stderr
-    assert stderr.splitlines() == [
+    assert said(stderr) == [
         "12 frames of 12 pictures, by names: 0.png, 1.png, 2.png, 3.png, 4.png and 7 more",
         "3 of 12 frames are used, evenly spaced: 1, 7, 12",
     ]
-    assert "3 of 3; decrypt with --frames 3" in stdout
+    assert "3 of 3" in stdout
     code, stdout, _ = encrypt(tmp_path / "pictures", "--json")
     assert json.loads(stdout)["order"] == "by names"
     assert json.loads(stdout)["frames"] == 3
@@ -61,9 +66,9 @@ def test_a_manifest_orders_what_names_do_not(encrypt, tmp_path):
     told = "2 frames of 2 pictures, by seconds of the manifest: before.png, after-60s.png"
     for inputs in ((manifest,), (manifest, "--sequence", "s1")):
         code, _, stderr = encrypt(*inputs)
-        assert (code, stderr.strip()) == (0, told)
+        assert (code, said(stderr)) == (0, [told])
     code, _, stderr = encrypt(tmp_path / "s1" / "before.png", tmp_path / "s1" / "after-60s.png", "--as-given")
-    assert (code, stderr.strip()) == (0, told.replace("by seconds of the manifest", "as given"))
+    assert (code, said(stderr)) == (0, [told.replace("by seconds of the manifest", "as given")])
 
 
 def test_a_series_is_chosen_by_its_number_or_by_rules(encrypt, tmp_path):
@@ -109,5 +114,5 @@ def test_names_that_would_steer_a_terminal_are_shown_as_text(encrypt, tmp_path):
 def test_an_array_has_its_own_order(encrypt, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 1, 8, 8), np.uint8))
     code, stdout, stderr = encrypt(tmp_path / "a.npy", "--json")
-    assert (code, stderr) == (0, "")
+    assert (code, said(stderr)) == (0, [])
     assert json.loads(stdout)["order"] == "as the array holds them"

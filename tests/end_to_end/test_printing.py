@@ -11,6 +11,7 @@ from msgspec import structs
 
 from heclstm.card.temperature import Temperature
 from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.model.evaluate import Fold
 from heclstm.report.evaluation import Evaluation, Inside
@@ -46,8 +47,13 @@ def test_a_diagnosis_is_one_sheet(frames, tmp_path):
     purpose = structs.replace(PURPOSE, preparation=None, model=facts)
     diagnosis = Diagnosis((1.5,), ((1.5 / frames,),) * frames, 0.25, "case 7", 0.75, -1.5)
     images = np.random.default_rng(0).random((frames, 3, 32, 24)).astype(np.float32)
-    findings = Findings(diagnosis, purpose, "ab" * 32, truth=True)
-    assert sheets(page(findings, ImageSequence(images)), tmp_path) == 1
+    case = Case(
+        program="ab" * 32, key="0" * 32, query="1" * 32, images="cd" * 32, frames=frames,
+        envelope="outside", outside=("least likeness of neighbouring frames is below 0.98",) * 9, override="why " * 50,
+    )  # fmt: skip
+    for known in (None, case):
+        findings = Findings(diagnosis, purpose, "ab" * 32, truth=True, case=known)
+        assert sheets(page(findings, ImageSequence(images)), tmp_path) == 1
 
 
 def test_an_evaluation_is_four_sheets_at_most(tmp_path):

@@ -16,6 +16,7 @@ def test_it_prints_a_schema(call, name):
     code, stdout, stderr = call("schema", name)
     assert (code, stderr) == (0, "")
     schema = json.loads(stdout)
+    assert json.loads(call("schema", name, "--json")[1]) == schema
     Draft202012Validator.check_schema(schema)
     assert Draft202012Validator(schema).is_valid(json.loads(SHIPPED.read_text())) is (name == "program")
 

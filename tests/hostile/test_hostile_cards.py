@@ -209,11 +209,10 @@ def hostile(edit, version):
 
 
 def test_the_card_that_cases_are_made_of_is_accepted():
-    for version in (1, 2):
-        assert Card.to_json(load_card(json.dumps(document(CARD, version)).encode())) == {
-            **CARD,
-            "model": {**CARD["model"], **({"dataset": "", "licence": ""} if version == 1 else {})},
-        }
+    later = {name: value for name, value in CARD.items() if name != "envelope"}
+    old = {**later, "model": {**CARD["model"], "dataset": "", "licence": ""}}
+    for version, expected in ((1, old), (2, CARD)):
+        assert Card.to_json(load_card(json.dumps(document(CARD, version)).encode())) == expected
 
 
 @pytest.mark.parametrize("version", [1, 2])

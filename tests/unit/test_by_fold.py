@@ -127,8 +127,8 @@ def test_figures_name_sequences_and_warnings(evaluation):
     data = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert data["scores"][3]["name"] == "series 3"
     assert "name" not in data["scores"][40]
-    assert data["warnings"][0] == "fold-3: is left out"
-    assert data["warnings"][1].startswith("fold-2: only 6 positive patients")
+    assert data["remarks"][0] == "fold-3: is left out"
+    assert data["remarks"][1].startswith("fold-2: only 6 positive patients")
     assert data["operating_point_of_all_folds"]["chosen_on"] == "out-of-fold scores"
     assert data["pooled"]["clear"]["auc"] == evaluation.pooled.auc("clear").to_json()
     one = replace(evaluation, folds=evaluation.folds[:1])
@@ -178,7 +178,7 @@ def test_one_bad_fold_is_told_and_the_others_stand(monkeypatch, tmp_path, error)
     assert [note.split(":")[0] for note in notes] == ["fold-1", "warning", "fold-3"]  # each as it ends
     assert "20 positive of 40" in notes[0]
     assert "fold-2: is left out" in (tmp_path / "runs" / "cross-validation.html").read_text()
-    assert json.loads((tmp_path / "runs" / "cross-validation.json").read_text())["warnings"]
+    assert json.loads((tmp_path / "runs" / "cross-validation.json").read_text())["remarks"]
 
 
 def test_without_any_fold_there_is_no_result(monkeypatch, tmp_path):

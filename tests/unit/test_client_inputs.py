@@ -120,9 +120,9 @@ def test_a_foreign_secret_key_leaves_nothing_open(program, monkeypatch):
 def test_arrays_are_prepared_as_the_model_was_trained(client):
     """And refused as everywhere; a sequence that was prepared is taken as it is."""
     grey = (IMAGES[:, 0] * 255).astype(np.uint8)
-    sequence = client._sequence(grey)
+    sequence = client.prepared(grey)
     np.testing.assert_array_equal(sequence.frames[:, 0], grey.astype(np.float32) / 255)
-    assert client._sequence(sequence) is sequence
+    assert client.prepared(sequence) is sequence
     for wrong, message in (
         (IMAGES[:1], "number of frames: got 1, expected 2"),
         (IMAGES * 2, r"values outside \[0, 1\]"),
@@ -138,9 +138,9 @@ def test_arrays_are_prepared_as_the_model_was_trained(client):
 
 def test_a_program_that_says_nothing_of_images_takes_its_own_shape(tmp_path):
     with heclstm.Client(tiny_program(preparation=None), allow_insecure=True) as client:
-        np.testing.assert_array_equal(client._sequence(IMAGES).frames, IMAGES)
+        np.testing.assert_array_equal(client.prepared(IMAGES).frames, IMAGES)
         with pytest.raises(SequenceError, match="height: got 4, expected 8"):
-            client._sequence(IMAGES[..., :4, :])
+            client.prepared(IMAGES[..., :4, :])
         with pytest.raises(SequenceError, match="does not say how images are prepared; hand `encrypt` an array"):
             client.read(tmp_path / "any.npy")
 
@@ -150,7 +150,7 @@ def test_files_are_read_with_their_order(client, tmp_path):
     np.save(tmp_path / "volume.npy", IMAGES)
     handed = client.read(str(tmp_path / "volume.npy"))
     np.testing.assert_array_equal(handed.sequence.frames, IMAGES)
-    assert client._sequence(handed) is handed.sequence
+    assert client.prepared(handed) is handed.sequence
     np.savez(tmp_path / "many.npz", images=np.stack([IMAGES * 0, IMAGES]))
     np.testing.assert_array_equal(client.read(tmp_path / "many.npz", row=1).sequence.frames, IMAGES)
     for name, value in (("frame 10.png", 10), ("frame 9.png", 9)):

@@ -10,7 +10,7 @@ from heclstm.card.preparation import Preparation
 from heclstm.card.ranges import Range
 from heclstm.card.temperature import Temperature
 from heclstm.deploy.diagnosis import Diagnosis, read_result, require_name
-from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
+from heclstm.errors import FileFormatError, InputError, RangeError
 from tiny_program import PURPOSE, tiny_card
 
 LIMIT = 2.0  # of the score
@@ -92,14 +92,24 @@ def test_the_operating_point_is_that_of_the_real_frames():
     card = tiny_card(preparation=PADDED, operating_points=points)
     assert read_result(slots(1.0, 0.5, 0.5), card, frames=2).decision == "positive"
     assert read_result(slots(1.0, 0.5, 0.5), card, frames=1).decision == "negative"
-    lonely = tiny_card(preparation=PADDED, operating_points=points[1:])
-    with pytest.raises(SequenceError, match=r"operating point: got 2 frames, expected one of \[1\]"):
-        read_result(slots(1.0, 0.5, 0.5), lonely, frames=2)
 
 
-def test_without_operating_point_and_temperature():
+def test_too_few_frames_are_not_assessable():
+    """A third decision, without the probability that would be one in other words."""
+    card = tiny_card(preparation=PADDED, operating_points=(OperatingPoint(0.25, frames=2),))
+    found = read_result(slots(1.0, 0.5, 0.5), card, frames=1)
+    assert (found.decision, found.decided, found.positive, found.probability) == ("not assessable", False, None, None)
+    assert (found.threshold, found.scores) == (None, (0.5,))
+    assert read_result(slots(1.0, 0.5, 0.5), card, frames=2).decision == "positive"
+    assert found.to_json()["decision"] == found.to_json()["undecided"] == "not assessable"
+
+
+def test_without_operating_point_there_is_no_decision():
+    """0 is no operating point."""
     found = read_result(slots(0.1, 0.1, 0.0), tiny_card(operating_points=(), temperature=None))
-    assert (found.threshold, found.positive, found.probability, found.offset) == (0.0, True, None, 0.0)
+    assert (found.threshold, found.positive, found.probability, found.offset) == (None, None, None, 0.0)
+    assert found.decision == "no decision"
+    assert "threshold" not in found.to_json()
     assert PURPOSE.temperature == Temperature(0.75, -1.5)
 
 
@@ -122,3 +132,6 @@ def test_a_diagnosis_agrees_with_itself():
     assert Diagnosis((1.0,), ((1.0,),), 0.0, frames=1).frames == 1
     with pytest.raises(FileFormatError, match="more real frames than contributions"):
         Diagnosis((1.0,), ((1.0,),), 0.0, frames=2)
+    for wrong in ({"threshold": None}, {"threshold": 0.0, "undecided": "no decision"}):
+        with pytest.raises(FileFormatError, match="either an operating point, or why there is no decision"):
+            Diagnosis((1.0,), ((1.0,),), **wrong)

@@ -33,21 +33,22 @@ ALLOWED = {
     "deploy": {"errors", "storage", "circuit", "card", "program", "backend", "data"},
     "devtools": {"errors", "circuit", "backend"},
     "service": {"errors", "storage", "circuit", "card", "program", "backend", "deploy"},
+    "network": {"errors", "storage", "card", "program", "data", "deploy"},
     "report": {"errors", "storage", "circuit", "card", "data", "deploy", "model"},
     "usecases": {
         "errors", "storage", "circuit", "card", "program", "data", "model", "compiler", "backend", "deploy", "devtools",
-        "report",
+        "network", "report",
     },
     "cli": {"errors", "extras", "usecases", "report"},
-    "gateway": {"errors", "storage", "card", "program", "data", "deploy", "report", "usecases"},
-    "page": {"errors", "storage", "card", "data", "deploy", "report", "usecases"},
+    "gateway": {"errors", "storage", "card", "program", "data", "deploy", "network", "report", "usecases"},
+    "page": {"errors", "storage", "card", "data", "deploy", "network", "report", "usecases"},
 }  # fmt: skip
 
 # What a room may import besides, within functions and for types: when it is asked for.
 LATER = {
     "model": {"circuit", "compiler", "lowering", "training"},
     "usecases": {"training"},
-    "cli": {"circuit", "service"},
+    "cli": {"circuit", "network", "service"},
 }
 
 SECRETS = ("backend.cpu.secret", "deploy.client", "devtools")  # what makes or uses a secret key
@@ -58,7 +59,8 @@ NEVER = {
     "circuit": ("compiler", "model"),
     "deploy.server": (*SECRETS, "data", "model", "compiler", "report"),
     "usecases.run": (*SECRETS, "data", "model", "compiler", "report"),
-    "service": (*SECRETS, "data", "model", "compiler", "report"),
+    "service": (*SECRETS, "network", "data", "model", "compiler", "report"),
+    "network": (*OWNERS, "service"),
     "usecases.keygen": OWNERS,
     "usecases.encrypt": OWNERS,
     "usecases.images": (*SECRETS, *OWNERS),
@@ -189,7 +191,11 @@ def test_use_cases_alone_reach_the_tools_of_developers():
 
 # ── the command line ───────────────────────────────────────────────────────────────────────────────────────
 
-VERBS = within(imports("heclstm.cli.main") & MODULES.keys(), "cli") - {"heclstm.cli.verb", "heclstm.cli"}
+VERBS = within(imports("heclstm.cli.main") & MODULES.keys(), "cli") - {
+    "heclstm.cli.verb",
+    "heclstm.cli.ending",
+    "heclstm.cli",
+}
 
 
 def test_verbs_never_import_verbs():
@@ -244,7 +250,9 @@ def test_nothing_is_unpickled():
 @pytest.mark.parametrize(
     ("library", "users"),
     [
-        ("cryptography", {"heclstm.card.signature"}),
+        ("cryptography", {"heclstm.card.signature", "heclstm.storage.sealed", "heclstm.usecases.certificates"}),
+        ("httpx", {"heclstm.network.transport"}),
+        ("truststore", {"heclstm.network.transport"}),
         ("zipfile", {"heclstm.storage.arrays", "heclstm.data.sources"}),
         ("PIL", {"heclstm.data.pictures"}),
         ("jinja2", {"heclstm.report.rendering"}),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from heclstm.card.interval import wilson
 from heclstm.errors import ModelError
-from heclstm.model.intervals import delong, wilson
+from heclstm.model.intervals import delong
 from heclstm.model.metrics import area_under_curve
 
 Z = 1.959963984540054  # of the 95 % interval

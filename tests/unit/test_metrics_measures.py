@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from heclstm.errors import ModelError
-from heclstm.model.metrics import by_patient, choose_operating_point, measure, rates
+from heclstm.model.metrics import by_patient, measure, rates
+from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.temperature import fit_temperature, log_loss, probabilities
 
 

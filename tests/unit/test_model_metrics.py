@@ -1,10 +1,10 @@
-"""AUC and operating points against counting by hand."""
+"""AUC and rates against counting by hand."""
 
 import numpy as np
 import pytest
 
 from heclstm.errors import ModelError
-from heclstm.model.metrics import area_under_curve, choose_operating_point, rates
+from heclstm.model.metrics import area_under_curve, rates
 
 
 def test_auc_counts_pairs_and_halves_ties():
@@ -18,24 +18,6 @@ def test_auc_equals_the_count_over_all_pairs():
     scores, labels = np.round(rng.normal(size=200), 1), rng.integers(0, 2, 200)
     difference = scores[labels == 1][:, None] - scores[labels == 0][None]
     assert area_under_curve(scores, labels) == pytest.approx(np.mean((difference > 0) + 0.5 * (difference == 0)))
-
-
-def test_the_operating_point_misses_no_more_than_allowed():
-    scores = np.array([5.0, 4.0, 3.0, 1.0, 2.0, 0.0, -1.0])
-    labels = np.array([1, 1, 1, 1, 0, 0, 0])
-    point = choose_operating_point(scores, labels, 0.75)
-    assert point.threshold == pytest.approx(2.5)  # halfway between 3 (the third positive) and 2
-    assert (point.sensitivity, point.specificity) == (0.75, 1.0)
-    assert (point.positives, point.negatives) == (4, 3)
-    point = choose_operating_point(scores, labels, 0.95)
-    assert point.threshold == pytest.approx(0.5)
-    assert (point.sensitivity, point.specificity) == (1.0, pytest.approx(2 / 3))
-
-
-def test_the_operating_point_works_when_the_lowest_score_is_positive():
-    point = choose_operating_point(np.array([0.0, 1.0]), np.array([1, 0]), 1.0)
-    assert point.threshold == 0.0
-    assert (point.sensitivity, point.specificity) == (1.0, 0.0)
 
 
 def test_rates_count_the_threshold_itself_as_positive():
@@ -53,8 +35,3 @@ def test_rates_count_the_threshold_itself_as_positive():
 def test_scores_without_both_outcomes_are_refused(scores, labels, message):
     with pytest.raises(ModelError, match=message):
         area_under_curve(scores, labels)
-
-
-def test_an_impossible_sensitivity_is_refused():
-    with pytest.raises(ModelError, match=r"got sensitivity 1\.5"):
-        choose_operating_point(np.zeros(2), np.array([0, 1]), 1.5)

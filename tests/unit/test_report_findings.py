@@ -68,7 +68,7 @@ def test_version_1_is_read():
         ({"contributions": [[1.0, 2.0]]}, "are not those of its scores"),
         ({"contributions": "none"}, "Expected `array`, got `str`"),
         ({"frames": 9}, "more real frames than contributions"),
-        ({"threshold": None}, "Expected `float`, got `null`"),
+        ({"threshold": None}, "either an operating point, or why there is no decision"),
         ({"threshold": 9.0}, "its decision is not that of its score and operating point; it was altered"),
         ({"decision": "negative"}, "its decision is not that of its score"),
         ({"decision": "maybe"}, "its decision is not that of its score"),

@@ -62,7 +62,7 @@ def test_the_decision_stands_once_and_nothing_technical_beside_it():
 
 def test_technical_figures_have_a_page_of_their_own():
     text = text_of(technical_page(FINDINGS))
-    for shown in ("blocks.0", "150 %", "12.3 s", "10 GB", "+1.50000 +1.25000 +2.5e−01", "lstm.&lt;gates&gt;"):
+    for shown in ("blocks.0", "150 %", "12.3 s", "10 GB", "+1.500 +1.250 +2.5e−01", "lstm.&lt;gates&gt;"):
         assert shown in text
     assert technical_page(Findings(DIAGNOSIS, PURPOSE, "ab" * 32)) == ""
 
@@ -70,10 +70,10 @@ def test_technical_figures_have_a_page_of_their_own():
 def test_whatever_others_wrote_is_escaped():
     found = with_facts(warnings=("few <b>positives</b>",), attribution='"><script>')
     shown = page(found, IMAGES, of_data_set=True)
-    assert "owner says: few &lt;b&gt;positives&lt;/b&gt;" in shown
+    assert "<b>Warning:</b> few &lt;b&gt;positives&lt;/b&gt;" in shown
     assert "case &lt;7&gt;" in shown
     assert "<script" not in shown
-    assert "owner says" not in page(FINDINGS, IMAGES)
+    assert "Warning:" not in page(FINDINGS, IMAGES)
 
 
 def test_a_page_needs_nothing_else():

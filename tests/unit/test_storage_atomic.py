@@ -1,11 +1,12 @@
 """Files and folders are written whole or not at all, and no secret is lost unseen."""
 
+import errno
 import os
 
 import pytest
 
 from heclstm.errors import OutputError
-from heclstm.storage.atomic import new_file, new_files, save_file
+from heclstm.storage.atomic import FILES, new_file, new_files, save_file, sole_writer
 
 PEM = b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n"
 LOCKED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
@@ -117,3 +118,48 @@ def test_files_that_came_meanwhile_are_kept(tmp_path):
     assert (tmp_path / "b").read_text() == "old"
     write_both(tmp_path, lambda: None)
     assert (tmp_path / "b").read_text() == "new"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_all_new_files_or_none_where_one_came_meanwhile(tmp_path, monkeypatch, links):
+    """Somebody else made b between the look and the move: a, which moved already, goes away again."""
+
+    def no_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+
+    def write():
+        with new_files(tmp_path, replace=False) as partial:
+            (partial / "a").write_text("new")
+            (partial / "b").write_text("new")
+            (tmp_path / "b").write_text("of somebody else")
+
+    with pytest.raises(OutputError, match="b: exists, and is not replaced"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert (tmp_path / "b").read_text() == "of somebody else"
+
+
+def test_one_writer_at_a_time_cleans_up_after_killed_ones(tmp_path):
+    left = tmp_path / f"{FILES}0123"
+    left.mkdir()
+    (left / "secret.key").write_text("half")
+    (tmp_path / ".heclstm-abc").mkdir()  # of another kind of writer
+    with sole_writer(tmp_path):
+        assert not left.exists()
+        with pytest.raises(OutputError, match="another process is writing into it"), sole_writer(tmp_path):
+            pass
+    assert (tmp_path / ".heclstm-abc").exists()
+
+
+def test_a_file_system_without_locks_holds_nobody_off(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    left = tmp_path / f"{FILES}0123"
+    left.mkdir()
+    with sole_writer(tmp_path), sole_writer(tmp_path):
+        assert left.exists()  # who knows whose it is

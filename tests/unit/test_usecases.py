@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from heclstm.card.model_facts import ModelFacts
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.data.handed_in import HandedIn
 from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.wire import read_header
 from heclstm.errors import Cancelled, FileFormatError
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.untrained import untrained
@@ -77,7 +79,7 @@ def test_the_whole_way_without_a_file_but_keys(keys, tmp_path, monkeypatch, capf
     assert ran.bytes == len(answer)
     assert "result" not in ran.to_json()
     assert ran.seconds.keys() == {"prepare", "load_keys", "evaluate"}
-    found = decrypt.decrypt(card, answer, secret, name="case 7", query=made.query, **INSECURE)
+    found = decrypt.decrypt(card, answer, secret, name="case 7", query=made.query, case=made.case, **INSECURE)
     clear = estimate.estimate(tiny_program(), IMAGES.sequence)
     assert clear.to_json()["precision_bits"] == -np.log2(clear.error)
     shown = report.report(found, IMAGES.sequence)
@@ -146,7 +148,7 @@ def test_stages_and_remarks_are_heard_in_order(model, keys, labelled):
     heard = Recorded()
     compile.compile(model, options=TEST, events=heard)
     assert heard.titles == ["compiling"]
-    assert heard.notes[0] == "warning of the model's owner: few positives"
+    assert heard.notes[0] == "warning: few positives"
     assert "never calibrated" in heard.notes[1]
     heard = Recorded()
     query = content(encrypt.encrypt(tiny_program().card, IMAGES, keys.secret, **INSECURE).query)
@@ -158,7 +160,8 @@ def test_stages_and_remarks_are_heard_in_order(model, keys, labelled):
         assert shares[-1] == 1
     heard = Recorded()
     calibrated = calibrate.calibrate(model, data=labelled, events=heard)
-    assert (heard.titles, heard.notes) == (["calibration"], [])
+    assert heard.titles == ["calibration"]
+    assert all(note.startswith("warning: ") for note in heard.notes)  # of twelve random volumes
     assert json.dumps(calibrated.to_json(), allow_nan=False)
 
 
@@ -172,13 +175,37 @@ def test_a_secret_key_that_others_can_read_is_told(keys, tmp_path):
         assert any("readable by others" in note for note in heard.notes) is told
 
 
-def test_a_stage_that_fails_does_not_come_to_its_end(keys):
+def test_a_stage_that_fails_does_not_come_to_its_end(keys, tmp_path):
     query = content(encrypt.encrypt(tiny_program().card, IMAGES, keys.secret, **INSECURE).query)
+    damaged = bytearray(keys.evaluation.read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "keys").write_bytes(damaged)
     heard = Recorded()
-    with pytest.raises(FileFormatError, match="holds: secret key; expected: evaluation keys"):
-        run.run(tiny_program(), query, keys.secret, events=heard)
+    with pytest.raises(FileFormatError, match="checksum does not fit"):
+        run.run(tiny_program(), query, tmp_path / "keys", events=heard)
     assert heard.titles == ["preparing program"]
-    assert heard.events[-1] == Event("started", "loading keys")
+    assert heard.events[-1].text == "loading keys"
+
+
+def test_what_headers_tell_is_told_before_anything_that_takes_long(keys, tmp_path):
+    """Another kind of file, another key, another size, another program."""
+    card = tiny_program().card
+    query = content(encrypt.encrypt(card, IMAGES, keys.secret, **INSECURE).query)
+    other = keygen.keygen(card, tmp_path / "other", **INSECURE)
+    header, blobs = read_header(keys.evaluation), keys.evaluation.read_bytes()
+    short = structs.replace(header, blobs=header.blobs[:-1])
+    (tmp_path / "short").write_bytes(short.encode() + blobs[len(header.encode()) : -header.blobs[-1][1]])
+    elsewhere = tiny_program(model=ModelFacts(name="another"))
+    for program, path, words in (
+        (tiny_program(), keys.secret, "holds: secret key; expected: evaluation keys"),
+        (tiny_program(), other.evaluation, "this query belongs to key"),
+        (tiny_program(), tmp_path / "short", "blobs of .* expected"),
+        (elsewhere, keys.evaluation, "made for program"),
+    ):
+        heard = Recorded()
+        with pytest.raises(FileFormatError, match=words):
+            run.run(program, query, path, events=heard)
+        assert heard.events == []
 
 
 # ── cancelling ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,11 +8,13 @@ from msgspec import Meta, Struct
 
 from heclstm.storage.typed import Digest, Line, Name
 
+WARNINGS_MAX = 16
+
 
 class ModelFacts(Struct, frozen=True, forbid_unknown_fields=True):
     """digest: of the model; None where nobody knows. dataset, attribution, licence: of the images it was trained on.
 
-    warnings: what its owner wants every reader of a diagnosis to know.
+    warnings: what every reader of a diagnosis should know; those that follow from figures are in `card.warnings`.
     """
 
     name: Name = ""
@@ -20,7 +22,7 @@ class ModelFacts(Struct, frozen=True, forbid_unknown_fields=True):
     dataset: Name = ""
     attribution: Line = ""
     licence: Name = ""
-    warnings: Annotated[tuple[Line, ...], Meta(max_length=16)] = ()
+    warnings: Annotated[tuple[Line, ...], Meta(max_length=WARNINGS_MAX)] = ()
 
     @property
     def credit(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from heclstm.storage.typed import Count, Finite, Name, Share, plain
 
@@ -12,7 +12,9 @@ from heclstm.storage.typed import Count, Finite, Name, Share, plain
 class OperatingPoint(Struct, frozen=True, forbid_unknown_fields=True):
     """A score of `threshold` or more counts as positive.
 
-    Both rates were measured where the threshold was chosen. frames: for sequences of so many frames; None for all.
+    Both rates were measured where the threshold was chosen, on so many positives and negatives. frames: for sequences
+    of so many frames; None for all. patients: of how many patients the positives were; cards of earlier releases do
+    not say it.
     """
 
     threshold: Finite
@@ -23,6 +25,7 @@ class OperatingPoint(Struct, frozen=True, forbid_unknown_fields=True):
     negatives: Count | None = None
     chosen_on: Name = "validation"
     frames: Annotated[int, Meta(ge=1, le=1 << 16)] | None = None
+    patients: Count | UnsetType = UNSET
 
     @property
     def rates(self) -> tuple[float, float] | None:
@@ -30,6 +33,26 @@ class OperatingPoint(Struct, frozen=True, forbid_unknown_fields=True):
         if self.sensitivity is None or self.specificity is None:
             return None
         return self.sensitivity, self.specificity
+
+    @property
+    def prevalence(self) -> float | None:
+        """Share of positives where it was chosen."""
+        if not self.positives or self.negatives is None:
+            return None
+        return self.positives / (self.positives + self.negatives)
+
+    @property
+    def people(self) -> int | None:
+        """How many positive patients chose it; None where nobody counted."""
+        return self.positives if self.patients is UNSET else self.patients
+
+    @property
+    def chosen_by(self) -> str:
+        """By whom, in words; empty where nobody counted."""
+        if self.positives is None:
+            return ""
+        of = f" of {self.people} patients" if self.people != self.positives else ""
+        return f"{self.positives} positive sequences{of} and {self.negatives} negative ones on {self.chosen_on}"
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types, as it stands in a model's file: what is not known is left out."""

@@ -55,7 +55,7 @@ class Card(Purpose, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def to_json(self) -> dict[str, Any]:
         """The card alone, in plain JSON types: what is digested."""
         values = plain(self)
-        return {name: values[name] for name in Card.__struct_fields__}
+        return {name: values[name] for name in Card.__struct_fields__ if name in values}
 
     def field_digests(self) -> dict[str, str]:
         """Field → SHA-256 of its canonical JSON. Key files carry them, so that a changed card is told by its field."""

@@ -1,6 +1,6 @@
 """`python -m heclstm.cli` is `heclstm`."""
 
-from heclstm.cli.main import app
+from heclstm.cli.start import main
 
 if __name__ == "__main__":
-    app(prog_name="heclstm")
+    main()

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from heclstm.cli.evaluation import operating_points
 from heclstm.cli.options import AsJson, ModelFolder
-from heclstm.cli.terminal import TERMINAL, emit, out, table
+from heclstm.cli.terminal import TERMINAL, emit, facts, out, table
 
 
 def calibrate(
@@ -31,7 +32,9 @@ def calibrate(
     Polynomials are right only inside an interval. Calibration runs the model on the training and validation
     sequences and stores, for every layer, the largest value seen and the limit that may not be left. The test
     part is never looked at. Labels of the validation part also give the temperature that turns a score into a
-    probability; scores and decisions stay as they are.
+    probability, and the operating point for each number of frames that can be assessed, if training chose it
+    there; scores stay as they are. The training images give the envelope: what images look like, so that a
+    hospital notices others before it encrypts them.
 
     Example:
 
@@ -47,6 +50,11 @@ def calibrate(
     for each in calibrated.purpose.ranges:
         rows.add_row(each.name, f"{each.max_abs:.3f}", f"{each.limit:.3f}")
     out().print(rows)
+    if points := operating_points(calibrated.purpose.operating_points):
+        out().print(facts(points))
+    if envelope := calibrated.envelope:
+        share = f"{100 * envelope.coverage:.1f} % of {envelope.sequences} training sequences are inside"
+        out().print(f"envelope of {len(envelope.statistics)} statistics of the images: {share}, by cross-validation")
     if scale := calibrated.purpose.temperature:
         text = f"score / {scale.temperature:.3f} {scale.offset:+.3f}"
         out().print(f"probability = logistic({text}), fitted on {scale.fitted_on} data")

@@ -29,6 +29,10 @@ def compile(
         bool,
         typer.Option("--insecure-test", help="Small rings without any security. For tests, never for patients."),
     ] = False,
+    without_operating_point: Annotated[
+        bool,
+        typer.Option("--without-operating-point", help="Of a model that has none: scores, and never a decision."),
+    ] = False,
     sign: Annotated[
         Path | None, typer.Option("--sign", metavar="OWNER.PEM", help="Sign it with the model owner's private key.")
     ] = None,
@@ -54,7 +58,10 @@ def compile(
         scale_bits=scale_bits,
         security="INSECURE_TEST" if insecure_test else "128",
     )
-    compiled = usecase.compile(model, output, options=options, sign=sign, events=TERMINAL)
+    compiled = usecase.compile(
+        model, output,
+        options=options, without_operating_point=without_operating_point, sign=sign, events=TERMINAL,
+    )  # fmt: skip
     if as_json:
         emit(compiled.to_json())
         return

@@ -60,11 +60,13 @@ def _print(findings: Findings, output: Path) -> None:
     out().print(stages)
     rows: dict[str, str | Text] = {"sequence": diagnosis.name}
     if clear is not None:
-        rows["score in clear"] = f"{clear.scores[0]:+.5f}"
-    rows["score decrypted"] = f"{diagnosis.scores[0]:+.5f}"
+        rows["score in clear"] = f"{clear.scores[0]:+.3f}"
+    rows["score decrypted"] = f"{diagnosis.scores[0]:+.3f}"
     if findings.error is not None:
         rows["error"] = f"{findings.error:+.1e}"
-    rows |= {"operating point": f"{diagnosis.threshold:+.5f}", "decision": bold(diagnosis.decision)}
+    if diagnosis.threshold is not None:
+        rows["operating point"] = f"{diagnosis.threshold:+.3f}"
+    rows["decision"] = bold(diagnosis.decision)
     if findings.truth is not None:
         rows["truth"] = "positive" if findings.truth else "negative"
     rows |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from heclstm.cli.terminal import facts, out, table
 
 if TYPE_CHECKING:
     from heclstm.report.evaluation import Evaluation
+    from heclstm.report.words import OperatingPoint
 
 ROWS = (
     ("AUC", "auc"),
@@ -17,6 +19,17 @@ ROWS = (
     ("specificity", "specificity"),
     ("accuracy", "accuracy"),
 )
+
+
+def operating_points(points: Sequence[OperatingPoint]) -> dict[str, str]:
+    """A row for each: what it is worth where it was chosen, with 95 % intervals, and by whom it was chosen."""
+    from heclstm.report.words import counted, rates
+
+    rows = {}
+    for point in points:
+        name = "operating point" + (f", {counted(point.frames)}" if point.frames else "")
+        rows[name] = ": ".join(filter(None, (f"{point.threshold:+.3f}", rates(point))))
+    return rows
 
 
 def print_evaluation(evaluation: Evaluation, output: Path | None) -> None:
@@ -30,7 +43,11 @@ def print_evaluation(evaluation: Evaluation, output: Path | None) -> None:
         rows.add_row(title, *(str(getattr(found, name)) if found else "one outcome" for found in columns.values()))
     rows.add_row("patients", *(str(found.total) if found else "" for found in columns.values()))
     out().print(rows)
+    if evaluation.by_frames:
+        _print_by_frames(evaluation)
     lines = {}
+    if evaluation.not_assessable:
+        lines["not assessable"] = f"{evaluation.not_assessable} sequences of too few frames, counted nowhere above"
     for way, compared in evaluation.agreements.items():
         lines[way] = (
             f"{compared.decisions_agree} of {compared.sequences} decisions agree with clear; "
@@ -51,3 +68,13 @@ def print_evaluation(evaluation: Evaluation, output: Path | None) -> None:
         lines["report"] = str(output)
     if lines:
         out().print(facts(lines))
+
+
+def _print_by_frames(evaluation: Evaluation) -> None:
+    """Sequences cut to their first frames."""
+    rows = table("frames", "patients", "AUC", "sensitivity", "specificity")
+    for each in evaluation.by_frames:
+        found = each.measures
+        cells = ["one outcome", "", ""] if found is None else [str(found.auc), *each.shares]
+        rows.add_row(str(each.frames), str(each.patients), *cells)
+    out().print(rows)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from heclstm.cli.options import AsJson, Description, InsecureTest, Threads, Trust
+from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
 
 
@@ -16,8 +17,14 @@ def keygen(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="KEYS/", help="A folder for both key files.")],
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace existing key files. Results under the old secret key stay sealed."),
+        typer.Option(
+            "--force", help="Replace existing key files. The old secret key is kept beside the new one, by its label."
+        ),
     ] = False,
+    sealed: Annotated[
+        bool, typer.Option("--passphrase", help="Seal the secret key by a passphrase: asked for, or from a file.")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
     trust: Trust = None,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
@@ -25,8 +32,9 @@ def keygen(
 ) -> None:
     """Hospital: make a secret key, and the evaluation keys for a server.
 
-    secret.key stays in the hospital (mode 0600); who has it can read every query and result. evaluation.keys
-    goes to the server; it lets the server compute, not decrypt. Both are for this one program.
+    secret.key stays in the hospital (mode 0600); who has it can read every query and result, unless --passphrase
+    sealed it. evaluation.keys goes to the server; it lets the server compute, not decrypt. Both are for this one
+    program.
 
     Example:
 
@@ -36,10 +44,17 @@ def keygen(
     from heclstm.usecases.card import read_card
 
     card = read_card(program, trust=trust, events=TERMINAL)
-    made = usecase.keygen(card, output, replace=force, threads=threads, allow_insecure=insecure_test, events=TERMINAL)
+    words = passphrase(passphrase_file, new=True)() if sealed or passphrase_file else None
+    made = usecase.keygen(
+        card, output,
+        replace=force, passphrase=words, threads=threads, allow_insecure=insecure_test, events=TERMINAL,
+    )  # fmt: skip
     if as_json:
         emit(made.to_json())
         return
-    names = {made.secret.name: "stays here", made.evaluation.name: "goes to the server"}
+    names = {
+        made.secret.name: f"stays here, {'sealed' if words else 'not sealed'}",
+        made.evaluation.name: "goes to the server",
+    }
     rows = {name: f"{size(made.bytes[name])}, {what}" for name, what in names.items()}
     out().print(facts({**rows, "for program": made.program[:12]}))

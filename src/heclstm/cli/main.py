@@ -1,9 +1,10 @@
-"""`heclstm`: its verbs in the order of the data; `cli.verb` makes exit codes of errors.
+"""`heclstm`: its verbs in the order of the data; `cli.ending` makes exit codes of errors.
 
 0   done
 1   something unexpected; its traceback is shown
-2   a HeclstmError, or what the system refuses (OSError): one line on stderr, and no output file
-143 ended by SIGTERM; temporary files are removed
+2   a HeclstmError, or what the system refuses: one line on stderr (and JSON on stdout with --json), and no output file
+3   done, but there is no decision: no operating point, or too few frames for one
+129, 130, 143 ended by SIGHUP, Ctrl+C, SIGTERM; temporary files are removed
 """
 
 from __future__ import annotations
@@ -14,19 +15,26 @@ import typer
 from typer.core import TyperGroup
 
 from heclstm.cli import (
+    backup,
     calibrate,
     compile,
+    connect,
     decrypt,
     demo,
+    diagnose,
     encrypt,
     estimate,
     evaluate,
+    forget,
     inspect,
+    jobs,
     keygen,
     report,
+    rotate_keys,
     run,
     schema,
     serve,
+    share,
     sign,
     signing_key,
     token,
@@ -90,6 +98,14 @@ for verb in (
     serve.serve,
     decrypt.decrypt,
     report.report,
+    connect.connect,
+    diagnose.diagnose,
+    jobs.jobs,
+    share.share,
+    rotate_keys.rotate_keys,
+    backup.backup,
+    backup.restore,
+    forget.forget,
     demo.demo,
     inspect.inspect,
     schema.schema,

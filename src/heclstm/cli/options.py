@@ -54,6 +54,14 @@ Select = Annotated[
 Series = Annotated[
     int, typer.Option("--series", min=0, help="Which DICOM series, by its number in the list of a refusal.")
 ]
+Prevalence = Annotated[
+    float | None,
+    typer.Option(
+        "--prevalence",
+        metavar="SHARE",
+        help="Of positives among such patients, for predictive values.",
+    ),
+]
 Trust = Annotated[
     Path | None,
     typer.Option(
@@ -63,6 +71,11 @@ Trust = Annotated[
 SigningKey = Annotated[
     Path, typer.Option("--key", metavar="OWNER.PEM", help="The model owner's private key, from `signing-key`.")
 ]
+SiteFolder = Annotated[
+    Path,
+    typer.Option("--site", metavar="SITE/", envvar="HECLSTM_SITE", help="The folder that `heclstm connect` keeps."),
+]
+SITE = Path("site")  # of SiteFolder, where nobody says another
 InsecureTest = Annotated[
     bool,
     typer.Option(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heclstm.cli.each import Each, forbid, require_one, tell_each
 from heclstm.cli.options import Arithmetic, AsJson, Index, OldBackend, ProgramFolder, Threads
+from heclstm.cli.passphrase import passphrase
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, note, out, seconds, size, table
 from heclstm.errors import InputError
 
@@ -17,9 +19,15 @@ if TYPE_CHECKING:
 
 def run(
     program: ProgramFolder,
-    query: Annotated[Path, typer.Argument(metavar="QUERY.HE", help="A hospital's query.")],
+    queries: Annotated[list[Path], typer.Argument(metavar="QUERY.HE", help="A hospital's query; with --each, many.")],
     keys: Annotated[Path, typer.Option("--keys", metavar="EVALUATION.KEYS", help="The hospital's evaluation keys.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="RESULT.HE", help="Where the result goes.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RESULT.HE", help="Where the result goes; with --each, a folder.")
+    ],
+    each: Each = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --each: leave out queries whose result is there.")
+    ] = False,
     threads: Threads = None,
     arithmetic: Arithmetic = "auto",
     low_memory: Annotated[
@@ -43,9 +51,12 @@ def run(
     hospital can read. Whatever arrives is checked for kind, version, program and exact size before it is
     used.
 
-    Example:
+    With --each, the program and the keys are loaded once for all queries: q.he becomes q.result.he in the folder.
+
+    Examples:
 
         heclstm run program/ --keys evaluation.keys query.he -o result.he
+        heclstm run program/ --keys evaluation.keys queries/*.he --each -o results/
     """
     from heclstm.usecases import run as usecase
 
@@ -53,11 +64,25 @@ def run(
         raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
     options: dict[str, Any] = {"threads": threads, "compact": low_memory, "events": TERMINAL}
     options["arithmetic"] = _arithmetic(arithmetic, backend)
+    if each:
+        from heclstm.usecases.run_each import run_each
+
+        forbid(shadow=shadow)
+        outcomes = run_each(program, queries, keys, output, resume=resume, **options)
+        tell_each(outcomes, lambda ran: (str(ran.output), size(ran.bytes)), ("result", "size"), as_json=as_json)
+        return
+    require_one(queries, "queries")
+    (query,) = queries
     watched: Shadowed | None = None
     if shadow and images:
         from heclstm.usecases.shadow import run_shadowed
 
-        secret: dict[str, Any] = {"secret_key": shadow, "images": images, "index": index}
+        secret: dict[str, Any] = {
+            "secret_key": shadow,
+            "images": images,
+            "index": index,
+            "passphrase": passphrase(None),
+        }
         watched = run_shadowed(program, query, keys, output, **secret, **options)
         ran = watched.ran
     else:

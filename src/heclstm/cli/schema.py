@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
+from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import emit
 
 
 def schema(
     name: Annotated[str, typer.Argument(metavar="NAME", help="program, header or diagnosis.")],
+    as_json: AsJson = False,
 ) -> None:
     """Everybody: print the JSON Schema of what heclstm writes, to read it by other means.
 
@@ -23,4 +26,8 @@ def schema(
     """
     from heclstm.usecases import schema as usecase
 
-    emit(usecase.schema(name))
+    found = usecase.schema(name)
+    if as_json:
+        emit(found)
+    else:
+        typer.echo(json.dumps(found, indent=2))

@@ -7,10 +7,11 @@ printed as they are: names and paths may hold brackets. `bold` and `dim` are for
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any
 
@@ -35,19 +36,30 @@ PIPE_WIDTH = 110  # columns, where nobody says how many there are
 
 
 def show_anything() -> None:
-    """Letters that the terminal's encoding has not are escaped: no verb may fail after its work for a name."""
+    """Letters that the terminal's encoding has not are escaped: no verb may fail after its work for a name.
+
+    Nor for a stream that was closed before it began.
+    """
+    if sys.stdout is None or sys.stderr is None:
+        nowhere = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # which rich would turn into exit code 1 without a word
+
+
 def out() -> Console:
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return _Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def err() -> Console:
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return _Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def bold(text: str) -> Text:
@@ -69,7 +81,8 @@ def fail(message: str) -> None:
 
 
 def note(message: str) -> None:
-    err().print(printable(message), soft_wrap=True)
+    with suppress(OSError):  # no work is lost because nobody listens
+        err().print(printable(message), soft_wrap=True)
 
 
 def emit(data: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heclstm.cli.evaluation import print_evaluation
+from heclstm.cli.evaluation import operating_points, print_evaluation
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import TERMINAL, emit, facts, out
 
@@ -67,14 +67,12 @@ def train(
 
 
 def _print(trained: Trained, data: Path | None) -> None:
-    validation, point = trained.validation, trained.operating_point
-    assert point.rates is not None  # training measured them
-    sensitivity, specificity = point.rates
+    validation = trained.validation
     rows = {
         "model": str(trained.folder),
         "digest": trained.model.digest[:12],
         "validation AUC": f"{validation['auc']:.3f} on {validation['sequences']} sequences",
-        "operating point": f"{point.threshold:.3f}: sensitivity {sensitivity:.2f}, specificity {specificity:.2f}",
+        **operating_points(trained.operating_points),
         "learning curve": str(trained.curve),
         "next": f"heclstm calibrate {trained.folder}" + (f" --data {data}" if data else ""),
     }

@@ -33,10 +33,15 @@ class HandedIn:
         """Order and notes, a line each."""
         files = list(dict.fromkeys(self.names))
         lines = [f"{len(self.names)} frames of {len(files)} {self.kind}, {self.order}: {some(files)}"]
-        if len(self.used) < len(self.names):
-            rows = ", ".join(str(row + 1) for row in self.used)
-            lines.append(f"{len(self.used)} of {len(self.names)} frames are used, evenly spaced: {rows}")
-        return lines + list(self.notes)
+        return lines + self.remarks
+
+    @property
+    def remarks(self) -> list[str]:
+        """Without names of files: how many frames are used, and the notes."""
+        left_out = len(self.used) < len(self.names)
+        rows = ", ".join(str(row + 1) for row in self.used)
+        counts = f"{len(self.used)} of {len(self.names)} frames are used, evenly spaced: {rows}"
+        return [*([counts] if left_out else []), *self.notes]
 
 
 def read_handed_in(

@@ -105,6 +105,11 @@ def read_manifest(path: Path, required: Sequence[str], remedy: str) -> list[Row]
     return rows
 
 
+def sequences_of(path: Path) -> list[str]:
+    """The names of all sequences of a manifest, as they come. Raises FileFormatError."""
+    return list(dict.fromkeys(row["sequence"] for row in read_manifest(path, ("sequence", "file"), REMEDY)))
+
+
 def files_of_sequence(path: Path, name: str) -> tuple[list[Path], str]:
     """One sequence of a manifest: its files in their order, and why they stand so.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,15 @@ import numpy as np
 
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator, SecretKey, wipe
+from heclstm.backend.machine import cores
 from heclstm.card.preparation import Preparation
 from heclstm.card.program_card import ProgramCard
 from heclstm.card.signature import require_signature
 from heclstm.circuit.sizes import secret_key_bytes
 from heclstm.data.prepare import prepare
 from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name, threshold_of
+from heclstm.deploy.case import Case
+from heclstm.deploy.diagnosis import Diagnosis, read_result, real_frames, require_name
 from heclstm.deploy.keys import (
     EVALUATION_KEYS_FILE,
     SECRET_KEY_FILE,
@@ -29,6 +32,7 @@ from heclstm.deploy.keys import (
     query_blobs,
     result_blobs,
 )
+from heclstm.deploy.usual import require_usual
 from heclstm.deploy.wire import (
     Header,
     Kind,
@@ -41,9 +45,12 @@ from heclstm.deploy.wire import (
     require_query,
     require_sizes,
 )
-from heclstm.errors import SecurityError, SequenceError
+from heclstm.errors import FileFormatError, InputError, PassphraseError, SecurityError, SequenceError
 from heclstm.program.program import Program
 from heclstm.program.public import load_card
+from heclstm.storage.atomic import require_free
+from heclstm.storage.container import Received
+from heclstm.storage.sealed import HEAD, TAG_BYTES, seal, unseal
 from heclstm.storage.source import Place, Source, name_of
 
 if TYPE_CHECKING:
@@ -51,6 +58,10 @@ if TYPE_CHECKING:
     from heclstm.data.handed_in import HandedIn
 
 OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all)
+SEALED = "sealed"  # the blob of a secret under a passphrase; that of one in clear is called "secret"
+BOUND_BYTES = 32
+SEALING_BYTES = HEAD.size + BOUND_BYTES + TAG_BYTES
+Passphrase = Callable[[], str]  # asked once it is known to be needed
 
 
 class Client:
@@ -86,7 +97,7 @@ class Client:
             )
         self.card = card
         self.context = Context(card.parameters, threads=threads)
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or cores()
         self._secret: SecretKey | None = None
         self._label = ""
         self._real_frames: dict[str, int] = {}  # by the label of a query; where a program takes shorter sequences
@@ -103,14 +114,18 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def generate_keys(self, folder: Place, on_progress: OnProgress | None = None) -> Path:
+    def generate_keys(
+        self, folder: Place, on_progress: OnProgress | None = None, *, passphrase: str | None = None
+    ) -> Path:
         """Write secret.key (mode 0600, stays here) and evaluation.keys (goes to the server) into `folder`.
 
         Returns the path of evaluation.keys, hundreds of megabytes. A secret key that is there already is not replaced
-        (OutputError).
+        (OutputError). The new one comes last: whatever kills the process before leaves none on the disk.
+        passphrase: seals it.
         """
         folder = Path(folder)
-        self.new_secret_key().save(folder / SECRET_KEY_FILE)
+        require_free(folder / SECRET_KEY_FILE)
+        secret = self.new_secret_key(passphrase)
         keys, done = self.evaluation_keys(), 0
         total = keys.header.total_bytes
 
@@ -121,25 +136,38 @@ class Client:
                 on_progress(done, total)
 
         keys.save(folder / EVALUATION_KEYS_FILE, count)
+        secret.save(folder / SECRET_KEY_FILE)
         return folder / EVALUATION_KEYS_FILE
 
-    def new_secret_key(self) -> Message:
-        """Make a secret key and use it from now on. Who has this message can read every query and result."""
+    def new_secret_key(self, passphrase: str | None = None) -> Message:
+        """Make a secret key and use it from now on. Who has this message can read every query and result, unless it is
+        sealed by a passphrase (see `storage.sealed`).
+        """
         secret = KeyGenerator(self.context).secret_key()
         self._take(secret, secrets.token_hex(16))
-        blobs = [("secret", secret_key_bytes(self.card.parameters))]
-        return Message(self._header(Kind.SECRET_KEY, blobs), _wiped(secret.serialize()))
+        size = secret_key_bytes(self.card.parameters)
+        if passphrase is None:
+            return Message(self._header(Kind.SECRET_KEY, [("secret", size)]), _wiped(secret))
+        header = self._header(Kind.SECRET_KEY, [(SEALED, size + SEALING_BYTES)])
+        bound = sha256(header.encode()).digest()  # so that nobody puts it under another header
+        return Message(header, (seal(bound + clear, passphrase) for clear in _wiped(secret)))
 
     def evaluation_keys(self) -> Message:
         """What lets a server compute under the secret key, not decrypt. Keys are made while they are written, once."""
         return Message(self._header(Kind.EVALUATION_KEYS, evaluation_key_blobs(self.card)), self._evaluation_keys())
 
-    def load_secret_key(self, source: Source) -> None:
-        """Take the secret key of a `secret.key` file. Raises DigestError if it was made for another program or card."""
+    def load_secret_key(self, source: Source, passphrase: Passphrase | None = None) -> None:
+        """Take the secret key of a `secret.key` file. passphrase: asked for that of a sealed one.
+
+        Raises DigestError if it was made for another program or card, InputError for a wrong passphrase.
+        """
         with received(source, Kind.SECRET_KEY) as message:
             require_card(message.header, self.card, message.name)
-            require_sizes(message.header, [("secret", secret_key_bytes(self.card.parameters))], message.name)
-            self._take(SecretKey.load(self.context, message.blob()), message.header.key)
+            secret = secret_of(message, self.card, passphrase)
+        try:
+            self._take(SecretKey.load(self.context, secret), message.header.key)
+        finally:
+            wipe(secret)
 
     def read(
         self,
@@ -168,13 +196,17 @@ class Client:
             paths, self.card.preparation, row=row, sequence=sequence, as_given=as_given, selection=chosen
         )
 
-    def encrypt(self, images: ImageSequence | HandedIn | Any, path: Place | None = None) -> Message:
+    def encrypt(
+        self, images: ImageSequence | HandedIn | Any, path: Place | None = None, *, override_envelope: str = ""
+    ) -> Message:
         """Pack and encrypt one sequence into a query, and save it if there is a path.
 
         images: an array of raw images, or a list of frames, which is prepared as the model was trained on them
-        (`data.prepare`); or a sequence that was prepared, such as what `read` gives. Raises SequenceError.
+        (`data.prepare`); or a sequence that was prepared, such as what `read` gives. override_envelope: why images are
+        encrypted that do not look like those of training. Raises SequenceError, NotAssessableError for too few frames,
+        EnvelopeError for unusual images.
         """
-        sequence = self._sequence(images)
+        sequence = self.prepared(images)
         layout = self.card.input_layout
         expected = (layout.frames, layout.channels, layout.height, layout.width)
         if sequence.frames.shape != expected:
@@ -182,6 +214,8 @@ class Client:
                 f"{sequence.name}: got frames of shape {sequence.frames.shape}, expected {expected}; "
                 "prepare the images as program.json says"
             )
+        self.card.operating_point(sequence.real_frames)  # says if so many cannot be assessed
+        require_usual(self.card, sequence, override_envelope)
         tensor = sequence.frames.astype(np.float64).reshape(layout.frames, layout.features)
         encryptor = Encryptor(self.context, self._key())
         blobs = [encryptor.encrypt(slots, level=self.card.input_level, seeded=True) for slots in layout.pack(tensor)]
@@ -193,13 +227,24 @@ class Client:
         return query
 
     def decrypt(
-        self, result: Source, name: str = "", frames: int | None = None, *, query: Source | None = None
+        self,
+        result: Source,
+        name: str = "",
+        frames: int | None = None,
+        *,
+        query: Source | None = None,
+        case: Case | None = None,
+        unrounded: bool = False,
     ) -> Diagnosis:
         """Read an encrypted result. name: what to call the sequence; it stays in this process.
 
         frames: `real_frames` of the sequence, where a program takes shorter ones and another client made the query.
-        query: the query that the result should answer; a result of another one is refused (DigestError). Raises
-        RangeError for what cannot be a result of this program. Nothing about a diagnosis may go back to the server.
+        query, case: of the query that the result should answer; a result of another one is refused (DigestError).
+        Raises RangeError for what cannot be a result of this program. Nothing about a diagnosis may go back to the
+        server.
+
+        Numbers are rounded to what the noise leaves. unrounded: to measure the noise itself, under a secret key that is
+        thrown away: whoever learns such numbers may learn the key.
         """
         require_name(name)
         with received(result, Kind.RESULT) as message:
@@ -207,21 +252,24 @@ class Client:
             require_key(message.header, self._label, message.name)
             if frames is None:
                 frames = self._real_frames.get(message.header.query)
-            threshold_of(self.card, real_frames(self.card, frames))  # says what is missing before anything is decrypted
+            real_frames(self.card, frames)  # says what is missing before anything is decrypted
             require_sizes(message.header, result_blobs(self.card), message.name)
             if query is not None:
                 require_query(message.header, read_header(query, Kind.QUERY), message.name)
+            if case is not None:
+                case.require(message.header, message.name)
             blob = message.blob()
         with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
-        return read_result(slots, self.card, name, frames)
+        return read_result(slots, self.card, name, frames, unrounded=unrounded)
 
     def close(self) -> None:
         """Free the engine, and overwrite its copy of the secret key; docs/security.md tells which copies stay."""
         self._take(None, "")
         self.context.close()
 
-    def _sequence(self, images: ImageSequence | HandedIn | Any) -> ImageSequence:
+    def prepared(self, images: ImageSequence | HandedIn | Any) -> ImageSequence:
+        """What `encrypt` makes of images before it encrypts them: checked, and prepared as the model was trained."""
         if isinstance(images, ImageSequence):
             return images
         if isinstance(handed_in := getattr(images, "sequence", None), ImageSequence):
@@ -277,8 +325,31 @@ def _card_of(program: Program | ProgramCard | Source, trust: Source | None) -> P
     return card
 
 
-def _wiped(secret: bytearray) -> Iterator[bytearray]:
-    """Hand out the only copy in Python's memory, and overwrite it once it was written."""
+def secret_of(message: Received, card: ProgramCard, passphrase: Passphrase | None) -> bytearray:
+    """The secret in a key file, which the caller wipes."""
+    size = secret_key_bytes(card.parameters)
+    if message.header.blobs != ((SEALED, size + SEALING_BYTES),):
+        require_sizes(message.header, [("secret", size)], message.name)
+        return bytearray(message.blob())
+    if passphrase is None:
+        raise InputError(f"{message.name}: is sealed by a passphrase, and none was given")
+    try:
+        content = bytearray(unseal(message.blob(), passphrase()))
+    except PassphraseError as error:
+        raise PassphraseError(
+            f"{message.name}: the passphrase is wrong, or the file was altered; nothing of it can be read"
+        ) from error
+    bound, secret = content[:BOUND_BYTES], content[BOUND_BYTES:]
+    wipe(content)
+    if bound != sha256(message.header.encode()).digest():
+        wipe(secret)
+        raise FileFormatError(f"{message.name}: its header was altered; get it again")
+    return secret
+
+
+def _wiped(key: SecretKey) -> Iterator[bytearray]:
+    """Hand out the only copy in Python's memory, made when it is written, and overwrite it then."""
+    secret = key.serialize()
     try:
         yield secret
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -11,14 +11,17 @@ from msgspec import Meta, Struct
 from heclstm.card.program_card import Card
 from heclstm.card.temperature import Temperature
 from heclstm.circuit.layout import Floats
+from heclstm.deploy.rounding import rounded
 from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
 from heclstm.storage.typed import Finite, Name, Positive, plain, typed
 
+Decision = Literal["positive", "negative", "not assessable", "no decision"]
 Scores = Annotated[tuple[Finite, ...], Meta(min_length=1, max_length=64)]
 
 
 class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
-    """scores: (K,) logits. contributions: (T, K), they sum to the scores. threshold: of the operating point.
+    """scores: (K,) logits. contributions: (T, K), they sum to the scores. threshold: of the operating point for this
+    number of frames; None where there is none, and then `undecided` says why no decision is made.
 
     temperature, offset: turn the first score into a probability; None if the model was not calibrated for that.
     frames: how many of the contributions are those of real frames; None for all, else padding follows.
@@ -26,11 +29,12 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
 
     scores: Scores
     contributions: Annotated[tuple[Scores, ...], Meta(min_length=1, max_length=1 << 16)]
-    threshold: Finite
+    threshold: Finite | None = None
     name: Name = ""
     temperature: Positive | None = None
     offset: Finite = 0.0
     frames: Annotated[int, Meta(ge=1)] | None = None
+    undecided: Literal["no decision", "not assessable"] | None = None
 
     def __post_init__(self) -> None:
         """Raises FileFormatError."""
@@ -38,6 +42,12 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
             raise FileFormatError("diagnosis: its contributions are not those of its scores")
         if self.frames is not None and self.frames > len(self.contributions):
             raise FileFormatError("diagnosis: has more real frames than contributions")
+        if (self.threshold is None) != (self.undecided is not None):
+            raise FileFormatError("diagnosis: expected either an operating point, or why there is no decision")
+
+    @property
+    def decided(self) -> bool:
+        return self.threshold is not None
 
     @property
     def score(self) -> float:
@@ -45,12 +55,14 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
         return self.scores[0]
 
     @property
-    def positive(self) -> bool:
-        """The decision at the operating point."""
-        return self.score >= self.threshold
+    def positive(self) -> bool | None:
+        """The decision for the first class; None where there is none."""
+        return None if self.threshold is None else self.scores[0] >= self.threshold
 
     @property
-    def decision(self) -> str:
+    def decision(self) -> Decision:
+        if self.undecided is not None:
+            return self.undecided
         return "positive" if self.positive else "negative"
 
     @property
@@ -69,6 +81,7 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
             data["probability"] = self.probability
         if self.frames is None:
             del data["frames"]
+        del data["undecided" if self.decided else "threshold"]
         return data
 
 
@@ -78,12 +91,6 @@ def require_name(name: str) -> None:
         typed(name, Name, "name")
     except FileFormatError as error:
         raise InputError("name: is too long or holds control characters, expected one line of text") from error
-
-
-def threshold_of(card: Card, frames: int | None = None) -> float:
-    """The score at which a program decides for so many frames; zero if its model carries no operating point."""
-    point = card.operating_point(frames)
-    return 0.0 if point is None else point.threshold
 
 
 def real_frames(card: Card, frames: int | None) -> int:
@@ -101,9 +108,14 @@ def real_frames(card: Card, frames: int | None) -> int:
     return steps if frames is None else frames
 
 
-def read_result(slots: Floats, card: Card, name: str = "", frames: int | None = None) -> Diagnosis:
+def read_result(
+    slots: Floats, card: Card, name: str = "", frames: int | None = None, *, unrounded: bool = False
+) -> Diagnosis:
     """slots: (slots,) of a decrypted result. frames: how many of the sequence's frames were real; padding gets no
     vote, here and nowhere else, since each contribution stands in the result by itself.
+
+    Without an operating point for so many frames, the diagnosis is undecided. Scores and contributions are rounded to
+    what the noise leaves (`deploy.rounding`). unrounded: to measure that noise, under keys that are thrown away.
 
     Raises RangeError if the result cannot be one of this program: a score outside the calibrated range, or
     contributions that do not sum to their score. The wrong secret key and an overflow in the circuit look like this.
@@ -129,12 +141,18 @@ def read_result(slots: Floats, card: Card, name: str = "", frames: int | None = 
             f"result: its contributions do not sum to its score within {allowed:.3g}; do not use this result"
         )
     scale = card.temperature
+    if not unrounded:
+        scores, contributions = rounded(scores, card), rounded(contributions, card)
+    point = card.operating_point(real) if card.can_assess(real) else None
+    if point is None and card.operating_points:
+        scale = None  # a probability would be a decision in other words
     return Diagnosis(
         scores=tuple(scores.tolist()),
         contributions=tuple(tuple(row) for row in contributions.tolist()),
-        threshold=threshold_of(card, real),
+        threshold=None if point is None else point.threshold,
         name=name,
         temperature=None if scale is None else scale.temperature,
         offset=0.0 if scale is None else scale.offset,
         frames=real if real < layout.steps else None,
+        undecided=None if point else "not assessable" if card.operating_points else "no decision",
     )

@@ -84,7 +84,7 @@ class Server:
 
         Raises DigestError if they were made for another program.
         """
-        if isinstance(source, str | os.PathLike) and not _is_message(Path(source)):
+        if isinstance(source, str | os.PathLike) and not is_message(Path(source)):
             return self._open_saved(Path(source))
         with received(source, Kind.EVALUATION_KEYS) as message:
             require_card(message.header, self.card, message.name)
@@ -139,7 +139,8 @@ class Server:
         self.prepared.close()
 
 
-def _is_message(path: Path) -> bool:
+def is_message(path: Path) -> bool:
+    """Whether these are evaluation.keys, and not what `TenantKeys.save` wrote. Raises FileFormatError."""
     try:
         with path.open("rb") as stream:
             return stream.read(len(MAGIC)) == MAGIC

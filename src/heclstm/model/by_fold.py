@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from heclstm.card.interval import CONFIDENCE, Interval, quantile
 from heclstm.errors import ModelError
-from heclstm.model.intervals import CONFIDENCE, Array, Interval, midranks
+from heclstm.model.intervals import Array, midranks
 from heclstm.model.metrics import split_by_label
 
 Outcomes = tuple[Array, NDArray[np.int64]]  # scores, labels
@@ -39,5 +39,5 @@ def auc_by_fold(folds: Sequence[Outcomes], confidence: float = CONFIDENCE) -> In
     if not pairs:
         raise ModelError("folds: got one outcome in each of them, expected both in at least one")
     weights = np.array(pairs) / sum(pairs)
-    area, half = float(weights @ areas), float(ndtri((1 + confidence) / 2)) * math.sqrt(weights**2 @ variances)
+    area, half = float(weights @ areas), quantile(confidence) * math.sqrt(weights**2 @ variances)
     return Interval(area, max(0.0, area - half), min(1.0, area + half))

@@ -10,21 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.interval import Interval
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
+from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part, prepare_part
 from heclstm.errors import ModelError
 from heclstm.model.by_fold import auc_by_fold
-from heclstm.model.intervals import Interval
-from heclstm.model.metrics import (
-    Array,
-    Measures,
-    area_under_curve,
-    by_patient,
-    choose_operating_point,
-    measure,
-    rates,
-)
+from heclstm.model.metrics import Array, Measures, area_under_curve, by_patient, measure, rates
+from heclstm.model.operating_points import beginnings, choose_operating_point
 from heclstm.model.reference import forward
 from heclstm.model.temperature import fit_temperature
 from heclstm.model.weights import Model
@@ -38,12 +32,11 @@ def evaluate_model(model: Model, part: Part, split: str, **notes: Any) -> Model:
     notes: what should stand beside the figures, such as the command that made them. The test part is for one
     look at the model that was chosen without it.
     """
-    point = model.metadata.get("operating_point")
-    if not isinstance(point, dict) or "threshold" not in point:
+    if (point := Purpose.of(model).operating_point()) is None:
         raise ModelError("evaluate: the model has no operating point; train it with heclstm, or store one")
     preparation = Preparation.from_json(model.metadata.get("preparation", {}))
     scores = forward(model, *prepare_part(part, preparation))["score"][:, 0]
-    sensitivity, specificity = rates(scores, part.labels, point["threshold"])
+    sensitivity, specificity = rates(scores, part.labels, point.threshold)
     measured = {
         "auc": area_under_curve(scores, part.labels),
         "sensitivity": sensitivity,
@@ -60,8 +53,9 @@ class Fold:
     """What one model says about sequences that it was not trained on.
 
     scores: "clear" and, where they were made, "simulated" and "encrypted"; one for each sequence, NaN where that way
-    was not taken. patients: whose sequence each is; without it, every sequence is a patient of its own. names: what
-    each sequence is called. parts: the folds, where this is several of them as one.
+    was not taken. patients: whose sequence each is; without it, every sequence is a patient of its own. shift: what was
+    taken off the scores of shorter sequences, since their operating point is another. names: what each sequence is
+    called. parts: the folds, where this is several of them as one.
     """
 
     name: str
@@ -69,13 +63,15 @@ class Fold:
     scores: Mapping[str, Array]
     threshold: float
     patients: NDArray[Any] | None = None
+    shift: Array | None = None
     names: tuple[str, ...] = ()
     parts: tuple["Fold", ...] = ()
 
-    def outcomes(self, way: str) -> tuple[Array, NDArray[np.int64]]:
-        """(scores, labels) of the patients that this way was taken for."""
+    def outcomes(self, way: str, *, shifted: bool = True) -> tuple[Array, NDArray[np.int64]]:
+        """(scores, labels) of the patients that this way was taken for. shifted: as decisions want them."""
         taken = np.isfinite(self.scores[way])
-        scores, labels = self.scores[way][taken], self.labels[taken]
+        values = self.scores[way] if shifted or self.shift is None else self.scores[way] + self.shift
+        scores, labels = values[taken], self.labels[taken]
         if self.patients is not None:
             scores, labels, _ = by_patient(scores, labels, self.patients[taken])
         return scores, labels
@@ -114,15 +110,17 @@ def pool(folds: Sequence[Fold]) -> Fold:
         {way: np.concatenate([fold.scores[way] - fold.threshold for fold in folds]) for way in ways},
         0.0,
         np.concatenate(known) if len(known) == len(folds) else None,
-        tuple(name for fold in folds for name in fold.names) if all(fold.names for fold in folds) else (),
-        tuple(folds),
+        names=tuple(name for fold in folds for name in fold.names) if all(fold.names for fold in folds) else (),
+        parts=tuple(folds),
     )
 
 
 def point_of_all(folds: Sequence[Fold], wanted_sensitivity: float) -> OperatingPoint | None:
     """The operating point that the scores of all folds choose, each of a model that had not seen it: for a model of the
-    same recipe. None without both outcomes.
+    same recipe. None without both outcomes, or where a model has several for several numbers of frames.
     """
+    if any(fold.shift is not None for fold in folds):
+        return None
     each = [fold.outcomes("clear") for fold in folds]
     scores, labels = (np.concatenate(parts) for parts in zip(*each, strict=True))
     if len(np.unique(labels)) < 2:
@@ -140,6 +138,50 @@ def small_classes(folds: Sequence[Fold]) -> list[str]:
             if count < FEWEST:
                 found.append(f"{fold.name}: only {count} {what} patients; figures of fewer than {FEWEST} say little")
     return found
+
+
+@dataclass(frozen=True)
+class ByFrames:
+    """What a model is worth on the first `frames` of each sequence that has as many.
+
+    measures: of patients; None with one outcome alone. assessable: whether there is an operating point for so many; the
+    shares mean nothing else.
+    """
+
+    frames: int
+    patients: int
+    measures: Measures | None
+    assessable: bool
+
+    @property
+    def shares(self) -> tuple[str, str]:
+        """Sensitivity and specificity, in words."""
+        if self.measures is None or not self.assessable:
+            return "not assessable", "not assessable"
+        return str(self.measures.sensitivity), str(self.measures.specificity)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain JSON types."""
+        measures = self.measures and self.measures.to_json()
+        return {"frames": self.frames, "patients": self.patients, "assessable": self.assessable, "measures": measures}
+
+
+def by_frames(
+    purpose: Purpose,
+    contributions: Array,
+    mask: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    patients: NDArray[Any] | None,
+) -> tuple[ByFrames, ...]:
+    """contributions, mask: (N, T), of all sequences of a part."""
+    found = []
+    for count, rows, scores in beginnings(contributions, mask):
+        point = purpose.operating_point(count) if purpose.can_assess(count) else None
+        people = None if patients is None else patients[rows]
+        fold = Fold(str(count), labels[rows], {"clear": scores}, point.threshold if point else 0.0, people)
+        total = len(fold.outcomes("clear")[0])
+        found.append(ByFrames(count, total, fold.measures("clear"), point is not None))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

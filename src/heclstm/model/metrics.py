@@ -1,4 +1,4 @@
-"""How good scores are, and the operating point that turns a score into a decision. NumPy only."""
+"""How good scores are, and the decisions that an operating point makes of them. NumPy only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.interval import Interval, wilson
 from heclstm.errors import ModelError
-from heclstm.model.intervals import Interval, delong, wilson
+from heclstm.model.intervals import delong
 
 Array = NDArray[np.float64]
 
@@ -34,31 +34,6 @@ def rates(scores: Array, labels: NDArray[np.int64], threshold: float) -> tuple[f
     """(sensitivity, specificity) of the decision score ≥ threshold."""
     positives, negatives = split_by_label(scores, labels)
     return float(np.mean(positives >= threshold)), float(np.mean(negatives < threshold))
-
-
-def choose_operating_point(
-    scores: Array, labels: NDArray[np.int64], wanted_sensitivity: float, chosen_on: str = "validation"
-) -> OperatingPoint:
-    """The highest threshold that misses no more positives than allowed.
-
-    It lies halfway to the next lower score, so that a small error of an encrypted score does not flip a
-    decision.
-    """
-    if not 0 < wanted_sensitivity <= 1:
-        raise ModelError(f"operating point: got sensitivity {wanted_sensitivity}, expected more than 0 and at most 1")
-    positives, negatives = split_by_label(scores, labels)
-    needed = int(np.ceil(wanted_sensitivity * len(positives) - 1e-9))
-    lowest = np.sort(positives)[::-1][needed - 1]
-    lower = scores[scores < lowest]
-    threshold = float(lowest if lower.size == 0 else (lowest + lower.max()) / 2)
-    return OperatingPoint(
-        threshold,
-        wanted_sensitivity,
-        *rates(scores, labels, threshold),
-        len(positives),
-        len(negatives),
-        chosen_on,
-    )
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from heclstm.card.interval import Interval, wilson
 from heclstm.card.temperature import Temperature
 from heclstm.errors import ModelError
-from heclstm.model.intervals import Interval, wilson
 from heclstm.model.metrics import split_by_label
 
 Array = NDArray[np.float64]

@@ -31,6 +31,7 @@ class Program:
             operating_points=purpose.operating_points,
             ranges=purpose.ranges,
             temperature=purpose.temperature,
+            envelope=purpose.envelope,
             model=purpose.model,
         )
         card = Card.read(card.to_json(), "card")  # as a hospital will read it: every field within its limits

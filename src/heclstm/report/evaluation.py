@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.predictive import Predictive, values_at
 from heclstm.card.temperature import Temperature
-from heclstm.model.evaluate import Agreement, Fold, agreement, point_of_all, pool, small_classes
+from heclstm.model.evaluate import Agreement, ByFrames, Fold, agreement, point_of_all, pool, small_classes
 from heclstm.model.metrics import Array
 from heclstm.model.temperature import calibration_error, log_loss, probabilities
 
 FORMAT, VERSION = "heclstm-evaluation", 1
+PREVALENCES = (0.01, 0.05, 0.2)
 WAYS = ("clear", "simulated", "encrypted")
 
 
@@ -40,7 +42,9 @@ class Evaluation:
     """folds: one for each model. temperatures: of each fold that was calibrated.
 
     of_data_set: the sequences are of the model's data set, which `attribution` is about.
-    refused: sequences whose encrypted result a client did not accept. remarks: what went wrong on the way.
+    refused: sequences whose encrypted result a client did not accept. not_assessable: sequences of too few frames,
+    which count nowhere else. by_frames: of the first fold, where sequences may be shorter. warnings: of its model.
+    remarks: what went wrong on the way.
     """
 
     folds: tuple[Fold, ...]
@@ -55,6 +59,9 @@ class Evaluation:
     program: str = ""
     security: str = ""
     refused: int = 0
+    not_assessable: int = 0
+    by_frames: tuple[ByFrames, ...] = ()
+    warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
@@ -74,7 +81,8 @@ class Evaluation:
         return point_of_all(self.folds, wanted)
 
     @property
-    def warnings(self) -> list[str]:
+    def troubles(self) -> list[str]:
+        """What a reader of these figures should know: what went wrong on the way, and folds that are too small."""
         return [*self.remarks, *small_classes(self.folds)]
 
     @property
@@ -101,11 +109,19 @@ class Evaluation:
         return None
 
     @property
+    def predictive(self) -> tuple[Predictive, ...]:
+        """Predictive values at the prevalence of this part, and at some others that a practice may have."""
+        if (measures := self.pooled.measures("clear")) is None:
+            return ()
+        own = (measures.true_positives + measures.missed) / measures.total
+        return tuple(values_at(measures.sensitivity, measures.specificity, each) for each in (own, *PREVALENCES))
+
+    @property
     def chances(self) -> tuple[Array, NDArray[np.int64]] | None:
         """(calibrated probabilities, labels) of all patients from clear scores; None without a temperature."""
         if len(self.temperatures) != len(self.folds):
             return None
-        parts = [fold.outcomes("clear") for fold in self.folds]
+        parts = [fold.outcomes("clear", shifted=False) for fold in self.folds]
         values = [
             probabilities(scores, scale.temperature, scale.offset)
             for (scores, _), scale in zip(parts, self.temperatures, strict=True)
@@ -128,10 +144,21 @@ class Evaluation:
             "folds": [{"name": fold.name, "measures": _measures(fold, self.ways)} for fold in self.folds],
             "pooled": _measures(pooled, self.ways),
             "operating_point_of_all_folds": self.point_of_all.to_json() if self.point_of_all else None,
-            "warnings": self.warnings,
+            "remarks": self.troubles,
             "agreement": {way: found.to_json() for way, found in self.agreements.items()},
             "error_over_simulated": self.over_simulated,
             "refused": self.refused,
+            "not_assessable": self.not_assessable,
+            "predictive": [
+                {
+                    "prevalence": each.prevalence,
+                    "positive": each.positive.to_json(),
+                    "negative": each.negative.to_json(),
+                }
+                for each in self.predictive
+            ],
+            "by_frames": [each.to_json() for each in self.by_frames],
+            "warnings": list(self.warnings),
             "probability": self.probability,
             "seconds": dict(self.seconds),
         }

@@ -41,13 +41,35 @@ def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], prepara
         decisions=_decisions(evaluation, measures) if measures else [],
         folds=_folds(evaluation) if len(evaluation.folds) > 1 else None,
         point_of_all=all_folds(evaluation),
-        warnings=evaluation.warnings,
+        troubles=evaluation.troubles,
         encryption=_encryption(evaluation) if evaluation.agreements else None,
         inside=_inside(evaluation) if inside else [],
         examples=_examples(evaluation, frames, preparation) if inside else None,
+        by_frames=_by_frames(evaluation),
+        predictive=_predictive(evaluation),
+        not_assessable=evaluation.not_assessable,
+        warnings=evaluation.warnings,
         of_test_part=evaluation.split == "test",
         credit=credit(evaluation.attribution, evaluation.of_data_set),
     )
+
+
+def _by_frames(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Rows: sequences cut to their first frames, at the operating point for so many."""
+    rows: list[tuple[str, ...]] = []
+    for each in evaluation.by_frames:
+        area = "one outcome" if each.measures is None else str(each.measures.auc)
+        rows.append((str(each.frames), str(each.patients), area, *each.shares))
+    return rows
+
+
+def _predictive(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """Rows: at some prevalences, that of this part first."""
+    rows = []
+    for number, each in enumerate(evaluation.predictive):
+        name = f"{100 * each.prevalence:.0f} %" + (", as here" if number == 0 else "")
+        rows.append((name, each.positive.percent, each.negative.percent))
+    return rows
 
 
 def _subtitle(evaluation: Evaluation) -> str:

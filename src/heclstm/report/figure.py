@@ -24,8 +24,9 @@ from heclstm.report.units import error, signed
 
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
+    from heclstm.deploy.diagnosis import Diagnosis
 
-RAISES, LOWERS = "#a84803", "#1a63a0"  # as in templates/style.css
+RAISES, LOWERS, UNDECIDED = "#a84803", "#1a63a0", "#4b5763"  # as in templates/style.css
 RAISES_PALE, LOWERS_PALE = "#fbe9dc", "#e1edf7"
 INK, MUTED, RULE = "#1c2733", "#55636f", "#c9d1d9"
 WIDTH, MARGIN, GAP = 12.0, 0.55, 0.28  # inches
@@ -36,8 +37,9 @@ DISCLAIMER = "Research software, not a medical device; not for diagnosis."
 
 def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, *, of_data_set: bool = False) -> bytes:
     """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own."""
-    tiles = montages(sequence.frames, findings.purpose.preparation)
-    column = (WIDTH - 2 * MARGIN - GAP * (len(tiles) - 1)) / len(tiles)
+    tiles = montages(sequence.frames, findings.purpose.preparation)[: findings.frames]
+    count = len(findings.diagnosis.contributions)
+    column = (WIDTH - 2 * MARGIN - GAP * (count - 1)) / count
     tall = min(TALLEST, column * tiles[0].shape[0] / tiles[0].shape[1])
     bars = HEADER + tall + SPACE
     line = bars + BARS + SPACE
@@ -80,19 +82,20 @@ def _header(page: Page, findings: Findings) -> None:
     if (preparation := findings.purpose.preparation) is not None and preparation.kind == "volume":
         parts.append("images without their empty border")
     page.text(MARGIN, 0.82, "   ·   ".join(parts), fontsize=10.5, color=MUTED)
-    colour = RAISES if diagnosis.positive else LOWERS
     badge = page.axes(WIDTH - MARGIN - 2.1, 0.27, 2.1, 0.6)
     badge.set_axis_off()
     badge.set(xlim=(0, 2.1), ylim=(0, 0.6))
     badge.add_patch(
-        FancyBboxPatch((0.0, 0.03), 2.1, 0.54, "round,pad=0,rounding_size=0.1", facecolor=colour, edgecolor="none")
+        FancyBboxPatch(
+            (0.0, 0.03), 2.1, 0.54, "round,pad=0,rounding_size=0.1", facecolor=colour_of(diagnosis), edgecolor="none"
+        )
     )
     badge.text(
         1.05,
         0.285,
         diagnosis.decision.upper(),
         color="white",
-        fontsize=15,
+        fontsize=15 if diagnosis.decided else 12,
         fontweight="bold",
         ha="center",
         va="center",
@@ -104,7 +107,7 @@ def frames_row(
 ) -> None:
     """The frames side by side, `tall` inches high, their names above them."""
     slices = 1 if preparation is None else preparation.slices_per_frame
-    for index, tile in enumerate(tiles):
+    for index, tile in enumerate(tiles):  # those of real frames: padding is no picture
         wide = tall * tile.shape[1] / tile.shape[0]
         left = MARGIN + index * (column + GAP) + (column - wide) / 2
         axes = page.axes(left, top, wide, tall)
@@ -155,25 +158,24 @@ def _line(page: Page, findings: Findings, top: float) -> None:
     score, threshold = diagnosis.scores[0], diagnosis.threshold
     limit = _limit(findings)
     known = "" if findings.purpose.limit("score") is None else "calibrated to "
-    page.text(MARGIN, top + 0.02, "The score against the operating point", fontsize=11.5, fontweight="bold")
+    title = "The score against the operating point" if diagnosis.decided else "The score, which is no decision"
+    page.text(MARGIN, top + 0.02, title, fontsize=11.5, fontweight="bold")
     if findings.clear is not None:
-        clear, difference = signed(findings.clear.scores[0], 5), error(findings.error)
-        comparison = f"in clear {clear}   ·   decrypted {signed(score, 5)}   ·   error {difference}"
+        clear, difference = signed(findings.clear.scores[0]), error(findings.error)
+        comparison = f"in clear {clear}   ·   decrypted {signed(score)}   ·   error {difference}"
         page.text(WIDTH - MARGIN, top + 0.02, comparison, fontsize=10, color=MUTED, ha="right")
     axes = page.axes(MARGIN, top + 0.1, WIDTH - 2 * MARGIN, LINE)
     axes.set(xlim=(-limit, limit), ylim=(-1.3, 1.3))
-    axes.axvspan(-limit, threshold, 0.38, 0.62, color=LOWERS_PALE, linewidth=0)
-    axes.axvspan(threshold, limit, 0.38, 0.62, color=RAISES_PALE, linewidth=0)
-    axes.plot([threshold, threshold], [-0.42, 0.42], color=INK, linewidth=1.8, solid_capstyle="butt")
-    for end, word, side, colour in ((-limit, "negative", "left", LOWERS), (limit, "positive", "right", RAISES)):
-        if abs(score - end) > 0.25 * limit:  # else the marker stands there
-            place = end - math.copysign(0.014 * limit, end)
-            axes.text(place, 0, word, color=colour, va="center_baseline", ha=side, fontsize=11, fontweight="bold")
-        if abs(threshold - end) > 0.6 * limit:
+    if threshold is None:
+        axes.axvspan(-limit, limit, 0.38, 0.62, color=RULE, alpha=0.35, linewidth=0)
+    else:
+        _sides(axes, score, threshold, limit)
+        note = {"ha": _side(threshold, limit), "va": "top", "fontsize": 10, "linespacing": 1.35, "color": INK}
+        axes.text(threshold, -0.5, _operating_point(findings, threshold), **note)
+    for end, side in ((-limit, "left"), (limit, "right")):
+        if threshold is None or abs(threshold - end) > 0.6 * limit:
             axes.text(end, -0.5, f"{known}{signed(end, 1)}", ha=side, va="top", fontsize=9.5, color=MUTED)
-    note = {"ha": _side(threshold, limit), "va": "top", "fontsize": 10, "linespacing": 1.35, "color": INK}
-    axes.text(threshold, -0.5, _operating_point(findings), **note)
-    colour = RAISES if diagnosis.positive else LOWERS
+    colour = colour_of(diagnosis)
     diamond = {"marker": "D", "markersize": 12, "markeredgecolor": "white", "markeredgewidth": 1.5}
     axes.plot([score], [0], color=colour, zorder=4, **diamond)
     label = {"ha": _side(score, limit), "va": "bottom", "fontsize": 12, "fontweight": "bold", "color": colour}
@@ -181,19 +183,35 @@ def _line(page: Page, findings: Findings, top: float) -> None:
     axes.set_axis_off()
 
 
+def _sides(axes: Any, score: float, threshold: float, limit: float) -> None:
+    """What is negative and what is positive, on both sides of the operating point."""
+    axes.axvspan(-limit, threshold, 0.38, 0.62, color=LOWERS_PALE, linewidth=0)
+    axes.axvspan(threshold, limit, 0.38, 0.62, color=RAISES_PALE, linewidth=0)
+    axes.plot([threshold, threshold], [-0.42, 0.42], color=INK, linewidth=1.8, solid_capstyle="butt")
+    for end, word, side, colour in ((-limit, "negative", "left", LOWERS), (limit, "positive", "right", RAISES)):
+        if abs(score - end) > 0.25 * limit:  # else the marker stands there
+            place = end - math.copysign(0.014 * limit, end)
+            axes.text(place, 0, word, color=colour, va="center_baseline", ha=side, fontsize=11, fontweight="bold")
+
+
+def colour_of(diagnosis: Diagnosis) -> str:
+    """Of the decision."""
+    return UNDECIDED if diagnosis.positive is None else RAISES if diagnosis.positive else LOWERS
+
+
 def _limit(findings: Findings) -> float:
     """Half the width of the line: the calibrated range, or what the numbers need."""
     if (limit := findings.purpose.limit("score")) is not None:
         return limit
-    return 1.3 * max(abs(findings.diagnosis.scores[0]), abs(findings.diagnosis.threshold), 1.0)
+    return 1.3 * max(abs(findings.diagnosis.scores[0]), abs(findings.diagnosis.threshold or 0.0), 1.0)
 
 
-def _operating_point(findings: Findings) -> str:
-    text, point = f"operating point {signed(findings.diagnosis.threshold)}", findings.operating_point
+def _operating_point(findings: Findings, threshold: float) -> str:
+    text, point = f"operating point {signed(threshold)}", findings.operating_point
     if point is not None and point.rates is not None:
         sensitivity, specificity = point.rates
         rates = f"sensitivity {100 * sensitivity:.0f} %, specificity {100 * specificity:.0f} %"
-        text += f"\n{rates} on {point.chosen_on} data"
+        text += f"\n{rates} on {point.chosen_on} data" + (f", {point.frames} frames" if point.frames else "")
     return text
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from msgspec.json import schema_components
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
 from heclstm.card.version1 import purpose_of_version_1
+from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import save_file
@@ -53,11 +54,13 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     margins: dict[Name, Nonnegative] = {}
     stages: Annotated[tuple[Stage, ...], Meta(max_length=100)] = ()
     server_memory: Count | None = None
+    case: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Findings:
-    """program: its digest. The rest is known where the model or the label is, as in the demo.
+    """program: its digest. case: that of the query; without it, nobody knows whose images these are. The rest is known
+    where the model or the label is, as in the demo.
 
     clear: the same sequence by the model in clear. margins: largest value of each layer as a fraction of its
     limit.
@@ -71,6 +74,7 @@ class Findings:
     margins: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
     server_memory: int | None = None
+    case: Case | None = None
 
     def credit(self, of_data_set: bool) -> str:
         """Whose images the model, or also this sequence, comes from; empty where nobody said."""
@@ -80,7 +84,12 @@ class Findings:
     def operating_point(self) -> OperatingPoint | None:
         """What the decision was made at, with what is known of it."""
         diagnosis = self.diagnosis
-        return self.purpose.operating_point(diagnosis.frames or len(diagnosis.contributions))
+        return self.purpose.operating_point(self.frames) if diagnosis.decided else None
+
+    @property
+    def frames(self) -> int:
+        """How many real ones there were."""
+        return self.diagnosis.frames or len(self.diagnosis.contributions)
 
     @property
     def error(self) -> float | None:
@@ -101,6 +110,8 @@ class Findings:
             data["stages"] = plain(self.stages)
         if self.server_memory is not None:
             data["server_memory"] = self.server_memory
+        if self.case is not None:
+            data["case"] = plain(self.case)
         return data
 
     def save(self, path: Path) -> None:
@@ -118,22 +129,25 @@ class Findings:
             )
         own = {each: data.pop(each) for each in _DIAGNOSIS if each in data}
         file = typed(data, _File, name)
+        place = f"{name}: purpose"
         old = file.version == 1
+        purpose = purpose_of_version_1(file.purpose, name) if old else typed(file.purpose, Purpose, place)
         return cls(
-            _diagnosis(own, name),
-            purpose_of_version_1(file.purpose, name) if old else typed(file.purpose, Purpose, f"{name}: purpose"),
+            _diagnosis(own, purpose, name),
+            purpose,
             file.program,
             file.truth,
-            _diagnosis(file.clear, f"{name}: clear") if file.clear else None,
+            _diagnosis(file.clear, purpose, f"{name}: clear") if file.clear else None,
             file.margins,
             file.stages,
             file.server_memory,
+            typed(file.case, Case, f"{name}: case") if file.case else None,
         )
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a diagnosis file as it is written. Beyond it, a reader holds the decision to the score."""
-    types = (_File, Diagnosis, Purpose)
+    types = (_File, Diagnosis, Purpose, Case)
     _, found = schema_components(types, ref_template="#/$defs/{name}")
     parts: dict[str, Any] = json.loads(json.dumps(found))  # lists for tuples, as in JSON
     diagnosis, whole = parts["Diagnosis"], parts.pop("_File")
@@ -147,16 +161,22 @@ def json_schema() -> dict[str, Any]:
         "version": {"const": VERSION},
         "purpose": {"$ref": "#/$defs/Purpose"},
         "clear": {"$ref": "#/$defs/Diagnosis"},
+        "case": {"$ref": "#/$defs/Case"},
     }
     whole["required"] += diagnosis["required"]
     return {**whole, "title": "heclstm-diagnosis", "$defs": parts}
 
 
-def _diagnosis(data: dict[str, Any], name: str) -> Diagnosis:
-    """From plain JSON types, with what follows from it. Raises FileFormatError if that is another decision."""
+def _diagnosis(data: dict[str, Any], purpose: Purpose, name: str) -> Diagnosis:
+    """From plain JSON types, with what follows from it. Raises FileFormatError if that is another decision.
+
+    Earlier releases decided at 0 where there was no operating point; that is no decision.
+    """
     data = dict(data)
     decision, _ = data.pop("decision", None), data.pop("probability", None)
     found = typed(data, Diagnosis, name)
     if decision not in (None, found.decision):
         raise FileFormatError(f"{name}: its decision is not that of its score and operating point; it was altered")
+    if not purpose.operating_points and found.threshold == 0:
+        return structs.replace(found, threshold=None, undecided="no decision")
     return found

@@ -14,15 +14,20 @@ from heclstm.report.montage import PAPER, Picture, montages
 from heclstm.report.places import frames_of, line_of
 from heclstm.report.rendering import render
 from heclstm.report.units import error, seconds, signed, size
+from heclstm.report.words import meaning, origin, rates, unusual
 
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
 
+SIDES = {True: "raises", False: "lowers", None: "undecided"}  # by what was decided
 WIDE = 320  # pixels that a frame has at least, so that browsers do not blur small ones
 
 
-def page(findings: Findings, images: ImageSequence, *, of_data_set: bool = False) -> str:
+def page(
+    findings: Findings, images: ImageSequence, *, of_data_set: bool = False, prevalence: float | None = None
+) -> str:
     """images: those that were encrypted. of_data_set: they are of the model's data set, not a hospital's own.
+    prevalence: share of positives among patients like this one, for predictive values; that of validation by default.
 
     Raises InputError if the diagnosis speaks of another number of frames.
     """
@@ -38,11 +43,16 @@ def page(findings: Findings, images: ImageSequence, *, of_data_set: bool = False
         "diagnosis.html",
         title=_title(findings),
         program=findings.program[:12],
-        decision={"text": diagnosis.decision, "side": "raises" if diagnosis.positive else "lowers"},
+        decision={"text": diagnosis.decision, "side": SIDES[diagnosis.positive]},
         frames=frames_of(findings, [_png(tile) for tile in tiles], slices),
         line=line_of(findings),
+        rates="" if unusual(findings) else rates(findings.operating_point),
+        meaning=meaning(findings, prevalence),
+        unusual=unusual(findings),
+        origin=origin(findings),
         facts=_facts(findings),
-        warnings=findings.purpose.model.warnings,
+        warnings=findings.purpose.warnings,
+        checked=findings.case is not None,
         credit=findings.credit(of_data_set),
     )
 
@@ -73,13 +83,9 @@ def _title(findings: Findings) -> str:
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     """What is neither said nor drawn elsewhere on the page."""
-    rows, chance, point = [], findings.diagnosis.probability, findings.operating_point
-    if chance is not None:
+    rows, chance = [], findings.diagnosis.probability
+    if chance is not None and not unusual(findings):
         rows.append(("Calibrated probability of a positive", f"{100 * chance:.1f} %"))
-    if point is not None and point.rates is not None:
-        sensitivity, specificity = (f"{100 * rate:.0f} %" for rate in point.rates)
-        known = f"sensitivity {sensitivity}, specificity {specificity}"
-        rows.append((f"At this operating point, on {point.chosen_on} data", known))
     if findings.truth is not None:
         rows.append(("True label", "positive" if findings.truth else "negative"))
     return rows
@@ -92,7 +98,7 @@ def _compared(findings: Findings) -> list[tuple[str, str, str, str]]:
     found, pairs = findings.diagnosis, [("Score", findings.diagnosis.scores[0], clear.scores[0])]
     both = zip(found.contributions, clear.contributions, strict=True)
     pairs += [(f"Frame {number}", a[0], b[0]) for number, (a, b) in enumerate(both, start=1)]
-    return [(name, signed(a, 5), signed(b, 5), error(a - b)) for name, a, b in pairs]
+    return [(name, signed(a), signed(b), error(a - b)) for name, a, b in pairs]
 
 
 def _png(tile: Picture) -> bytes:

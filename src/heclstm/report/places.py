@@ -56,8 +56,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Line:
+    """point: None where nothing is decided."""
+
     score: Mark
-    point: Mark
+    point: Mark | None
     sides: tuple[Mark, ...]
     ends: tuple[Mark, ...]
 
@@ -81,7 +83,7 @@ def line_of(findings: Findings) -> Line:
     """From one end of the calibrated range to the other, or as wide as the numbers need."""
     diagnosis, known = findings.diagnosis, findings.purpose.limit("score")
     score, threshold = diagnosis.scores[0], diagnosis.threshold
-    limit = 1.3 * max(abs(score), abs(threshold), 1.0) if known is None else known
+    limit = 1.3 * max(abs(score), abs(threshold or 0.0), 1.0) if known is None else known
 
     def place(value: float) -> float:
         return round(min(100.0, max(0.0, 50 + 50 * value / limit)), 2)
@@ -96,8 +98,9 @@ def line_of(findings: Findings) -> Line:
         (-limit, "first", "reads as negative", "lowers"),
         (limit, "last", "reads as positive", "raises"),
     ):
-        if abs(score - end) > 0.4 * limit and abs(threshold - end) > 0.4 * limit:  # else the marker stands there
+        room = limit * 2 if threshold is None else abs(threshold - end)
+        if threshold is not None and abs(score - end) > 0.4 * limit and room > 0.4 * limit:  # else the marker is there
             sides.append(Mark(place(end), align, word, colour=colour))
-        if abs(threshold - end) > 0.7 * limit:
+        if room > 0.7 * limit:
             ends.append(Mark(place(end), align, f"{'' if known is None else 'calibrated to '}{signed(end, 1)}"))
-    return Line(mark(score), mark(threshold), tuple(sides), tuple(ends))
+    return Line(mark(score), None if threshold is None else mark(threshold), tuple(sides), tuple(ends))

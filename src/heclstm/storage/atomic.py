@@ -14,7 +14,10 @@ from heclstm.errors import FileFormatError, OutputError
 
 MAGIC = b"HECLSTM\x00"  # of every container; its version follows in two bytes, its kind in two more
 SECRET_KIND = b"\x01\x00"
+SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
 
+SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
+FILES = ".heclstm-files-"  # how a folder of files that are not whole yet begins
 _START_BYTES = 64  # tell what a file holds
 
 
@@ -25,7 +28,7 @@ def new_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
     mode: 0o600 for its owner only; the user's umask applies. Raises OutputError if it cannot be written, or if a secret
     key, a folder or a device stands in its place.
     """
-    _require_free(path)
+    require_free(path)
     partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,21 +56,72 @@ def save_file(path: Path, content: bytes | str, mode: int = 0o666) -> None:
 def new_files(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     """A folder to write files into that all move to `folder` when the block ends well, and vanish otherwise.
 
-    replace: whether they may take the place of files of the same name, secret ones too; otherwise OutputError.
+    replace: whether they may take the place of files of the same name, secret ones too; otherwise OutputError, also for
+    those that came meanwhile.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    partial = _partial(folder / "files")
+    partial = _partial(folder / "files", FILES)
     partial.mkdir(mode=0o700)
     try:
         yield partial
         names = sorted(path.name for path in partial.iterdir())
-        for name in names if not replace else ():
-            if (folder / name).exists():
-                raise OutputError(f"{folder / name}: exists, and is not replaced; choose another folder")
-        for name in names:
-            os.replace(partial / name, folder / name)
+        if replace:
+            for name in names:
+                os.replace(partial / name, folder / name)
+        else:
+            _move_new(partial, folder, names)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _move_new(partial: Path, folder: Path, names: list[str]) -> None:
+    """All of them or none, and none over another."""
+    moved: list[Path] = []
+    try:
+        for name in names:
+            if (folder / name).exists():
+                raise FileExistsError
+            try:
+                os.link(partial / name, folder / name)  # fails if somebody was faster, which os.replace would not
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without links
+                os.replace(partial / name, folder / name)
+            moved.append(folder / name)
+    except BaseException as error:
+        for path in moved:
+            path.unlink()
+        if isinstance(error, FileExistsError):
+            raise OutputError(f"{folder / name}: exists, and is not replaced; choose another folder") from error
+        raise
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes that do the same, and remove what killed ones left in it by `new_files`.
+
+    Raises OutputError if another holds it. Where a file system has no locks, nobody is held off and nothing removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(f"{folder}: another process is writing into it; wait for its end") from error
+        except OSError:
+            pass
+        else:
+            for left in folder.glob(f"{FILES}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -97,9 +151,9 @@ def new_folder(folder: Path, kind: str, names: Collection[str]) -> Iterator[Path
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _partial(path: Path) -> Path:
+def _partial(path: Path, start: str = ".heclstm-") -> Path:
     """A name beside `path` that nothing has, short enough for any file system; it starts with a dot."""
-    return path.parent / f".heclstm-{secrets.token_hex(6)}"
+    return path.parent / f"{start}{secrets.token_hex(6)}"
 
 
 def _holds_only(folder: Path, names: Collection[str]) -> bool:
@@ -107,7 +161,8 @@ def _holds_only(folder: Path, names: Collection[str]) -> bool:
     return {path.name for path in folder.iterdir()} <= set(names)
 
 
-def _require_free(path: Path) -> None:
+def require_free(path: Path) -> None:
+    """Raise OutputError where nothing can be written, or stands what is not replaced: a secret key, a folder."""
     if not path.name or path.is_dir():
         raise OutputError(f"{path or '.'}: is a folder, expected the name of a file to write")
     if path.exists() and not path.is_file():
@@ -124,6 +179,10 @@ def _require_free(path: Path) -> None:
 
 
 def is_secret(start: bytes) -> bool:
-    """Whether a file that starts so may not be lost unseen: a secret key of any version, or a private key in PEM."""
+    """Whether a file that starts so may not be lost unseen: a secret key of any version, what was sealed, or a
+    private key in PEM.
+    """
+    if start.startswith(SEALED_MAGIC):
+        return True
     pem = start.startswith(b"-----BEGIN ") and b"PRIVATE KEY" in start
     return pem or start.startswith(MAGIC) and start[len(MAGIC) + 2 : len(MAGIC) + 4] == SECRET_KIND

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, ValidationError, convert, to_builtins
@@ -49,6 +50,11 @@ def reason(error: ValidationError) -> str:
     for pattern, words in _WORDS.items():
         text = text.replace(f"matching regex {pattern!r}", words)
     return text
+
+
+def one_line(text: str, length: int = 4000) -> str:
+    """Text that was put together from what others said, as `Line` wants it."""
+    return re.sub(_UNPRINTABLE, " ", " ".join(text.split()))[:length]
 
 
 def plain(value: Any) -> Any:

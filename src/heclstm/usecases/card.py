@@ -38,10 +38,6 @@ def read_card(
 
 
 def tell_warnings(purpose: Purpose, events: Events) -> None:
-    """What the reader of a score should know of this model."""
-    for warning in purpose.model.warnings:
-        events.note(f"warning of the model's owner: {warning}")
-    if purpose.limit("score") is None:
-        events.note(
-            "warning: the model was never calibrated, so scores of unusual images are not refused; run `calibrate`"
-        )
+    """What the reader of a score should know of this model, each once."""
+    for warning in purpose.warnings:
+        events.note(f"warning: {warning}")

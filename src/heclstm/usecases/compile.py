@@ -9,9 +9,11 @@ from typing import Any
 from msgspec import structs
 
 from heclstm.card import signature
+from heclstm.card.purpose import Purpose
 from heclstm.circuit.cost import Estimate
 from heclstm.circuit.cost import estimate as read_costs
 from heclstm.compiler.compile import Options, compile_model
+from heclstm.errors import ModelError
 from heclstm.model.weights import Model, load_model
 from heclstm.program.files import save_program
 from heclstm.program.program import Program
@@ -45,11 +47,22 @@ def compile(
     output: Path | None = None,
     *,
     options: Options,
+    without_operating_point: bool = False,
     sign: Source | None = None,
     events: Events = SILENT,
 ) -> Compiled:
-    """model: or its folder. sign: the model owner's private key, to sign the program with."""
+    """model: or its folder. sign: the model owner's private key, to sign the program with.
+
+    Raises ModelError for a model without operating point, whose program could decide nothing, unless
+    `without_operating_point` says that this is wanted.
+    """
     loaded = model if isinstance(model, Model) else load_model(model)
+    if not without_operating_point and not Purpose.of(loaded).operating_points:
+        name = model if isinstance(model, Path) else "model"
+        raise ModelError(
+            f"{name}: has no operating point, so its program would give scores and no decision; train it with heclstm, "
+            "`heclstm calibrate` it on its data set, or compile --without-operating-point"
+        )
     with events.stage("compiling"):
         program = compile_model(loaded, options)
     if sign:

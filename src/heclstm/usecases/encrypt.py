@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
-from heclstm.deploy.client import Client
+from heclstm.deploy.case import Case, case_path
+from heclstm.deploy.client import Client, Passphrase
+from heclstm.deploy.diagnosis import require_name
+from heclstm.deploy.usual import first_of, require_usual
 from heclstm.deploy.wire import Message
 from heclstm.storage.source import Source
+from heclstm.storage.typed import one_line
 from heclstm.usecases.events import SILENT, Events
-from heclstm.usecases.private_files import warn_if_others_read
+from heclstm.usecases.hospital import hospital
 
 
 @dataclass(frozen=True, repr=False)
 class Encrypted:
-    """query: to be sent, or saved already as `output`. real_frames: of so many frames; where a program takes shorter
-    sequences (`padded`), `decrypt` must be told.
+    """query: to be sent, or saved already as `output`. case: what `decrypt` and `report` need, saved beside it.
+
+    real_frames: of so many frames, where a program takes shorter sequences (`padded`).
     """
 
     query: Message
+    case: Case
     output: Path | None
     program: str
     images: HandedIn
     padded: bool
+
+    @property
+    def beside(self) -> Path | None:
+        """Where the case was saved."""
+        return case_path(self.output) if self.output else None
 
     @property
     def bytes(self) -> int:
@@ -42,7 +54,9 @@ class Encrypted:
         return self.frames if real is None else real
 
     def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = {"query": str(self.output)} if self.output else {}
+        data: dict[str, Any] = {}
+        if self.output:
+            data = {"query": str(self.output), "case": str(self.beside)}
         data |= {"bytes": self.bytes, "program": self.program}
         data |= {"order": self.images.order, "notes": list(self.images.notes)}
         return data | ({"frames": self.real_frames} if self.padded else {})
@@ -51,19 +65,55 @@ class Encrypted:
 def encrypt(
     card: ProgramCard,
     images: HandedIn,
-    key: Source,
+    key: Source | Client,
     output: Path | None = None,
     *,
+    name: str = "",
+    study: str = "",
+    override_envelope: str = "",
+    passphrase: Passphrase | None = None,
     threads: int | None = None,
     allow_insecure: bool = False,
     events: Events = SILENT,
 ) -> Encrypted:
-    """images: as `usecases.images` reads them for this card. key: the secret key.
+    """images: as `usecases.images` reads them for this card. key: the secret key, or a client that has it. passphrase:
+    asked for that of a sealed one. name, study: what the patient's sequence is called, and where it belongs; they stay
+    in the case, which lies beside `output` with the ending .case.
 
-    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel.
+    override_envelope: why images are encrypted that do not look like those of training; the report says so.
+
+    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel. Before anything is
+    encrypted, raises NotAssessableError for a sequence of too few frames, and EnvelopeError for unusual images.
     """
-    with closing(Client(card, threads=threads, allow_insecure=allow_insecure)) as client:
-        warn_if_others_read(key, events)
-        client.load_secret_key(key)
-        query = client.encrypt(images.sequence, output)
-    return Encrypted(query, output, card.digest, images, card.padded)
+    card.operating_point(images.sequence.real_frames)
+    outside = require_usual(card, images.sequence, override_envelope)
+    if card.envelope is UNSET:
+        events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
+    if outside:
+        events.note(f"warning: unlike the images that the model was trained on: {first_of(outside)}")
+    for text in (name, study, override_envelope):
+        require_name(text)
+    beside = case_path(output) if output else None
+    options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
+    with hospital(card, key, events=events, **options) as client:
+        query = client.encrypt(images.sequence, override_envelope=override_envelope)
+    notes = tuple(one_line(note) for note in images.remarks)[:64]
+    facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}
+    if card.envelope is not UNSET:
+        facts["envelope"] = "outside" if outside else "inside"
+    if outside:
+        facts |= {"outside": outside, "override": override_envelope}
+    case = Case.of(query.header, images.sequence, **facts)
+    if output and beside:
+        save_both(query, output, case, beside)
+    return Encrypted(query, case, output, card.digest, images, card.padded)
+
+
+def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:
+    """The case first, since a query without one is of no use; without its query, it is removed again."""
+    case.save(beside)
+    try:
+        query.save(output)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from math import log2
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heclstm.backend import prices
+from heclstm.backend import machine, prices
 from heclstm.backend.precision import predict_errors
 from heclstm.circuit.cost import Estimate
 from heclstm.circuit.cost import estimate as read_costs
@@ -54,7 +53,7 @@ def estimate(
     """images: to predict the precision for; black ones by default. measure: time this machine first, and keep that.
     precision: whether to predict it; that of a model before training says nothing.
     """
-    circuit, cores = program.circuit, threads or os.cpu_count() or 1
+    circuit, cores = program.circuit, threads or machine.cores()
     costs = read_costs(circuit, _prices(program, cores, measure, events))
     if not precision:
         return Estimated(costs, cores, None)

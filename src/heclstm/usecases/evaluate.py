@@ -6,19 +6,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
-from heclstm.data.datasets import Part, prepare_part
+from heclstm.data.datasets import prepare_part
 from heclstm.data.decoded import DECODED
-from heclstm.errors import InputError, ModelError, RangeError
+from heclstm.errors import InputError, ModelError, NotAssessableError, RangeError
 from heclstm.model.calibrate import margins, outside
-from heclstm.model.evaluate import Fold
+from heclstm.model.evaluate import ByFrames, Fold, by_frames
 from heclstm.model.metrics import Array
+from heclstm.model.reference import forward
 from heclstm.report.evaluation import Evaluation, Inside
 from heclstm.storage.atomic import save_file
+from heclstm.usecases.card import tell_warnings
 from heclstm.usecases.clock import Clock
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.scoring import Ways, clear_scores, encrypted_scores, simulated_scores, spread
@@ -53,15 +56,51 @@ class Evaluated:
 
 @dataclass(frozen=True, repr=False)
 class _Run:
-    """One subject on its part of the data."""
+    """One subject on its part of the data. names: of its sequences. undivided: who must not be in two folds."""
 
     subject: Subject
-    part: Part
+    labels: NDArray[np.int64]
+    patients: NDArray[Any] | None
     split: str
     preparation: Preparation
     of_data_set: bool
     frames: NDArray[np.float32]
     mask: NDArray[np.bool_] | None
+    names: tuple[str, ...] = ()
+    undivided: tuple[str, ...] = ()
+
+    def assessed(self) -> tuple[_Run, int]:
+        """Those sequences alone that get a decision, and how many others there are."""
+        real, purpose = self.real, self.subject.purpose
+        rows = np.array([row for row, count in enumerate(real) if purpose.can_assess(int(count))], dtype=np.intp)
+        if len(rows) == len(real):
+            return self, 0
+        if not len(rows):
+            raise NotAssessableError(
+                f"{self.subject.name}: none of {len(real)} sequences can be assessed, expected some of "
+                f"{purpose.assessable} frames"
+            )
+        patients, mask = self.patients, self.mask
+        run = replace(
+            self,
+            labels=self.labels[rows],
+            patients=None if patients is None else patients[rows],
+            frames=self.frames[rows],
+            mask=None if mask is None else mask[rows],
+            names=tuple(self.names[row] for row in rows) if self.names else (),
+        )
+        return run, len(real) - len(rows)
+
+    @property
+    def real(self) -> NDArray[np.intp]:
+        """How many frames of each sequence count."""
+        return np.full(len(self.frames), self.frames.shape[1]) if self.mask is None else self.mask.sum(axis=1)
+
+    def shift(self, threshold: float) -> Array | None:
+        """How much higher the operating point of each sequence is; None if it is the same for all."""
+        points = [self.subject.purpose.operating_point(int(count)) for count in self.real]
+        shift = np.array([point.threshold - threshold for point in points if point is not None])
+        return shift if shift.any() else None
 
 
 def evaluate(
@@ -82,16 +121,33 @@ def evaluate(
     with DECODED.kept():
         runs = [_read(path, program, data, dataset, split, events) for path in subjects]
     _refuse_overlap(runs, events)
-    evaluations = [_evaluated(run, ways or Ways(), events) for run in runs]
-    for warning in joined(evaluations).warnings:
-        events.note(f"warning: {warning}")
-    return Evaluated(joined(evaluations), runs[0].frames, runs[0].preparation)
+    assessed = [run.assessed() for run in runs]
+    for (run, count), path in zip(assessed, subjects, strict=True):
+        tell_warnings(run.subject.purpose, events)
+        if count:
+            expected = run.subject.purpose.assessable
+            events.note(f"{path}: {count} sequences are not assessable, expected {expected} frames; they are left out")
+    evaluation = joined([_evaluated(run, ways or Ways(), events) for run, _ in assessed])
+    for text in evaluation.troubles:
+        events.note(f"warning: {text}")
+    evaluation = replace(evaluation, not_assessable=sum(count for _, count in assessed), by_frames=_by_frames(runs[0]))
+    return Evaluated(evaluation, assessed[0][0].frames, runs[0].preparation)
 
 
 def evaluate_fold(model: Path, data: Path | None, events: Events = SILENT) -> Evaluated:
     """One model of a cross-validation on the fold that it never saw."""
-    run = _read(model, None, data, None, "test", events)
-    return Evaluated(_evaluated(run, Ways(), events), run.frames, run.preparation)
+    whole = _read(model, None, data, None, "test", events)
+    run, count = whole.assessed()
+    evaluation = replace(_evaluated(run, Ways(), events), not_assessable=count, by_frames=_by_frames(whole))
+    return Evaluated(evaluation, run.frames, run.preparation)
+
+
+def _by_frames(run: _Run) -> tuple[ByFrames, ...]:
+    """Of all its sequences, where sequences may be shorter, and a model can be asked."""
+    if run.subject.model is None or run.mask is None or not run.preparation.padded:
+        return ()
+    contributions = forward(run.subject.model, run.frames, run.mask)["contributions"][:, :, 0]
+    return by_frames(run.subject.purpose, contributions, run.mask, run.labels, run.patients)
 
 
 def _read(path: Path, program: Path | None, data: Path | None, dataset: str | None, split: str, events: Events) -> _Run:
@@ -102,21 +158,23 @@ def _read(path: Path, program: Path | None, data: Path | None, dataset: str | No
     if (preparation := subject.purpose.preparation) is None:
         raise ModelError(f"{path}: does not say how images are prepared; train it with heclstm")
     frames, mask = prepare_part(part, preparation)
-    return _Run(subject, part, split, preparation, known and not (data and is_labelled(data)), frames, mask)
+    patients = np.array(part.patients) if part.patients else None
+    own = known and not (data and is_labelled(data))
+    return _Run(subject, part.labels, patients, split, preparation, own, frames, mask, part.names, part.undivided)
 
 
 def _refuse_overlap(runs: Sequence[_Run], events: Events) -> None:
     """Pooled intervals are right only if no patient counts twice."""
     seen: dict[str, str] = {}
     for run in runs:
-        for patient in set(run.part.undivided):
+        for patient in set(run.undivided):
             if patient in seen:
                 raise InputError(
                     f"{seen[patient]} and {run.subject.name}: share patient {patient}, expected folds without a common "
                     "patient; evaluate these models one by one"
                 )
-        seen |= dict.fromkeys(run.part.undivided, run.subject.name)
-    if len(runs) > 1 and not all(run.part.patients for run in runs):
+        seen |= dict.fromkeys(run.undivided, run.subject.name)
+    if len(runs) > 1 and any(run.patients is None for run in runs):
         events.note(
             "warning: patients have no names here; pooled figures count each sequence of each model as another patient"
         )
@@ -126,7 +184,7 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
     """Score all sequences in clear, and those that `ways` asks for otherwise. Scores that overflow for some patients
     are told, and count as wrong; RangeError if all of them do.
     """
-    subject, frames, mask, labels, refused, clock = run.subject, run.frames, run.mask, run.part.labels, 0, Clock()
+    subject, frames, mask, labels, refused, clock = run.subject, run.frames, run.mask, run.labels, 0, Clock()
     with events.stage("in clear") as update:
         clear, values = clear_scores(subject, frames, mask, update)
     remarks = []
@@ -154,9 +212,10 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
     purpose, card = subject.purpose, subject.program.card if subject.program else None
     point, scale, facts = purpose.operating_point(), purpose.temperature, purpose.model
     assert point is not None  # `read_subject` saw to it
-    patients = np.array(run.part.patients) if run.part.patients else None
+    if (shift := run.shift(point.threshold)) is not None:
+        scores = {way: values - shift for way, values in scores.items()}
     return Evaluation(
-        folds=(Fold(subject.name, labels, scores, point.threshold, patients, run.part.names),),
+        folds=(Fold(subject.name, labels, scores, point.threshold, run.patients, shift, run.names),),
         split=run.split,
         dataset=facts.dataset or facts.name,
         attribution=facts.credit,
@@ -168,6 +227,7 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
         program=card.digest if card else "",
         security=card.parameters.security if card else "",
         refused=refused,
+        warnings=purpose.warnings,
         seconds=clock.laps,
         remarks=tuple(remarks),
     )
@@ -215,4 +275,5 @@ def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
         temperatures=(*first.temperatures, *other.temperatures),
         seconds=seconds,
         remarks=(*first.remarks, *other.remarks),
+        not_assessable=first.not_assessable + other.not_assessable,
     )

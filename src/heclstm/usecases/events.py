@@ -7,6 +7,7 @@ is cancelled.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -75,6 +76,24 @@ class Recorded:
     @property
     def notes(self) -> list[str]:
         return [event.text for event in self.events if event.kind == "note"]
+
+
+@dataclass
+class Timed:
+    """Hands everything on, and keeps how many seconds each stage took, by its title."""
+
+    events: Events = SILENT
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Update]:
+        begin = time.perf_counter()
+        with self.events.stage(title) as update:
+            yield update
+        self.seconds[title] = time.perf_counter() - begin
+
+    def note(self, text: str) -> None:
+        self.events.note(text)
 
 
 @dataclass(frozen=True)

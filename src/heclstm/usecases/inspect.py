@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
+from heclstm.deploy.client import SEALED
 from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
 from heclstm.deploy.wire import Kind, received
 from heclstm.errors import FileFormatError
@@ -18,7 +21,7 @@ from heclstm.storage.source import name_of, opened
 
 @dataclass(frozen=True)
 class Described:
-    """kind: model, program, diagnosis, or that of a message. facts: in plain JSON types; their names differ by kind."""
+    """kind: model, program, diagnosis, case, or that of a message. facts: in plain JSON types, by kind."""
 
     kind: str
     facts: Mapping[str, Any]
@@ -90,7 +93,9 @@ def _program(file: Path | bytes) -> Described:
         **{f"{name}_bytes": sum(count for _, count in read(card)) for name, read in blobs.items()},
         **({"score_bound": bound} if (bound := card.bound("score")) is not None else {}),
         "attribution": card.model.credit,
-        **({"warnings": list(card.model.warnings)} if card.model.warnings else {}),
+        "frames_assessed": card.assessable if card.operating_points else "none: no operating point",
+        "envelope": "none" if card.envelope is UNSET else f"{100 * card.envelope.coverage:.1f} % of training inside",
+        **({"warnings": list(card.warnings)} if card.warnings else {}),
     }
     return Described("program", facts)
 
@@ -107,6 +112,7 @@ def _message(file: Path | bytes) -> Described:
         "content": "whole: its checksum fits",
     }
     if header.kind is Kind.SECRET_KEY and isinstance(file, Path):
+        facts["passphrase"] = "needed" if header.blobs[0][0] == SEALED else "none"
         facts["mode"] = f"{file.stat().st_mode & 0o777:04o}"
     return Described(header.kind.title, facts)
 
@@ -120,8 +126,18 @@ def _diagnosis(file: Path | bytes) -> Described:
     return Described("diagnosis", {"program": findings.program, "frames": frames, "classes": classes})
 
 
+def _case(file: Path | bytes) -> Described:
+    """Without name and study: those are for the hospital."""
+    from heclstm.deploy.case import Case
+
+    case = Case.read(file)
+    facts = {"program": case.program, "key_label": case.key, "query_label": case.query, "frames": case.frames}
+    return Described("case", {**facts, "envelope": case.envelope})
+
+
 READERS: dict[Any, Callable[[Path | bytes], Described]] = {
     "heclstm-program": _program,
     "heclstm-model": _model,
     "heclstm-diagnosis": _diagnosis,
+    "heclstm-case": _case,
 }

@@ -17,4 +17,5 @@ def warn_if_others_read(key: Source, events: Events) -> None:
     except OSError:
         return  # who reads it says why
     if mode & 0o044:
-        events.note(f"warning: {key}: readable by others than its owner (mode {mode:04o}); chmod 600 it")
+        remedy = "chmod 600 it, or seal it by a passphrase where the file system refuses"
+        events.note(f"warning: {key}: readable by others than its owner (mode {mode:04o}); {remedy}")

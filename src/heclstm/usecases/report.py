@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heclstm.data.sequence import ImageSequence
+from heclstm.errors import FileFormatError
 from heclstm.report.figure import draw
 from heclstm.report.findings import Findings
 from heclstm.report.page import page, technical_page
@@ -31,11 +32,28 @@ class Report:
         save_file(output, self.picture if output.suffix.lower() == ".png" else self.page, 0o600)
 
 
-def report(findings: Findings, images: ImageSequence, *, of_data_set: bool = False, events: Events = SILENT) -> Report:
-    """images: those that were encrypted. of_data_set: they are of the model's data set, not a hospital's own.
+def report(
+    findings: Findings,
+    images: ImageSequence,
+    *,
+    of_data_set: bool = False,
+    unchecked_images: bool = False,
+    prevalence: float | None = None,
+    events: Events = SILENT,
+) -> Report:
+    """images: those that were encrypted, or DigestError. of_data_set: they are of the model's data set, not a
+    hospital's own. unchecked_images: for a diagnosis that has no case; the page then says that nobody compared them.
+    prevalence: share of positives among patients like this one, for predictive values; that of validation by default.
 
     Raises InputError if the diagnosis speaks of another number of frames.
     """
+    if findings.case is not None:
+        findings.case.require_images(images)
+    elif not unchecked_images:
+        raise FileFormatError(
+            "diagnosis: has no case, so nobody knows whose images it is about; decrypt its result again with the "
+            "case of its query, or report with --unchecked-images"
+        )
     with events.stage("drawing"):
-        shown = page(findings, images, of_data_set=of_data_set)
+        shown = page(findings, images, of_data_set=of_data_set, prevalence=prevalence)
         return Report(draw(findings, images, of_data_set=of_data_set), shown, technical_page(findings))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,28 @@ from heclstm.backend.base import Observer
 from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.context import arithmetic as arithmetic_named
-from heclstm.deploy.keys import EVALUATION_KEYS_FILE, query_blobs
-from heclstm.deploy.server import Server
-from heclstm.deploy.wire import Kind, Message, received, require_key, require_program, require_sizes
+from heclstm.backend.machine import require_memory
+from heclstm.card.program_card import ProgramCard
+from heclstm.circuit.cost import estimate
+from heclstm.deploy.keys import EVALUATION_KEYS_FILE, evaluation_key_blobs, query_blobs
+from heclstm.deploy.server import Server, TenantKeys, is_message
+from heclstm.deploy.wire import (
+    Header,
+    Kind,
+    Message,
+    read_header,
+    received,
+    require_card,
+    require_key,
+    require_program,
+    require_sizes,
+)
 from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.source import Source
 from heclstm.usecases.card import read_card
 from heclstm.usecases.clock import Clock
-from heclstm.usecases.events import SILENT, Cancel, Events
+from heclstm.usecases.events import SILENT, Cancel, Events, Update
 from heclstm.usecases.memory import peak_memory
 
 Watch = Callable[[Program, Context], Observer]  # makes what looks at every operation's results
@@ -57,6 +70,57 @@ class Ran:
         }
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A program that is prepared, with one hospital's keys. clock: what it took so far."""
+
+    server: Server
+    program: Program
+    keys: TenantKeys
+    clock: Clock
+    watch: Watch | None
+
+    def evaluate(self, query: Message, output: Path | None, cancel: Cancel | None, update: Update) -> Ran:
+        prepared = self.server.prepared
+        assert isinstance(prepared, CpuProgram)  # of `ready`
+        require_key(query.header, self.keys.label, "query")
+        observe = self.watch(self.program, prepared.context) if self.watch else None
+        self.clock.lap("shadow" if self.watch else "")
+        result = self.server.evaluate(query, self.keys, output, on_progress=update, cancel=cancel, observe=observe)
+        self.clock.lap("evaluate")
+        memory = prepared.bytes_in_memory, self.keys.bytes_in_memory
+        laps, arithmetic = dict(self.clock.laps), prepared.context.arithmetic
+        return Ran(result, output, self.program.card.digest, arithmetic, laps, peak_memory(), *memory)
+
+
+@contextmanager
+def ready(
+    program: Path | Program,
+    keys: Path,
+    *,
+    threads: int | None = None,
+    arithmetic: str = "auto",
+    compact: bool = False,
+    watch: Watch | None = None,
+    events: Events = SILENT,
+) -> Iterator[Ready]:
+    """Prepare and load once, for as many queries as there are. The arguments are those of `run`."""
+    cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), compact=compact)
+    clock = Clock()
+    with events.stage("preparing program") as update:
+        loaded = program if isinstance(program, Program) else load_program(program)
+        costs = estimate(loaded.circuit)
+        spared = 0.9 * costs.plaintext_memory if compact else 0
+        require_memory(int(costs.peak_memory - spared), "run")
+        server = Server(loaded, cpu, on_prepare=update)
+    clock.lap("prepare")
+    with closing(server):
+        with events.stage("loading keys") as update:
+            tenant = server.open_keys(keys, update)
+        clock.lap("load_keys")
+        yield Ready(server, loaded, tenant, clock, watch)
+
+
 def run(
     program: Path | Program,
     query: Source,
@@ -75,30 +139,31 @@ def run(
 
     The query is read and checked before anything that takes long. Raises Cancelled.
     """
-    cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), compact=compact)
-    keys = keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
-    clock = Clock()
+    keys = key_file(keys)
     card = program.card if isinstance(program, Program) else read_card(program, key=keys, alone=False, events=events)
+    asked = read_query(query, keys, card)
+    options: dict[str, Any] = {"threads": threads, "arithmetic": arithmetic, "compact": compact, "watch": watch}
+    with ready(program, keys, events=events, **options) as at_hand, events.stage("evaluating") as update:
+        return at_hand.evaluate(asked, output, cancel, update)
+
+
+def key_file(keys: Path) -> Path:
+    return keys / EVALUATION_KEYS_FILE if keys.is_dir() else keys
+
+
+def read_query(query: Source, keys: Path, card: ProgramCard) -> Message:
+    """All of it, checked. Raises what headers alone tell before keys are read for a quarter of a minute."""
     with received(query, Kind.QUERY) as message:
-        require_program(message.header, card.digest, message.name)
-        require_sizes(message.header, query_blobs(card), message.name)
-        asked = Message(message.header, [blob for _, blob in message.blobs()])
-        with events.stage("preparing program") as update:
-            loaded = program if isinstance(program, Program) else load_program(program)
-            server = Server(loaded, cpu, on_prepare=update)
-        clock.lap("prepare")
-        with closing(server):
-            prepared = server.prepared
-            assert isinstance(prepared, CpuProgram)  # of the backend above
-            with events.stage("loading keys") as update:
-                tenant = server.open_keys(keys, update)
-            clock.lap("load_keys")
-            require_key(message.header, tenant.label, message.name)
-            observe = watch(loaded, prepared.context) if watch else None
-            clock.lap("shadow" if watch else "")
-            with events.stage("evaluating") as update:
-                result = server.evaluate(asked, tenant, output, on_progress=update, cancel=cancel, observe=observe)
-            clock.lap("evaluate")
-            computed_by = prepared.context.arithmetic
-            memory = prepared.bytes_in_memory, tenant.bytes_in_memory
-    return Ran(result, output, card.digest, computed_by, clock.laps, peak_memory(), *memory)
+        _look(message.header, message.name, keys, card)
+        return Message(message.header, [blob for _, blob in message.blobs()])
+
+
+def _look(query: Header, name: str, keys: Path, card: ProgramCard) -> None:
+    """Raise what headers alone tell, before keys are read for a quarter of a minute."""
+    require_program(query, card.digest, name)
+    require_sizes(query, query_blobs(card), name)
+    if is_message(keys):  # else they were saved in another form, and are opened at once
+        header = read_header(keys, Kind.EVALUATION_KEYS)
+        require_card(header, card, keys)
+        require_sizes(header, evaluation_key_blobs(card), keys)
+        require_key(query, header.key, name)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from heclstm.backend.cpu.context import Context
-from heclstm.circuit.sizes import secret_key_bytes
-from heclstm.deploy.wire import Kind, received, require_card, require_sizes
+from heclstm.deploy.client import Passphrase, secret_of
+from heclstm.deploy.wire import Kind, received, require_card
 from heclstm.devtools.shadow import DRIFT, LayerError, Shadow
 from heclstm.program.program import Program
 from heclstm.storage.source import Source, name_of
@@ -47,6 +47,7 @@ def run_shadowed(
     output: Path | None = None,
     *,
     secret_key: Source,
+    passphrase: Passphrase | None = None,
     images: Path,
     index: int | None = None,
     events: Events = SILENT,
@@ -59,14 +60,12 @@ def run_shadowed(
         warn_if_others_read(secret_key, events)
         with received(secret_key, Kind.SECRET_KEY) as message:
             require_card(message.header, loaded.card, name_of(secret_key))
-            sizes = [("secret", secret_key_bytes(loaded.circuit.parameters))]
-            require_sizes(message.header, sizes, name_of(secret_key))
-            secret = message.blob()
+            secret = secret_of(message, loaded.card, passphrase)
         frames = read_sequence(images, loaded.card, index, events=events).frames
         layout = loaded.circuit.input_layout
         packed = layout.pack(frames.astype("float64").reshape(layout.frames, layout.features))
         with events.stage("clear and simulated run"):
-            watching.append(Shadow(loaded.circuit, context, secret, packed))
+            watching.append(Shadow(loaded.circuit, context, bytes(secret), packed))
         return watching[0]
 
     ran = run(program, query, keys, output, watch=watch, events=events, **options)

@@ -64,7 +64,7 @@ def read_subject(path: Path, program: Path | None) -> Subject:
         subject = Subject(path.name, loaded.card.purpose, None, loaded)
     else:
         raise FileFormatError(f"{path}: holds neither model.json nor program.json; give a model or program folder")
-    if subject.purpose.operating_point() is None:
+    if not subject.purpose.operating_points:
         raise ModelError(f"{path}: has no operating point; train the model with heclstm, or store one")
     return subject
 

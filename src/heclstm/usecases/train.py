@@ -11,12 +11,13 @@ from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import load_dataset
 from heclstm.data.decoded import DECODED
-from heclstm.errors import DivergedError, HeclstmError, InputError, ModelError, RangeError
+from heclstm.errors import DivergedError, HeclstmError, InputError, ModelError, NotAssessableError, RangeError
 from heclstm.model.epochs import METRICS, Epoch, read_epochs
 from heclstm.model.evaluate import Fold
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.weights import Model
 from heclstm.storage.atomic import save_file
+from heclstm.usecases.card import tell_warnings
 from heclstm.usecases.evaluate import Evaluated, evaluate_fold, joined
 from heclstm.usecases.events import SILENT, Events
 
@@ -41,10 +42,13 @@ class Trained:
         return found
 
     @property
-    def operating_point(self) -> OperatingPoint:
-        point = Purpose.of(self.model).operating_point()
-        assert point is not None  # training chose it
-        return point
+    def purpose(self) -> Purpose:
+        return Purpose.of(self.model)
+
+    @property
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """One for each number of frames that can be assessed, or one for all."""
+        return self.purpose.operating_points
 
     @property
     def curve(self) -> Path:
@@ -52,7 +56,9 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         result: dict[str, Any] = {"model": str(self.folder), "digest": self.model.digest}
-        return result | {"validation": self.validation, "operating_point": self.operating_point.to_json()}
+        points = [point.to_json() for point in self.operating_points]
+        result |= {"validation": self.validation, "operating_point": points[-1], "operating_points": points}
+        return result | {"warnings": list(self.purpose.warnings)}
 
 
 def train(
@@ -64,7 +70,9 @@ def train(
     """
     _check_checkpoints(folder, [folder], resume)
     with DECODED.kept():
-        return Trained(_trained(recipe, data, folder, events), folder)
+        trained = Trained(_trained(recipe, data, folder, events), folder)
+    tell_warnings(trained.purpose, events)
+    return trained
 
 
 def cross_validate(
@@ -95,7 +103,7 @@ def cross_validate(
             try:
                 _trained(each, data, place, events)
                 found.append(evaluate_fold(place, data, events))
-            except (DivergedError, RangeError) as error:  # the others are worth as much without it
+            except (DivergedError, RangeError, NotAssessableError) as error:  # the others are worth as much without it
                 lost.append(f"{place.name}: is left out: {error}")
                 events.note(f"warning: {lost[-1]}")
             else:
@@ -104,8 +112,8 @@ def cross_validate(
         raise ModelError(f"{name}: no fold could be trained; {lost[0]}")
     whole = joined([each.evaluation for each in found])
     evaluated = replace(found[0], evaluation=replace(whole, remarks=(*lost, *whole.remarks)))
-    for warning in evaluated.evaluation.warnings[len(lost) :]:
-        events.note(f"warning: {warning}")
+    for text in evaluated.evaluation.troubles[len(lost) :]:
+        events.note(f"warning: {text}")
     for ending in (".html", ".json"):
         evaluated.save(folder / f"{CROSS_VALIDATION}{ending}", events)
     return evaluated

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from heclstm.backend.cpu.evaluator import CpuEvaluator
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.cpu.values import Ciphertext
 from heclstm.backend.execute import Executor
+from heclstm.backend.machine import cores
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.sizes import evaluation_key_bytes
 from heclstm.errors import LayoutError, MissingKeyError
@@ -30,7 +30,7 @@ class CpuBackend:
 
     def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> CpuProgram:
         context = Context(circuit.parameters, threads=self.threads, arithmetic=self.arithmetic, compact=self.compact)
-        return CpuProgram(circuit, context, self.threads or os.cpu_count() or 1, on_progress)
+        return CpuProgram(circuit, context, self.threads or cores(), on_progress)
 
 
 class CpuProgram:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from heclstm.backend.cpu.library import Handle, call, new_handle, report
 from heclstm.backend.cpu.values import Ciphertext, Plaintext, Transform
+from heclstm.backend.machine import cores
 from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LevelError, ParameterError
@@ -55,7 +56,7 @@ class Context(Handle):
         self.compact = compact
         settings = {**parameters.to_json(), "arithmetic": "" if arithmetic == "auto" else arithmetic}
         text = json.dumps(settings).encode()
-        super().__init__(new_handle("heclstm_context", text, len(text), threads or 0))
+        super().__init__(new_handle("heclstm_context", text, len(text), threads or cores()))
 
     def __enter__(self) -> Context:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint64, c_void_p
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm import errors
+from heclstm.backend.machine import require_room
 from heclstm.circuit.noise import SIGMA
 from heclstm.circuit.parameters import PRIME_BITS_MAX, SPECIAL_COUNT_MAX
 from heclstm.circuit.sizes import HEADER_BYTES, SEED_BYTES
@@ -67,6 +69,19 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 }
 
 
+# The engine's threads do not follow a fork: a call of the child would wait for them for ever.
+_left_behind = False
+
+
+def _forked() -> None:
+    global _left_behind
+    _left_behind = library.cache_info().currsize > 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 @cache
 def library() -> ctypes.CDLL:
     """The library, loaded once. Raises EngineError if it was not built, or from other sources than this package."""
@@ -74,6 +89,7 @@ def library() -> ctypes.CDLL:
 
 
 def load(path: Path) -> ctypes.CDLL:
+    require_room()
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
@@ -106,12 +122,21 @@ def load(path: Path) -> ctypes.CDLL:
 
 def call(name: str, *arguments: Any) -> None:
     """Call the library without the GIL; raise its errors as ours."""
-    _call(library(), name, *arguments)
+    _call(_usable(), name, *arguments)
 
 
 def report(name: str, *arguments: Any) -> dict[str, Any]:
     """Call a function whose last result is a JSON text."""
-    return _report(library(), name, *arguments)
+    return _report(_usable(), name, *arguments)
+
+
+def _usable() -> ctypes.CDLL:
+    if _left_behind:
+        raise errors.EngineError(
+            "the native engine was loaded before this process was forked, and cannot be used in the child; start "
+            "processes by multiprocessing.get_context('spawn'), or fork before the first use of heclstm"
+        )
+    return library()
 
 
 def _call(loaded: ctypes.CDLL, name: str, *arguments: Any) -> None:
@@ -155,7 +180,7 @@ class Handle:
 
     def close(self) -> None:
         handle, self._id = self._id, 0
-        if handle:
+        if handle and not _left_behind:  # of a fork's parent: that has its own
             library().heclstm_close(handle)
 
     def __del__(self) -> None:

@@ -24,6 +24,7 @@ class SecretKey(Handle):
     def __init__(self, context: Context, handle: int) -> None:
         super().__init__(handle)
         self._context = context
+        never_dump()
 
     @classmethod
     def load(cls, context: Context, data: bytes | bytearray) -> SecretKey:
@@ -42,6 +43,17 @@ class SecretKey(Handle):
 def wipe(data: bytearray) -> None:
     """Overwrite with zeros, in place."""
     data[:] = bytes(len(data))
+
+
+def never_dump() -> None:
+    """From now on no crash writes the memory of this process to a file. Its children inherit that."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    # Linux hands dumps to a program such as systemd-coredump whatever the limit is, but for one of 1 byte.
+    resource.setrlimit(resource.RLIMIT_CORE, (0 if hard == 0 else 1, hard))
 
 
 class KeyGenerator:

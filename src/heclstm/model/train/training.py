@@ -24,7 +24,8 @@ from torch import nn
 from heclstm.data.datasets import Splits, fit_training, prepare_part
 from heclstm.errors import ModelError
 from heclstm.model.epochs import OnEpoch
-from heclstm.model.metrics import area_under_curve, choose_operating_point
+from heclstm.model.metrics import area_under_curve
+from heclstm.model.operating_points import operating_points, with_operating_points
 from heclstm.model.polynomial import sigmoid
 from heclstm.model.recipe import Distillation, TrainConfig
 from heclstm.model.reference import forward
@@ -221,13 +222,13 @@ def _refuse_foreign(out: Path, config: TrainConfig, dataset: Splits) -> None:
 
 
 def _finished(network: HeClstm, config: TrainConfig, dataset: Splits) -> Model:
-    """The trained network as a Model, with the operating point chosen on validation."""
+    """The trained network as a Model, with the operating points chosen on validation."""
     model = export(network)
     scores = forward(model, *prepare_part(dataset.validation, config.preparation))["score"][:, 0]
     labels = dataset.validation.labels
-    return model.with_metadata(
+    points = operating_points(model, dataset.validation, config.preparation, config.wanted_sensitivity)
+    return with_operating_points(model, points).with_metadata(
         preparation=config.preparation.to_json(),
-        operating_point=choose_operating_point(scores, labels, config.wanted_sensitivity).to_json(),
         metrics={"validation": {"auc": area_under_curve(scores, labels), "sequences": len(labels)}},
         training=config.to_json(),
         dataset=dataset.name,

@@ -18,6 +18,7 @@ from heclstm.errors import (
     LevelError,
     MissingKeyError,
     OutputError,
+    ResourceError,
     ScaleError,
 )
 from heclstm.service.blobs import Blobs
@@ -89,7 +90,7 @@ class EvaluatingWorker:
 def _failed(task: Task, error: Exception) -> Failed:
     if isinstance(error, Cancelled):
         return Failed(task.evaluation, "cancelled", str(error))
-    if storage_full(error) or isinstance(error, MemoryError | OutputError):
+    if storage_full(error) or isinstance(error, MemoryError | OutputError | ResourceError):
         return Failed(task.evaluation, "storage-full", f"{type(error).__name__}: no disk or memory left", again=True)
     if isinstance(error, DigestError | MissingKeyError | HandleError | OSError):
         return Failed(task.evaluation, "evaluation-failed", str(error), again=True)

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from heclstm.errors import HeclstmError, OutputError
+from heclstm.backend.machine import cores
+from heclstm.errors import HeclstmError, OutputError, ResourceError
 from heclstm.program.public import load_card
 from heclstm.service.evaluation import expand
 from heclstm.service.logs import log, set_up
@@ -23,7 +24,7 @@ from heclstm.storage.container import Kind, received
 
 IDLE_SECONDS = 60.0
 NICENESS = 10  # receiving and evaluating come first
-THREADS = max(1, os.cpu_count() or 1)
+THREADS = cores()
 
 
 class Idle(Exception):
@@ -105,7 +106,7 @@ class Intake:
         except Idle:
             return Paused(begin.upload)
         except (HeclstmError, OSError, MemoryError) as error:
-            if storage_full(error) or isinstance(error, OutputError | MemoryError):
+            if storage_full(error) or isinstance(error, OutputError | MemoryError | ResourceError):
                 return Refused(begin.upload, "storage-full", "keys: the server has no disk space or memory left")
             try:
                 problem = problem_of(error)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Protocol
 
+from heclstm.backend.machine import cores, memory_bytes
 from heclstm.service.config import Config
 from heclstm.service.workers import messages
 from heclstm.service.workers.channel import Child
+
+MEMORY_UNKNOWN = 8 << 30  # of a system that does not tell
 
 
 class Worker(Protocol):
@@ -58,7 +60,7 @@ class LocalPool:
     def __init__(self, config: Config, count: int) -> None:
         self.size = count
         self.memory_bytes = config.evaluation.memory_bytes or int(0.8 * machine_memory())
-        threads = config.evaluation.threads or max(1, (os.cpu_count() or 1) // count)
+        threads = config.evaluation.threads or max(1, cores() // count)
         self._arguments = [str(threads), config.blobs, config.state]
 
     def start(self, folder: str, events: Events) -> Worker:
@@ -97,12 +99,4 @@ def open_pool(config: Config) -> Pool:
 
 def machine_memory() -> int:
     """Of this machine, or of the container that this process is in, in bytes."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 8 << 30  # a system that does not tell
-    try:
-        with open("/sys/fs/cgroup/memory.max") as file:
-            return min(total, int(file.read()))
-    except (OSError, ValueError):  # no such group, or "max"
-        return total
+    return memory_bytes() or MEMORY_UNKNOWN

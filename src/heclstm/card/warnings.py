@@ -1,0 +1,60 @@
+"""Figures of a model → what to beware of, in words. A card holds these words, and so a page shows them.
+
+They are worked out again where a card is read, so that cards of earlier releases have them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.temperature import Temperature
+
+if TYPE_CHECKING:
+    from heclstm.card.purpose import Purpose
+
+FEW = 10  # positives: with so many found of so many, the 95 % interval of the sensitivity begins at 0.72
+TEMPERATURES = (1 / 8, 8.0)  # where scores are logits: a training that went well ends between one half and two
+SCORE_MAX = 50.0  # of logits; beyond, a probability differs from 0 or 1 by less than 10^-21
+
+
+def derived(purpose: Purpose) -> tuple[str, ...]:
+    """At most one of a kind, the gravest first."""
+    return tuple(_of_points(purpose.operating_points)) + tuple(_of_scores(purpose))
+
+
+def _of_points(points: tuple[OperatingPoint, ...]) -> Iterator[str]:
+    if not points:
+        yield "The model has no operating point, so its score is no decision."
+    measured = [(point, *point.rates) for point in points if point.rates is not None]
+    if blind := [point for point, _, specificity in measured if specificity == 0]:
+        yield f"{_the(blind)} calls every negative positive (specificity 0 on {blind[0].chosen_on})."
+    if chance := [point for point, sensitivity, specificity in measured if 0 < specificity <= 1 - sensitivity]:
+        yield f"{_the(chance)} decides no better than chance (on {chance[0].chosen_on})."
+    few = [point for point in points if point.people is not None and point.people <= FEW]
+    if few:
+        count = min(point.people or 0 for point in few)
+        yield (
+            f"The operating point was chosen by {count} positive patients on {few[0].chosen_on}: too few to rely on "
+            "its sensitivity."
+        )
+
+
+def _the(points: list[OperatingPoint]) -> str:
+    frames = [str(point.frames) for point in points if point.frames is not None]
+    return "The operating point" + (f" for {' or '.join(frames)} frames" if frames else "")
+
+
+def _of_scores(purpose: Purpose) -> Iterator[str]:
+    scale: Temperature | None = purpose.temperature
+    if scale is not None and not TEMPERATURES[0] <= scale.temperature <= TEMPERATURES[1]:
+        yield (
+            f"Scores had to be divided by {scale.temperature:.3g} to become probabilities: training went wrong, or few "
+            "patients fitted it."
+        )
+    limit = purpose.limit("score")
+    if limit is None:
+        yield "The model was never calibrated, so scores of unusual images are not refused."
+    elif limit > SCORE_MAX:
+        yield f"Scores reach {limit:.3g}, expected a logit of at most {SCORE_MAX:g}: training went wrong."

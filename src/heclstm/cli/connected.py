@@ -1,0 +1,75 @@
+"""What the verbs of a connected hospital share: its site, and how diagnoses are told."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heclstm.cli.each import tell_each
+from heclstm.cli.ending import FAILED, UNDECIDED
+from heclstm.cli.passphrase import passphrase
+from heclstm.errors import NotAssessableError
+
+if TYPE_CHECKING:
+    from heclstm.network.remote import Remote
+    from heclstm.usecases.diagnose import Diagnosed
+    from heclstm.usecases.each import Outcome
+
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values on stdout, for spreadsheets.")]
+Results = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIAGNOSES/", help="A folder for a diagnosis file of each (mode 0600)."),
+]
+
+
+def opened(site: Path, passphrase_file: Path | None, threads: int | None, insecure_test: bool) -> Remote:
+    """The connection that lies in a folder; the passphrase of a sealed key is asked for when it is needed."""
+    from heclstm.network.remote import Remote
+
+    words = passphrase(passphrase_file)
+    return Remote(site, passphrase=words, threads=threads, allow_insecure=insecure_test)
+
+
+def tell_diagnoses(outcomes: Sequence[Outcome[Diagnosed]], *, as_json: bool, as_csv: bool) -> None:
+    """All of them. Ends with exit code 2 if one failed, 3 if one has no decision."""
+    failed = any(each.failed and not isinstance(each.error, NotAssessableError) for each in outcomes)
+    undecided = any(
+        isinstance(each.error, NotAssessableError) or each.made and not each.made.findings.diagnosis.decided
+        for each in outcomes
+    )
+    if as_csv:
+        _print_csv(outcomes)
+    else:
+        try:
+            tell_each(outcomes, _row, ("decision", "score", "probability"), as_json=as_json)
+        except typer.Exit:
+            if failed:
+                raise
+    if failed:
+        raise typer.Exit(FAILED)
+    if undecided:
+        raise typer.Exit(UNDECIDED)
+
+
+def _row(made: Diagnosed) -> tuple[str, str, str]:
+    diagnosis = made.findings.diagnosis
+    share = "" if diagnosis.probability is None else f"{100 * diagnosis.probability:.1f} %"
+    return diagnosis.decision, f"{diagnosis.score:+.3f}", share
+
+
+def _print_csv(outcomes: Sequence[Outcome[Diagnosed]]) -> None:
+    writer = csv.DictWriter(sys.stdout, ["input", "decision", "score", "probability", "file", "error"])
+    writer.writeheader()
+    for each in outcomes:
+        row = each.to_json() | ({"error": str(each.error)} if each.error else {})
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+
+
+def _cell(value: object) -> object:
+    """Text that begins as a formula would be run by spreadsheets; names of files may come from anybody."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

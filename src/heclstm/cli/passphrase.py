@@ -1,0 +1,56 @@
+"""Where the passphrase of a secret key comes from: a file, the environment, or whoever sits at the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from heclstm.errors import InputError
+
+VARIABLE = "HECLSTM_PASSPHRASE"
+BYTES_MAX = 4096
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help=f"Its first line is the passphrase of the secret key; else {VARIABLE} is, or it is asked for.",
+    ),
+]
+
+
+def passphrase(file: Path | None, *, new: bool = False) -> Callable[[], str]:
+    """What asks for it, once. new: twice, where somebody types it."""
+    known: list[str] = []
+
+    def ask() -> str:
+        if not known:
+            known.append(_read(file, new))
+        return known[0]
+
+    return ask
+
+
+def _read(file: Path | None, new: bool) -> str:
+    if file is not None:
+        try:
+            with file.open(encoding="utf-8") as stream:
+                return stream.readline(BYTES_MAX).rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{file}: is no text in UTF-8, expected a passphrase in its first line") from error
+    if VARIABLE in os.environ:
+        return os.environ[VARIABLE]
+    if not _terminal():
+        raise InputError(f"passphrase: there is no terminal to ask at; give --passphrase-file or set {VARIABLE}")
+    text: str = typer.prompt("Passphrase of the secret key", hide_input=True, confirmation_prompt=new, err=True)
+    return text
+
+
+def _terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()

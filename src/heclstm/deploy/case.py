@@ -1,0 +1,132 @@
+"""What a hospital must remember of a query, so that its result is read for the right patient: nothing is typed twice.
+
+A case is private: it holds a name, a study, and what tells the images again. It lies beside the query, mode 0600, and
+never leaves the hospital. Neither server nor result knows any of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from msgspec import Meta, Struct
+
+from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.wire import Header
+from heclstm.errors import DigestError, FileFormatError, OutputError
+from heclstm.storage.atomic import save_file
+from heclstm.storage.json import SMALL, read_json
+from heclstm.storage.source import Source, name_of
+from heclstm.storage.typed import Digest, Label, Line, Name, plain, typed
+
+FORMAT, VERSION, ENDING = "heclstm-case", 1, ".case"
+CASES_MAX = 10_000  # of a folder that is looked through
+
+Frames = Annotated[int, Meta(ge=1, le=1 << 16)]
+
+
+class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """program, key, query: digest and labels, as in the header of the query. images: `images_digest`.
+
+    frames: how many were real. order: why they stand as they do, in words. envelope: whether the images looked like
+    those of training, where the program can tell. outside: what did not, in words. override: why they were encrypted
+    nevertheless. notes: what else was said about the images.
+    """
+
+    program: Digest
+    key: Label
+    query: Label
+    images: Digest
+    frames: Frames
+    order: Line = ""
+    name: Name = ""
+    study: Name = ""
+    envelope: Literal["inside", "outside", "unknown"] = "unknown"
+    outside: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
+    override: Name = ""
+    notes: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
+
+    @classmethod
+    def of(cls, query: Header, sequence: ImageSequence, **facts: Any) -> Case:
+        """facts: fields from `order` on."""
+        real = len(sequence) if sequence.real_frames is None else sequence.real_frames
+        return cls(
+            program=query.program,
+            key=query.key,
+            query=query.query,
+            images=images_digest(sequence),
+            frames=real,
+            **facts,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain JSON types."""
+        return {"format": FORMAT, "version": VERSION, **plain(self)}
+
+    def save(self, path: Path) -> None:
+        """For its owner only."""
+        save_file(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", 0o600)
+
+    @classmethod
+    def read(cls, source: Source) -> Case:
+        """Raises FileFormatError."""
+        data, name = read_json(source, SMALL), name_of(source)
+        if (found := data.pop("format", None)) != FORMAT or data.pop("version", None) != VERSION:
+            raise FileFormatError(f"{name}: is a {str(found)[:40]!r}, expected {FORMAT!r} of version {VERSION}")
+        return typed(data, cls, name)
+
+    def require(self, result: Header, name: Path | str) -> None:
+        """Raise DigestError unless this is the case of the query that the result answers."""
+        for what, got, expected in (
+            ("query", result.query, self.query),
+            ("program", result.program, self.program),
+            ("key", result.key, self.key),
+        ):
+            if got != expected:
+                raise DigestError(
+                    f"{name}: answers {what} {got[:12]}, but the case is that of {what} {expected[:12]}; give the case "
+                    "that `heclstm encrypt` left beside the query"
+                )
+
+    def require_images(self, sequence: ImageSequence) -> None:
+        """Raise DigestError unless these are the images that were encrypted, prepared in the same way."""
+        if images_digest(sequence) != self.images:
+            raise DigestError(
+                f"{sequence.name}: are not the images that were encrypted for this result; give those of query "
+                f"{self.query[:12]}, in the same order"
+            )
+
+
+def case_path(query: Path) -> Path:
+    """Where the case of this query lies: query.he → query.case. Raises OutputError if that is the query's own name."""
+    path = query.with_suffix(ENDING)
+    if path == query:
+        raise OutputError(f"{query}: is the name of the case beside the query, expected another ending, such as .he")
+    return path
+
+
+def find_case(query: str, folders: Iterable[Path]) -> Case | None:
+    """The case of the query with this label, among the files that lie in these folders; None if it is not there."""
+    for folder in dict.fromkeys(folders):
+        for number, path in enumerate(sorted(folder.glob(f"*{ENDING}"))):
+            if number == CASES_MAX:
+                raise FileFormatError(f"{folder}: holds more than {CASES_MAX} cases; say which one it is")
+            try:
+                case = Case.read(path)
+            except FileFormatError:
+                continue  # that of another program, perhaps
+            if case.query == query:
+                return case
+    return None
+
+
+def images_digest(sequence: ImageSequence) -> str:
+    """SHA-256 of the prepared images, with their sizes and how many are real. Without the images it tells nothing."""
+    real = len(sequence) if sequence.real_frames is None else sequence.real_frames
+    digest = sha256(f"heclstm images {sequence.frames.shape} {real}\n".encode())
+    digest.update(np.ascontiguousarray(sequence.frames, dtype="<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,36 @@
+"""Whether a hospital's images look like those of training: asked in clear, before anything is encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from heclstm.card.purpose import Purpose
+from heclstm.data.sequence import ImageSequence
+from heclstm.data.statistics import statistics
+from heclstm.errors import EnvelopeError
+
+SHOWN = 3  # what is unusual, in a message: so many tell the kind of difference
+
+
+def require_usual(purpose: Purpose, sequence: ImageSequence, override: str = "") -> tuple[str, ...]:
+    """What is unusual about prepared images, in words; nothing where the program has no envelope.
+
+    override: why they are to be encrypted nevertheless. Raises EnvelopeError without it.
+    """
+    if purpose.envelope is UNSET:
+        return ()
+    outside = purpose.envelope.outside(statistics(sequence, purpose.preparation))
+    if outside and not override:
+        raise EnvelopeError(
+            f"{sequence.name}: unlike the images that the model was trained on: {first_of(outside)}. Look at them; a "
+            "score would mean nothing. Whoever knows better adds --override envelope=REASON, and the report says so"
+        )
+    return outside
+
+
+def first_of(outside: Sequence[str]) -> str:
+    """The first of what is unusual."""
+    more = f"; and {len(outside) - SHOWN} more" if len(outside) > SHOWN else ""
+    return "; ".join(outside[:SHOWN]) + more

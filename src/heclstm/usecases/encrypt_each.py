@@ -1,0 +1,97 @@
+"""Many patients' images → an encrypted query for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heclstm.card.program_card import ProgramCard
+from heclstm.data.dicom import ANY, Selection
+from heclstm.data.reading import holds_arrays, read_volumes
+from heclstm.deploy.client import Passphrase
+from heclstm.errors import FileFormatError, HeclstmError
+from heclstm.storage.source import Source
+from heclstm.storage.typed import one_line
+from heclstm.usecases.each import Outcome, Told, attempt
+from heclstm.usecases.encrypt import Encrypted, encrypt
+from heclstm.usecases.events import SILENT, Events
+from heclstm.usecases.hospital import hospital
+from heclstm.usecases.images import read_handed_in
+
+
+@dataclass(frozen=True)
+class Patient:
+    """row: of a NumPy file that holds many."""
+
+    path: Path
+    row: int | None = None
+
+    @property
+    def label(self) -> str:
+        return str(self.path) if self.row is None else f"{self.path}, row {self.row}"
+
+
+def patients_of(inputs: Sequence[Path], card: ProgramCard) -> list[Patient]:
+    """Each input is one, but for NumPy files that hold many."""
+    found = []
+    for path in inputs:
+        rows = _rows(path, card)
+        found += [Patient(path)] if rows is None else [Patient(path, row) for row in range(rows)]
+    return found
+
+
+def _rows(path: Path, card: ProgramCard) -> int | None:
+    if card.preparation is None or not holds_arrays(path) or not path.exists():
+        return None  # who reads it says why
+    try:
+        shape = read_volumes(path).shape
+    except HeclstmError:
+        return None
+    return shape[0] if len(shape) == len(card.preparation.source) + 1 else None
+
+
+def encrypt_each(
+    card: ProgramCard,
+    inputs: Sequence[Path],
+    key: Source,
+    folder: Path,
+    *,
+    study: str = "",
+    as_given: bool = False,
+    selection: Selection = ANY,
+    passphrase: Passphrase | None = None,
+    threads: int | None = None,
+    allow_insecure: bool = False,
+    events: Events = SILENT,
+) -> list[Outcome[Encrypted]]:
+    """Queries are numbered in the order of the inputs: their names go to the server, those of patients must not. The
+    case of each lies beside its query, and is called as the input is.
+
+    Raises FileFormatError if queries of an earlier call stand in the folder: numbers would mix two sets of patients.
+    """
+    patients = patients_of(inputs, card)
+    width = max(3, len(str(len(patients))))
+    outputs = [folder / f"query-{number:0{width}}.he" for number in range(1, len(patients) + 1)]
+    if there := [path for path in sorted(folder.glob("query-*.he")) if path.is_file()]:
+        raise FileFormatError(
+            f"{there[0]}: is there already; choose a new folder, so that no two patients are mixed up"
+        )
+    options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
+    outcomes = []
+    with hospital(card, key, events=events, **options) as client, events.stage(f"encrypting {len(patients)}") as update:
+        for done, (patient, output) in enumerate(zip(patients, outputs, strict=True)):
+            told = Told(events, patient.label)
+
+            def work(patient: Patient = patient, output: Path = output, told: Told = told) -> Encrypted:
+                images = read_handed_in(
+                    [patient.path], card, patient.row, as_given=as_given, selection=selection, events=told
+                )
+                name = one_line(patient.label.rpartition(os.sep)[2], 200)
+                return encrypt(card, images, client, output, name=name, study=study, events=told)
+
+            outcomes.append(attempt(patient.label, work, events))
+            update(done + 1, len(patients))
+    return outcomes

@@ -1,0 +1,106 @@
+"""A diagnosis → what may leave the hospital: rounded far above the noise, without a name, and counted.
+
+Who sees the exact decrypted values of CKKS sees its noise, and enough of that gives away the secret key (IND-CPA-D, Li
+and Micciancio, ia.cr/2020/1533). A rounded value tells something about the noise only if the score lies so near to a
+border between two steps that the noise decides; of scores anywhere, a share of 2 · NOISE / step does, and the decision
+has a border of its own. So releases are counted for the keys that they were made with, and end when about BUDGET of
+them lay at a border. Each of those tells one rough number about the noise; an attack needs as many as the ring has
+coefficients, tens of thousands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from heclstm.errors import InputError
+from heclstm.network.site import RELEASES, Site, now
+from heclstm.report.findings import Findings
+from heclstm.storage.json import SMALL, parse_object
+from heclstm.storage.typed import Digest, Line, Positive, typed
+
+NOISE = 2.0**-10  # above the worst error that was seen: 7.3e-4 of 298 encrypted sequences (docs/results.md)
+STEP = 0.1
+BORDERS = 2  # between steps, and that of the decision
+BUDGET = 16.0
+STEP_MIN = 32 * NOISE
+FORMAT = "heclstm-shared-diagnosis"
+
+
+class Release(Struct, frozen=True, forbid_unknown_fields=True):
+    """diagnosis: digest of what was shared of which; the same one again is no new release."""
+
+    time: Line
+    diagnosis: Digest
+    step: Positive
+
+
+@dataclass(frozen=True)
+class Shared:
+    """released, allowed: how many different diagnoses left since the oldest key was made, and how many may."""
+
+    decision: str
+    score: float
+    step: float
+    program: str
+    released: int
+    allowed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What leaves."""
+        values = {"decision": self.decision, "score": self.score, "step": self.step}
+        return {"format": FORMAT, "version": 1, "program": self.program, **values}
+
+
+def share(site: Site, findings: Findings, step: float = STEP) -> Shared:
+    """Raises InputError if the step is within the noise, or if too much has left already."""
+    if not math.isfinite(step) or step < STEP_MIN:
+        raise InputError(f"step: got {step:g}, expected at least {STEP_MIN:g}: a finer score would show the noise")
+    diagnosis = findings.diagnosis
+    releases = _releases(site)
+    since = min((key.made for key in site.state.keys.values()), default="")
+    counted = {each.diagnosis: each for each in releases if each.time >= since}
+    query = findings.case.query if findings.case else ""
+    digest = hashlib.sha256(json.dumps([findings.program, query, *diagnosis.scores]).encode()).hexdigest()
+    before = next((each for each in releases if each.diagnosis == digest), None)
+    if before is not None and before.step != step:
+        raise InputError(
+            f"share: this diagnosis left rounded to {before.step:g} already; a second step would tell more; use that"
+        )
+    told = sum(_borders(each.step) for each in counted.values())
+    allowed = len(counted) + max(0, int((BUDGET - told) / _borders(step)))
+    if before is None:
+        if len(counted) >= allowed:
+            raise InputError(
+                f"share: {len(counted)} diagnoses left since these keys were made, and one more could tell something "
+                "about them; `heclstm rotate-keys` first"
+            )
+        _count(site, Release(now(), digest, step))
+        counted[digest] = Release(now(), digest, step)
+    rounded = round(round(diagnosis.scores[0] / step) * step, 6)
+    return Shared(diagnosis.decision, rounded, step, findings.program, len(counted), allowed)
+
+
+def _borders(step: float) -> float:
+    """How many borders one release lies at, in the mean."""
+    return BORDERS * 2 * NOISE / step
+
+
+def _releases(site: Site) -> list[Release]:
+    path = site.file(RELEASES)
+    lines = path.read_bytes().splitlines() if path else []
+    return [typed(parse_object(line, str(path), SMALL), Release, str(path)) for line in lines]
+
+
+def _count(site: Site, release: Release) -> None:
+    """Written before anything is shown."""
+    path: Path | None = site.file(RELEASES)
+    before = path.read_text() if path else ""
+    line = {"time": release.time, "diagnosis": release.diagnosis, "step": release.step}
+    site.keep(RELEASES, before + json.dumps(line) + "\n")

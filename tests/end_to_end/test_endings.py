@@ -1,0 +1,136 @@
+"""How verbs end early: Ctrl+C, signals, pipes whose reader went away, memory and threads that run out; in JSON, too."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from heclstm.cli.ending import Ended, ending_of
+from heclstm.errors import ResourceError, SequenceError
+from heclstm.usecases import inspect as inspecting
+
+VERB = [sys.executable, "-m", "heclstm.cli"]
+
+
+def raising(error):
+    def work(*_, **__):
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "stopped by Ctrl+C; nothing half made stays behind"),
+        (MemoryError(), 2, "memory: the system gives this process no more"),
+        (RuntimeError("can't start new thread"), 2, "threads: the system gives this process no more"),
+        (ImportError("failed to map segment from shared object", name="numpy"), 2, "numpy: cannot be loaded"),
+        (OSError(24, "Too many open files", "x.py"), 2, "x.py: Too many open files"),
+        (ResourceError("native engine: no more"), 2, "native engine: no more"),
+        (BrokenPipeError(32, "Broken pipe"), 2, "whoever read it went away"),
+    ],
+)
+def test_what_ends_a_verb_is_one_line_and_json(call, site, monkeypatch, error, code, words):
+    monkeypatch.setattr(inspecting, "inspect", raising(error))
+    monkeypatch.setattr("heclstm.cli.ending.os.dup2", lambda *_: None)  # stdout is not a pipe here, but the runner's
+    found, stdout, stderr = call("inspect", site.query)
+    assert (found, stdout) == (code, "")
+    assert stderr.startswith("heclstm: ")
+    assert words in stderr
+    assert stderr.count("\n") == 1
+    found, stdout, stderr = call("inspect", site.query, "--json")
+    told = json.loads(stdout)["error"]
+    assert found == told["exit_code"] == code
+    assert told["kind"] == type(error).__name__
+    assert words in told["message"]
+
+
+def test_what_nobody_expects_keeps_its_traceback():
+    for error in (ValueError("x"), RuntimeError("x"), ImportError("no module"), SystemExit(3)):
+        assert ending_of(error, None, "run") is None
+
+
+def test_an_interrupted_training_says_how_to_go_on():
+    assert "add --resume" in ending_of(KeyboardInterrupt(), None, "train").text
+    assert "add --resume" in ending_of(Ended(143), None, "train").text
+
+
+def test_wrong_usage_is_json_too(call):
+    code, stdout, _ = call("inspect", "--json")
+    assert code == 2
+    assert json.loads(stdout)["error"]["kind"] == "UsageError"
+    assert call("inspect")[1] == ""
+
+
+def test_a_refusal_in_json_says_its_kind(call, site, tmp_path):
+    (tmp_path / "x.npy").write_bytes(b"")
+    arguments = ("--key", site.secret, "-o", tmp_path / "q.he", "--insecure-test", "--json")
+    code, stdout, _ = call("encrypt", site.program, tmp_path / "x.npy", *arguments)
+    assert (code, json.loads(stdout)["error"]["kind"]) == (2, "FileFormatError")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_key_generation_without_a_trace(site, tmp_path, number):
+    """In a process of its own: the handlers are the process's, and Ctrl+C must reach a call of the engine."""
+    script = (
+        "import sys, time; from heclstm.cli.main import app; from heclstm.deploy.client import Client\n"
+        "def wait(*_):\n    print('making', flush=True); time.sleep(60); yield b''\n"
+        "Client._evaluation_keys = wait; app(sys.argv[1:])"
+    )
+    arguments = ["keygen", str(site.program), "-o", str(tmp_path / "keys"), "--insecure-test"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script, *arguments], **pipes) as child:
+        assert child.stdout.readline() == "making\n"
+        child.send_signal(number)
+        _, stderr = child.communicate(timeout=30)
+    assert child.returncode == 128 + number
+    assert "Traceback" not in stderr
+    assert ("Ctrl+C" if number == signal.SIGINT else number.name) in stderr.splitlines()[-1]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_hangup_that_nohup_ignores_is_ignored(monkeypatch, call, site):
+    def hung_up(*_):
+        os.kill(os.getpid(), signal.SIGHUP)
+        raise SequenceError("went on")
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(inspecting, "inspect", hung_up)
+        assert "went on" in call("inspect", site.query)[2]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_reader_who_goes_away(site):
+    """`inspect … | head -0`: one line and exit code 2, and Python adds nothing when it flushes."""
+    for options in ([], ["--json"]):
+        with subprocess.Popen(
+            [*VERB, "inspect", str(site.query), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child:
+            child.stdout.close()
+            stderr = child.stderr.read()
+        assert child.returncode == 2
+        assert stderr == "heclstm: output: whoever read it went away; files that were written stay\n"
+
+
+def test_streams_that_were_closed_before_it_began(site):
+    ran = subprocess.run(f"{' '.join(VERB)} inspect {site.query} >&- 2>&-", shell=True, check=False)
+    assert ran.returncode == 0
+
+
+def test_ctrl_c_while_the_command_line_still_imports_itself():
+    """Python would show a traceback of half a screen."""
+    script = (
+        "import builtins, os, signal; from heclstm.cli.start import main; real = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'heclstm.cli.main': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = interrupted; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")

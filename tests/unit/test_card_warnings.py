@@ -1,0 +1,49 @@
+"""What a card warns of, in words that follow from its figures."""
+
+import pytest
+from msgspec import structs
+
+from heclstm.card.model_facts import WARNINGS_MAX, ModelFacts
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.purpose import Purpose
+from heclstm.card.ranges import Range
+from heclstm.card.temperature import Temperature
+from random_models import random_model, small_config
+from tiny_program import PURPOSE
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"operating_points": ()}, "no operating point, so its score is no decision"),
+        ({"operating_points": (OperatingPoint(0.0, 0.95, 1.0, 0.0, 22, 76),)}, "calls every negative positive"),
+        ({"operating_points": (OperatingPoint(0.0, 0.95, 0.875, 0.125, 22, 76),)}, "no better than chance"),
+        ({"operating_points": (OperatingPoint(0.0, 0.95, 1.0, 0.9, 10, 76),)}, "chosen by 10 positive patients"),
+        ({"operating_points": (OperatingPoint(0, 1, 1, 1, 90, 76, patients=9),)}, "chosen by 9 positive patients"),
+        ({"operating_points": (OperatingPoint(0, 1, 1, 0, 90, 76, frames=3),)}, "operating point for 3 frames calls"),
+        ({"temperature": Temperature(28.0)}, "divided by 28 to become"),
+        ({"temperature": Temperature(0.1)}, "divided by 0.1 to become"),
+        ({"ranges": (Range("score", 2000.0, 2500.0),)}, "Scores reach 2.5e"),
+        ({"ranges": ()}, "never calibrated"),
+    ],
+)
+def test_each_figure_that_is_not_sane_has_its_words(changes, words):
+    warnings = structs.replace(PURPOSE, **changes).warnings
+    assert len(warnings) == 1
+    assert words in warnings[0]
+
+
+def test_sane_figures_have_none():
+    assert PURPOSE.warnings == ()
+
+
+def test_a_card_holds_them_once_beside_those_of_its_owner():
+    model = random_model(small_config(frames=2, channels=1), 0).with_metadata(warnings=["mind the gap"] * 3)
+    purpose = Purpose.of(model)
+    assert purpose.model.warnings[0] == "mind the gap"
+    assert len(purpose.model.warnings) == 3  # with those of no operating point and no calibration
+    assert purpose.warnings == purpose.model.warnings
+    many = Purpose.of(model.with_metadata(warnings=[f"{number}" for number in range(WARNINGS_MAX)]))
+    assert "no operating point" in " ".join(many.model.warnings)  # what follows from figures is never crowded out
+    assert len(many.model.warnings) == WARNINGS_MAX
+    assert Purpose(model=ModelFacts(warnings=("a",))).warnings[0] == "a"

@@ -1,0 +1,151 @@
+"""What a hospital remembers of a query: nothing is typed twice, and no result is read for another patient."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.preparation import Preparation
+from heclstm.data.handed_in import HandedIn
+from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.case import Case, case_path, find_case, images_digest
+from heclstm.errors import DigestError, FileFormatError, InputError, NotAssessableError, OutputError
+from heclstm.usecases import decrypt, encrypt, keygen, report, run
+from random_models import random_frames
+from tiny_program import CONFIG, tiny_program
+
+PADDED = Preparation("frames", (2, 1, 8, 8), 2, 1, 8, 8, length="pad")
+PROGRAM = tiny_program(preparation=PADDED, operating_points=(OperatingPoint(0.0, 0.95, 1.0, 0.9, 40, 40, frames=1),
+                       OperatingPoint(-0.5, 0.95, 1.0, 0.9, 40, 40, frames=2)))  # fmt: skip
+INSECURE = {"allow_insecure": True}
+FRAMES = random_frames(CONFIG, 1, 3)[0].astype(np.float32)
+SHORT = ImageSequence(np.stack([FRAMES[0], FRAMES[0]]), "short", 1)
+
+
+def handed(sequence):
+    return HandedIn(sequence, "by names", ("a.png",), "pictures", (0,), ("a\x07note",))
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return keygen.keygen(PROGRAM.card, tmp_path_factory.mktemp("keys") / "keys", **INSECURE)
+
+
+@pytest.fixture
+def sent(keys, tmp_path):
+    """One patient's query, its case, and the result, in a folder."""
+    made = encrypt.encrypt(
+        PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", name="case 7", study="S-1", **INSECURE
+    )
+    run.run(PROGRAM, tmp_path / "query.he", keys.evaluation, tmp_path / "result.he")
+    return made
+
+
+def test_the_case_says_all_that_decrypt_and_report_need(sent, keys, tmp_path):
+    path = tmp_path / "query.case"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert Case.read(path) == sent.case
+    assert (sent.case.name, sent.case.study, sent.case.frames, sent.case.order) == ("case 7", "S-1", 1, "by names")
+    assert sent.case.notes == ("a note",)
+    assert sent.to_json()["case"] == str(path)
+    found = decrypt.decrypt(PROGRAM.card, tmp_path / "result.he", keys.secret, tmp_path / "d.json", **INSECURE)
+    assert (found.diagnosis.name, found.diagnosis.frames, found.diagnosis.threshold) == ("case 7", 1, 0.0)
+    again = report.Findings.load(tmp_path / "d.json")
+    assert again == found
+    assert again.case == sent.case
+    shown = report.report(again, SHORT).page
+    assert "case 7" in shown
+    assert "Frames stand by names. A note." in shown
+    with pytest.raises(DigestError, match="are not the images that were encrypted for this result"):
+        report.report(again, ImageSequence(FRAMES))
+
+
+def test_frames_that_are_left_out_are_told_in_the_report(keys):
+    images = HandedIn(SHORT, "by names", tuple("abc"), "pictures", (0, 2))
+    made = encrypt.encrypt(PROGRAM.card, images, keys.secret, **INSECURE)
+    assert made.case.notes == ("2 of 3 frames are used, evenly spaced: 1, 3",)
+
+
+def test_nothing_can_be_typed_that_the_case_contradicts(sent, keys, tmp_path):
+    """Two frames where one was right once turned a positive into a negative."""
+    for wrong in ({"frames": 2}, {"name": "case 8"}):
+        with pytest.raises(InputError, match="is another than the case says"):
+            decrypt.decrypt(PROGRAM.card, tmp_path / "result.he", keys.secret, **wrong, **INSECURE)
+    for right in (
+        {"frames": 1},
+        {"name": "case 7"},
+        {"query": tmp_path / "query.he"},
+        {"case": tmp_path / "query.case"},
+    ):
+        decrypt.decrypt(PROGRAM.card, tmp_path / "result.he", keys.secret, **right, **INSECURE)
+
+
+def test_a_result_is_read_with_the_case_of_its_own_query_alone(sent, keys, tmp_path):
+    other = encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "other.he", **INSECURE)
+    result = tmp_path / "result.he"
+    for wrong in (tmp_path / "other.case", other.case):
+        with pytest.raises(DigestError, match="answers query .* but the case is that of query"):
+            decrypt.decrypt(PROGRAM.card, result, keys.secret, case=wrong, **INSECURE)
+    assert find_case(sent.case.query, [tmp_path]) == sent.case  # among several
+    (tmp_path / "query.case").unlink()
+    with pytest.raises(FileFormatError, match=r"whose case is not in .*give the file that `heclstm encrypt` left"):
+        decrypt.decrypt(PROGRAM.card, result, keys.secret, **INSECURE)
+    with pytest.raises(InputError, match="comes without the case"):
+        decrypt.decrypt(PROGRAM.card, io.BytesIO(result.read_bytes()), keys.secret, **INSECURE)
+    found = decrypt.decrypt(PROGRAM.card, result.read_bytes(), keys.secret, case=sent.case, **INSECURE)
+    assert found.diagnosis.name == "case 7"
+
+
+def test_without_a_case_no_images_are_shown_unseen(sent, keys, tmp_path):
+    """Of the queries of earlier releases."""
+    found = decrypt.decrypt(
+        PROGRAM.card, tmp_path / "result.he", keys.secret, without_case=True, frames=1, name="old", **INSECURE
+    )
+    assert (found.case, found.diagnosis.name) == (None, "old")
+    with pytest.raises(FileFormatError, match="nobody knows whose images"):
+        report.report(found, SHORT)
+    assert "Nobody compared these images" in report.report(found, SHORT, unchecked_images=True).page
+
+
+def test_too_few_frames_are_refused_before_they_are_sent(keys, tmp_path):
+    program = tiny_program(preparation=PADDED, operating_points=(OperatingPoint(0.0, frames=2),))
+    with pytest.raises(NotAssessableError, match="not assessable: got 1 frame, expected 2"):
+        encrypt.encrypt(program.card, handed(SHORT), keys.secret, tmp_path / "query.he", **INSECURE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_that_cannot_be_written_leaves_no_case(keys, tmp_path):
+    (tmp_path / "query.he").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", **INSECURE)
+    assert not (tmp_path / "query.case").exists()
+    with pytest.raises(OutputError, match="is the name of the case"):
+        case_path(tmp_path / "query.case")
+
+
+def test_the_digest_of_images_depends_on_all_that_counts():
+    digests = {images_digest(each) for each in (SHORT, ImageSequence(SHORT.frames), ImageSequence(FRAMES))}
+    assert len(digests) == 3
+    assert images_digest(ImageSequence(FRAMES.copy(order="F"))) == images_digest(ImageSequence(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "heclstm-diagnosis"}, "expected 'heclstm-case' of version 1"),
+        ({"version": 2}, "expected 'heclstm-case' of version 1"),
+        ({"images": "ab"}, "of 64 hex digits"),
+        ({"query": "x" * 32}, "of 32 hex digits"),
+        ({"frames": 0}, ">= 1"),
+        ({"name": "\x1b[2J"}, "without control characters"),
+        ({"envelope": "maybe"}, "Invalid enum value"),
+        ({"more": 1}, "unknown field `more`"),
+    ],
+)
+def test_a_file_that_is_no_case_is_refused(sent, changes, message):
+    with pytest.raises(FileFormatError, match=message):
+        Case.read(json.dumps({**sent.case.to_json(), **changes}).encode())
+    assert structs.replace(sent.case, name="x").to_json()["name"] == "x"

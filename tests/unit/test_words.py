@@ -1,0 +1,130 @@
+"""What a decision means, in sentences that a clinician reads: worked out by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+from heclstm.card.interval import wilson
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.predictive import intervals, predictive
+from heclstm.card.preparation import Preparation
+from heclstm.data.sequence import ImageSequence
+from heclstm.deploy.case import Case
+from heclstm.deploy.diagnosis import Diagnosis
+from heclstm.errors import InputError
+from heclstm.report.figure import draw
+from heclstm.report.findings import Findings
+from heclstm.report.page import page
+from heclstm.report.words import meaning, rates, unusual
+from tiny_program import PURPOSE
+
+POINT = OperatingPoint(0.25, 0.95, 0.95, 0.5, 20, 80)
+IMAGES = ImageSequence(np.random.default_rng(0).random((2, 1, 8, 8)).astype(np.float32))
+
+
+def findings(score=1.5, temperature=1.0, offset=0.0, **changes):
+    threshold = None if "undecided" in changes else 0.25
+    diagnosis = Diagnosis((score,), ((score,), (0.0,)), threshold, "case 7", temperature, offset, **changes)
+    purpose = structs.replace(PURPOSE, operating_points=(POINT,), preparation=None)
+    return Findings(diagnosis, purpose, "ab" * 32)
+
+
+def test_predictive_values_by_hand():
+    """1,000 patients, 20 of them positive: 19 found of 20, 490 cleared of 980."""
+    found = predictive(POINT, 0.02)
+    assert found.positive.value == pytest.approx(19 / (19 + 490))
+    assert found.negative.value == pytest.approx(490 / (490 + 1))
+    sensitivity, specificity = intervals(POINT)
+    assert (sensitivity, specificity) == (wilson(19, 20), wilson(40, 80))
+    low = 0.02 * sensitivity.low / (0.02 * sensitivity.low + 0.98 * (1 - specificity.low))
+    assert found.positive.low == pytest.approx(low)
+    assert found.positive.low < found.positive.value < found.positive.high
+    assert predictive(POINT).prevalence == 0.2  # that of the data where it was chosen
+    assert predictive(OperatingPoint(0.25, 0.95, 0.95, 0.5)) is None
+
+
+@pytest.mark.parametrize(("rates_", "expected"), [((0.0, 1.0), (0.1, 0.9)), ((1.0, 0.0), (0.1, 0.9))])
+def test_a_decision_that_never_falls_tells_what_the_prevalence_says(rates_, expected):
+    found = predictive(OperatingPoint(0.0, 0.95, *rates_, 100, 100), 0.1)
+    assert (found.positive.value, found.negative.value) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1.0, -0.1, 20.0])
+def test_a_prevalence_is_a_share(wrong):
+    with pytest.raises(InputError, match="expected a share between 0 and 1"):
+        predictive(POINT, wrong)
+
+
+@pytest.mark.parametrize(
+    ("score", "offset", "words"),
+    [
+        (0.2, 1.3, "take this negative as uncertain"),  # negative at 81.8 %
+        (0.3, -3.0, "it is reached by many who are negative"),  # positive at 6.3 %
+        (0.2, -3.0, ""),
+        (1.5, 0.0, ""),
+    ],
+)
+def test_decision_and_probability_never_contradict_without_a_word(score, offset, words):
+    found = findings(score, offset=offset)
+    said = " ".join(meaning(found))
+    assert (words in said) if words else "The probability of" not in said
+    assert all(sentence in page(found, IMAGES) for sentence in meaning(found))
+    if words:
+        assert f"The probability of {100 * found.diagnosis.probability:.1f} %" in said
+        assert "where 20 % were positive" in said
+
+
+def test_predictive_values_stand_beside_the_decision():
+    negative = findings(0.2, offset=-3.0)
+    assert "Where 20.0 % of patients are positive (as on validation), 97.6 % (" in meaning(negative)[0]
+    assert "of those called negative are negative" in meaning(negative)[0]
+    stated = meaning(negative, 0.02)[0]
+    assert stated.startswith("Where 2.0 % of patients are positive (as stated), 99.8 % (")
+    assert "of those called positive are positive" in meaning(findings())[0]
+    assert "as stated" in page(negative, IMAGES, prevalence=0.02)
+
+
+def test_rates_have_intervals_and_say_who_chose_them():
+    assert rates(POINT) == (
+        "sensitivity 95.0 % (76.4 to 99.1), specificity 50.0 % (39.3 to 60.7); chosen by 20 positive sequences and 80 "
+        "negative ones on validation"
+    )
+    assert "of 3 frames" in rates(structs.replace(POINT, frames=3))
+    assert rates(OperatingPoint(0.0, 0.9, 0.9, 0.5)) == "sensitivity 90 %, specificity 50 % on validation data"
+    assert rates(None) == rates(OperatingPoint(0.0)) == ""
+
+
+@pytest.mark.parametrize("decision", ["no decision", "not assessable"])
+def test_what_is_undecided_says_so_everywhere(decision):
+    found = findings(temperature=None, undecided=decision)
+    shown = page(found, IMAGES)
+    assert f">{decision}<" in shown
+    assert "operating point +" not in shown
+    assert "reads as" not in shown
+    assert len(meaning(found)) == 1
+    assert meaning(found)[0].lower().startswith(decision)
+    assert draw(found, IMAGES).startswith(b"\x89PNG")
+    assert Findings.load(json.dumps(found.to_json()).encode()).diagnosis == found.diagnosis
+
+
+def test_unusual_images_are_told_with_the_reason():
+    case = Case(
+        program="ab" * 32, key="0" * 32, query="1" * 32, images="cd" * 32, frames=2,
+        envelope="outside", outside=("grey levels is below 3",), override="a <phantom>",
+    )  # fmt: skip
+    found = structs.replace(case, envelope="inside", outside=(), override="")
+    assert unusual(Findings(findings().diagnosis, PURPOSE, "", case=found)) == ()
+    told = unusual(Findings(findings().diagnosis, PURPOSE, "", case=case))
+    assert "(grey levels is below 3)" in told[0]
+    assert "a &lt;phantom&gt;" in page(Findings(findings().diagnosis, findings().purpose, "", case=case), IMAGES)
+
+
+def test_padded_frames_are_no_pictures():
+    padded = Preparation("frames", (2, 1, 8, 8), 2, 1, 8, 8, length="pad")
+    purpose = structs.replace(PURPOSE, preparation=padded, operating_points=(structs.replace(POINT, frames=1),))
+    found = Findings(Diagnosis((0.5,), ((0.5,), (0.0,)), 0.25, frames=1), purpose, "ab" * 32)
+    other = ImageSequence(np.concatenate([IMAGES.frames[:1], 1 - IMAGES.frames[1:]]))
+    assert draw(found, IMAGES) == draw(found, other)  # what pads is not drawn
+    assert found.operating_point.frames == 1
