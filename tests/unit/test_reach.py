@@ -13,6 +13,7 @@ from heclstm.model.cells.lstm.config import LstmConfig
 from heclstm.model.config import BlockConfig, ModelConfig
 from heclstm.model.interval import of_affine, of_polynomial, of_product
 from heclstm.model.reference import forward
+from heclstm.model.weights import Model
 from random_models import random_frames, random_model, small_config
 
 ROUNDING = 1e-9  # relative; sums of some thousand float64
@@ -125,5 +126,18 @@ def test_cards_of_models_without_a_bound_stay_as_they_were():
     model = calibrate(random_model(small_config(), seed=0), random_frames(small_config(), 4, seed=1))
     card = compile_model(model, Options(ring_degree=512, special_count=4, security="INSECURE_TEST")).card
     assert card.bound("score") is None
-    (score,) = [each for each in card.to_json()["ranges"] if each["name"] == "score"]
-    assert set(score) == {"name", "max_abs", "limit"}
+    assert all(set(each) == {"name", "max_abs", "limit"} for each in card.to_json()["ranges"])
+
+
+def test_a_bound_that_overflows_is_none():
+    """Twelve squares of a square: 10^(2^12) is no number, and a program is made without."""
+    blocks = tuple(BlockConfig(2, (1, 1), (1, 1), (0, 0)) for _ in range(12))
+    config = ModelConfig(2, 1, 2, 2, blocks, DiagonalConfig(2))
+    model = random_model(config, seed=0)
+    arrays = {
+        name: 10 * np.abs(array) if "weight" in name and "blocks" in name else array
+        for name, array in model.arrays.items()
+    }
+    found = reach(Model(config, arrays))
+    assert "blocks.0" in found
+    assert "score" not in found

@@ -38,8 +38,10 @@ class Options:
 def compile_model(model: Model, options: Options = Options()) -> Program:
     """The program of `model`: its circuit, and what the hospital must know of it. Raises as `compile_circuit`."""
     purpose, bounds = Purpose.of(model), reach(model)
-    ranges = tuple(replace(each, bound=bounds.get(each.name)) for each in purpose.ranges)
-    return Program.of(compile_circuit(model, options), replace(purpose, ranges=ranges))
+    if "score" in bounds:  # else its card stays as it was before there were any
+        ranges = tuple(replace(each, bound=bounds.get(each.name)) for each in purpose.ranges)
+        purpose = replace(purpose, ranges=ranges)
+    return Program.of(compile_circuit(model, options), purpose)
 
 
 def compile_circuit(model: Model, options: Options = Options()) -> Circuit:

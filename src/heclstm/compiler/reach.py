@@ -20,18 +20,23 @@ from heclstm.model.graph import Array, Polynomial, part
 from heclstm.model.interval import Interval, largest, of_affine, of_polynomial
 from heclstm.model.weights import Model
 
+LARGEST = 1e300  # that a card holds
+
 
 def reach(model: Model) -> dict[str, float]:
     """The largest absolute value of each watched value that has a bound, by the name of its range.
 
-    Raises ModelError on an exact model. Nothing behind a cell without a bound has one.
+    Raises ModelError on an exact model. Nothing behind a cell without a bound has one, nor what is too large to tell.
     """
-    intervals = _intervals(fuse(model))
+    with np.errstate(over="ignore", invalid="ignore"):
+        intervals = _intervals(fuse(model))
     found: dict[str, float] = {}
     for each in model.config.graph.ranges:
         if each.value in intervals:
             low, high = intervals[each.value]
-            found[each.name] = max(largest((low[..., p], high[..., p])) for p in each.pieces(low.shape[-1]))
+            bound = max(largest((low[..., p], high[..., p])) for p in each.pieces(low.shape[-1]))
+            if bound <= LARGEST:  # no infinity, and not what came of two
+                found[each.name] = bound
     return found
 
 
