@@ -183,6 +183,7 @@ def visual_fields(result: Result) -> str:
         ]
         rows.append([title, *values, f"{found['difference']:+.3f}" if "difference" in found else ""])
     kind = result["parameters"]["kind"]
+    taken = [row["encrypted"] for row in ranges_found if "encrypted" in row]
     bounds = [row["score_bound"] for row in ranges_found]
     return texts.VISUAL_FIELDS.format(
         **{name: result[name] for name in ("series", "persons")},
@@ -196,6 +197,20 @@ def visual_fields(result: Result) -> str:
         largest=max(row["largest_score"] for row in ranges_found),
         bound_low=min(bounds),
         bound_high=max(bounds),
+        encrypted=_encrypted_folds(taken) if taken else "",
+    )
+
+
+def _encrypted_folds(folds: list[Result]) -> str:
+    agree, count = (sum(fold[name] for fold in folds) for name in ("agree", "of"))
+    return texts.ENCRYPTED_FOLDS.format(
+        agree=agree,
+        of=count,
+        refused=sum(fold["refused"] for fold in folds),
+        worst=max(fold["worst_error"] for fold in folds),
+        difference=max(abs(fold["auc"] - fold["auc_in_clear"]) for fold in folds),
+        ring=folds[0]["ring_degree"],
+        keys=folds[0]["keys_mb"],
     )
 
 

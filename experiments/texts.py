@@ -108,7 +108,13 @@ slightly optimistic.
 
 Of {of} held-out series (all seeds and folds), {outside} have a value outside of the bound that holds for every input
 in [0, 1]. Bounds of the score are {bound_low:.0f} to {bound_high:.0f}, the largest score is {largest:.1f}; {over}
-scores leave the limit that the other folds calibrated."""
+scores leave the limit that the other folds calibrated.{encrypted}"""
+
+ENCRYPTED_FOLDS = """
+
+All held-out series of the first seed went through the compiled programs as ciphertexts (ring degree {ring}, 128 bits,
+{keys:.0f} MB of keys): {agree} of {of} decisions are those in clear, {refused} results were refused, the AUC of no fold
+differs by more than {difference:.4f}, and no score by more than {worst:.1e}."""
 
 BREAKHIS = """## BreaKHis at 200×
 
