@@ -16,6 +16,7 @@ from heclstm.model.reference import forward
 from heclstm.model.weights import Model
 
 MARGIN = 1.25  # from few sequences, a limit is so many times the largest value seen
+ROOM = 4.0  # where a bound holds, a value far out is as right as others: its limit only tells a wrong key from a result
 
 
 def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> Model:
@@ -26,7 +27,7 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
     Each range is {"max_abs", "limit"}: the largest absolute value seen, and what may not be left, which is the
     training bound or what one healthy input in a thousand passes (`model.limits`), whichever is more; from a few
     sequences, MARGIN times the largest value. One that blew up lies outside then. Where the model has a bound that no
-    input can pass (`compiler.reach`), nothing blows up: there, all that was seen is inside. RangeError if a value
+    input can pass (`compiler.reach`), nothing blows up: there, limits leave ROOM. RangeError if a value
     is not finite: then the model cannot be calibrated, but must be trained again.
     """
     if len(frames) == 0:
@@ -42,7 +43,7 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
         each = np.abs(value).reshape(len(value), -1).max(axis=1)
         limit = robust_limit(each) if len(each) >= FEWEST else MARGIN * largest
         if name in reached:
-            limit = min(max(limit, MARGIN * largest), max(reached[name], largest))
+            limit = min(ROOM * max(limit, MARGIN * largest), max(reached[name], largest))
         ranges[name] = {"max_abs": largest, "limit": max(bounds.get(name, 0.0), limit)}
     return model.with_metadata(ranges=ranges, calibration={"sequences": len(frames), "margin": MARGIN})
 
