@@ -7,6 +7,7 @@
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
 # make docs    the documentation as a site, into build/site/
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
+# make mutants  change one thing at a time in what guards and see whether a test fails (docs/testing.md); takes hours
 # make example DATA=adrenalmnist3d.npz   calibrate the shipped model and compile its program anew, on purpose
 # make clean   remove what was built, not the environment itself
 #
@@ -33,7 +34,7 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden example clean
+.PHONY: demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -101,6 +102,10 @@ docs: $(VENV)/.test
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
+
+mutants: $(VENV)/.test
+	$(PIP) install --editable '.[mutation]'
+	PYTHONPATH=src:tests $(BIN)/python -m mutants.run $(MUTANTS)
 
 example: $(VENV)/.test
 	$(BIN)/heclstm calibrate examples/adrenal --data $(DATA)

@@ -1,23 +1,28 @@
-"""What docs/adding.md says: a new operation and a new block are known everywhere, once they are registered."""
+"""What docs/adding.md says: new operations, blocks and backends are known everywhere, once they are registered."""
 
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
 
+from engine_kit import ROUNDINGS, ClearKit
 from heclstm.backend.execute import Executor
+from heclstm.backend.registry import BACKENDS, backend
 from heclstm.circuit.check import check
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.operations import OPERATIONS, operation_from_json
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.errors import LevelError, ModelError
+from heclstm.errors import LevelError, ModelError, ParameterError
 from heclstm.model.blocks import BLOCKS
 from heclstm.model.calibrate import calibrate
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.reference import forward
+from laws import LAWS, RINGS
+from new_backend import LongBackend, LongEvaluator
 from new_block import Squeeze
 from new_operation import REVERSAL, Reverse, Reversing
 from random_models import random_frames, random_model, small_config
@@ -112,6 +117,44 @@ def test_a_new_block_is_trained_as_its_reference_says(config):
         np.testing.assert_allclose(values[name].numpy(), value, atol=1e-9, rtol=0, err_msg=name)
 
 
+# ── a backend ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LongKit(ClearKit):
+    """All that its tests need."""
+
+    backend = LongBackend
+
+    def __init__(self, parameters):
+        super().__init__(parameters)
+        self.evaluator = LongEvaluator(parameters.slots, parameters.moduli, parameters.scales)
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_a_new_backend_keeps_the_laws(ring):
+    """All of them, as the suite would run them on its line in KITS."""
+    kit = LongKit(RINGS[ring])
+    for name, make in LAWS.items():
+        law = make(kit.parameters, np.random.default_rng(crc32(name.encode())))
+        value = law.run(kit)
+        assert (value.level, value.scale) == (law.level, law.scale), name
+        assert value.values.dtype == np.longdouble, name
+        assert np.abs(kit.decrypt(value) - law.expected).max() <= ROUNDINGS, name
+
+
+def test_a_new_backend_is_found_by_its_name_and_runs_programs(circuit, monkeypatch):
+    monkeypatch.setitem(BACKENDS, "long", LongBackend)
+    slots, inputs = circuit.parameters.slots, circuit.input_layout.ciphertexts
+    blobs = [row.astype("<f8").tobytes() for row in np.random.default_rng(0).random((inputs, slots))]
+    results = []
+    for name in ("clear", "long"):
+        prepared = backend(name).prepare(circuit)
+        results.append(np.frombuffer(prepared.store(prepared.evaluate(prepared.load(blobs))), "<f8"))
+    assert np.abs(results[0] - results[1]).max() < 1e-9
+    with pytest.raises(ParameterError, match="expected one of clear, simulate, cpu, long"):
+        backend("gpu")
+
+
 # ── the page ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -122,9 +165,17 @@ def test_files_that_the_page_names_exist():
         assert (ROOT / name).exists() or (ROOT / "src" / "heclstm" / name).exists(), name
 
 
-@pytest.mark.parametrize("example", ["new_operation.py", "new_block.py"])
+@pytest.mark.parametrize(
+    "example",
+    [
+        "tests/new_operation.py",
+        "tests/new_block.py",
+        "tests/new_backend.py",
+        "src/heclstm/data/datasets/annocerv.py",
+    ],
+)
 def test_listings_of_the_page_are_those_that_run(example):
     """Every indented line of the listing stands in the file, in this order."""
-    source = (ROOT / "tests" / example).read_text()
-    (listing,) = re.findall(rf"```python\n# tests/{example}\n(.*?)```", ADDING, flags=re.DOTALL)
+    source = (ROOT / example).read_text()
+    (listing,) = re.findall(rf"```python\n# {example}\n(.*?)```", ADDING, flags=re.DOTALL)
     assert listing.strip() in source

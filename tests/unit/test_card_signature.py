@@ -9,6 +9,7 @@ from msgspec import structs
 
 from heclstm.card.signature import Signature, new_pair, require_signature, sign
 from heclstm.errors import FileFormatError, HeclstmError, SignatureError
+from heclstm.storage.typed import typed
 from tiny_program import tiny_program
 
 DIGEST = "0123456789abcdef" * 4
@@ -41,6 +42,16 @@ def test_the_right_signature_is_believed(tmp_path):
     require_signature(made, DIGEST, tmp_path / "owner.pub", "p")
 
 
+def test_a_signature_stays_as_it_was_made():
+    made = sign(DIGEST, PAIR.private)
+    with pytest.raises(AttributeError):
+        made.key = OTHER.fingerprint
+    with pytest.raises(AttributeError):
+        PAIR.public = OTHER.public
+    with pytest.raises(FileFormatError, match="s: Object contains unknown field `by`"):
+        typed({"key": made.key, "value": made.value, "by": "me"}, Signature, "s")
+
+
 def test_absent_foreign_and_wrong_signatures_are_refused():
     right = sign(DIGEST, PAIR.private)
     plain = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -49,7 +60,7 @@ def test_absent_foreign_and_wrong_signatures_are_refused():
     flipped = structs.replace(right, value=f"{int(right.value[0], 16) ^ 1:x}{right.value[1:]}")
     for made, digest, public, message in (
         (None, DIGEST, PAIR.public, rf"p: is not signed, expected a signature by {PAIR.fingerprint[:12]}; ask"),
-        (right, DIGEST, OTHER.public, f"is signed by {PAIR.fingerprint[:12]}, expected {OTHER.fingerprint[:12]}"),
+        (right, DIGEST, OTHER.public, f"is signed by {PAIR.fingerprint[:12]}, expected {OTHER.fingerprint[:12]};"),
         (structs.replace(right, key=OTHER.fingerprint), DIGEST, OTHER.public, "is not of this program; it was altered"),
         (right, "f" * 64, PAIR.public, "is not of this program; it was altered"),
         (flipped, DIGEST, PAIR.public, "is not of this program"),

@@ -10,7 +10,8 @@ from heclstm.card.preparation import Preparation
 from heclstm.card.ranges import Range
 from heclstm.card.temperature import Temperature
 from heclstm.deploy.diagnosis import Diagnosis, read_result, require_name
-from heclstm.errors import FileFormatError, InputError, RangeError
+from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
+from heclstm.storage.typed import typed
 from tiny_program import PURPOSE, tiny_card
 
 LIMIT = 2.0  # of the score
@@ -135,3 +136,56 @@ def test_a_diagnosis_agrees_with_itself():
     for wrong in ({"threshold": None}, {"threshold": 0.0, "undecided": "no decision"}):
         with pytest.raises(FileFormatError, match="either an operating point, or why there is no decision"):
             Diagnosis((1.0,), ((1.0,),), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("scores", [[0.5], [0.5] * 64], [[], [0.5] * 65]),
+        ("contributions", [[[0.5]], [[0.5]] * (1 << 16)], [[], [[0.5]] * ((1 << 16) + 1)]),
+        ("frames", [1], [0]),
+        ("temperature", [1e-9], [0.0]),
+    ],
+)
+def test_the_limits_of_a_diagnosis(field, allowed, refused):
+    """So much and no more, of a file that came from elsewhere."""
+    for value in allowed:
+        rows = [value] if field == "scores" else [[0.5]]
+        typed({"scores": [0.5], "contributions": rows, "threshold": 0.0, field: value}, Diagnosis, "a diagnosis")
+    for value in refused:
+        with pytest.raises(FileFormatError, match=rf"a diagnosis: Expected .*\$\.{field}"):
+            typed({"scores": [0.5], "contributions": [[0.5]], "threshold": 0.0, field: value}, Diagnosis, "a diagnosis")
+
+
+def test_a_diagnosis_stays_as_it_was_made():
+    found = read_result(slots(1.5, 0.5, 1.0), CALIBRATED)
+    with pytest.raises(AttributeError):
+        found.threshold = 9.0
+    with pytest.raises(FileFormatError, match="a diagnosis: Object contains unknown field `mood`"):
+        typed({"scores": [0.5], "contributions": [[0.5]], "threshold": 0.0, "mood": "good"}, Diagnosis, "a diagnosis")
+
+
+def test_whoever_takes_short_sequences_must_be_told_how_short():
+    """Else padding would vote."""
+    with pytest.raises(SequenceError, match="this program takes 1 to 2 frames; say how many this sequence had"):
+        read_result(slots(0.5, 0.25, 0.25), tiny_card(preparation=PADDED))
+
+
+def test_the_first_score_is_that_of_a_positive():
+    found = typed({"scores": [1.0, -1.0], "contributions": [[1.0, -1.0]], "threshold": 0.0}, Diagnosis, "a diagnosis")
+    assert (found.score, found.decision, found.offset, found.probability) == (1.0, "positive", 0.0, None)
+    scaled = Diagnosis((1.0, -1.0), ((1.0, -1.0),), 0.0, temperature=1.0)
+    assert scaled.probability == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+@pytest.mark.parametrize(
+    ("preparation", "allowed", "refused", "expected"),
+    [(PADDED, [1, 2], [-1, 0, 3], "1 to 2"), (PURPOSE.preparation, [None, 2], [-1, 0, 1, 3], "2")],
+)
+def test_so_many_frames_can_be_real(preparation, allowed, refused, expected):
+    card = tiny_card(preparation=preparation)
+    for frames in allowed:
+        assert read_result(slots(0.5, 0.25, 0.25), card, frames=frames).frames == (1 if frames == 1 else None)
+    for frames in refused:
+        with pytest.raises(SequenceError, match=rf"^result: got {frames} frames, expected {expected}$"):
+            read_result(slots(0.5, 0.25, 0.25), card, frames=frames)

@@ -2,19 +2,27 @@
 
 import errno
 import os
+import re
+import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
 from heclstm.errors import OutputError
-from heclstm.storage.atomic import FILES, new_file, new_files, save_file, sole_writer
+from heclstm.storage import atomic
+from heclstm.storage.atomic import FILES, new_file, new_files, new_folder, save_file, sole_writer
 
 PEM = b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n"
 LOCKED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
 KEY = b"HECLSTM\x00\x01\x00\x01\x00rest"
 NEWER_KEY = b"HECLSTM\x00\x09\x00\x01\x00rest"
+SEALED = b"HECLSEAL\x01\x00rest"
 
 
-@pytest.mark.parametrize("secret", [PEM, LOCKED, KEY, NEWER_KEY], ids=["pem", "locked", "key", "newer"])
+@pytest.mark.parametrize(
+    "secret", [PEM, LOCKED, KEY, NEWER_KEY, SEALED], ids=["pem", "locked", "key", "newer", "sealed"]
+)
 def test_a_secret_is_never_replaced(tmp_path, secret):
     path = tmp_path / "secret"
     path.write_bytes(secret)
@@ -35,7 +43,8 @@ def test_folders_devices_and_impossible_places_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("x")
     for path, match in (
-        (tmp_path, "is a folder"),
+        (tmp_path, f"^{re.escape(str(tmp_path))}: is a folder"),
+        (Path(""), r"^\.: is a folder"),
         (tmp_path / "pipe", "is no regular file"),
         (tmp_path / "file" / "below", "cannot be written"),
     ):
@@ -52,15 +61,59 @@ def test_a_failing_write_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("umask", "public"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_folders_on_the_way_are_made(tmp_path):
+    save_file(tmp_path / "one" / "two" / "a", "")
+    with new_files(tmp_path / "three" / "four") as partial:
+        (partial / "b").touch()
+    with new_folder(tmp_path / "five" / "six" / "seven", "model", ["c"]) as partial:
+        assert partial.is_dir()
+    for path in ("one/two/a", "three/four/b", "five/six/seven"):
+        assert (tmp_path / path).exists()
+
+
+def test_all_of_a_file_is_on_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    """Else a power cut leaves an empty file under its name."""
+    synced = []
+
+    def fsync(descriptor):
+        synced.append((os.fstat(descriptor).st_size, os.listdir(tmp_path) == ["a"]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    save_file(tmp_path / "a", "content")
+    assert synced == [(7, False)]
+
+
+def test_a_name_that_somebody_guessed_is_not_written_through(tmp_path, monkeypatch):
+    """A link in place of the file that is about to be made, in a folder that others may write to."""
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda count: "guessed")
+    (tmp_path / "target").write_text("theirs")
+    (tmp_path / ".heclstm-guessed").symlink_to(tmp_path / "target")
+    with pytest.raises(OutputError, match=r"a: cannot be written \(File exists\)"):
+        save_file(tmp_path / "a", "secret", 0o600)
+    assert (tmp_path / "target").read_text() == "theirs"
+
+
+def test_what_went_wrong_is_told_though_nothing_is_left_to_remove(tmp_path):
+    def stop():
+        shutil.rmtree(next(tmp_path.iterdir()))
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        write_both(tmp_path, stop)
+
+
+@pytest.mark.parametrize(("umask", "public"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0, 0o666)])
 def test_the_umask_applies_and_private_files_are_private(tmp_path, umask, public):
     before = os.umask(umask)
     try:
         save_file(tmp_path / "public", "")
         save_file(tmp_path / "private", "", 0o600)
+        with new_file(tmp_path / "streamed"):
+            pass
     finally:
         os.umask(before)
     assert (tmp_path / "public").stat().st_mode & 0o777 == public
+    assert (tmp_path / "streamed").stat().st_mode & 0o777 == public
     assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
 
 
@@ -152,6 +205,20 @@ def test_one_writer_at_a_time_cleans_up_after_killed_ones(tmp_path):
         with pytest.raises(OutputError, match="another process is writing into it"), sole_writer(tmp_path):
             pass
     assert (tmp_path / ".heclstm-abc").exists()
+
+
+def test_a_folder_is_made_and_held_though_something_odd_lies_in_it(tmp_path):
+    folder = tmp_path / "one" / "two"
+    with sole_writer(folder):
+        (folder / f"{FILES}0123").touch()  # a file, which is no folder of ours
+    with sole_writer(folder), pytest.raises(OutputError, match="another process"), sole_writer(folder):
+        pass
+
+
+def test_a_system_without_locks_holds_nobody_off(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    with sole_writer(tmp_path / "a"), sole_writer(tmp_path / "a"):
+        assert (tmp_path / "a").is_dir()
 
 
 def test_a_file_system_without_locks_holds_nobody_off(tmp_path, monkeypatch):

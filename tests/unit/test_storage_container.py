@@ -2,12 +2,13 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from heclstm.deploy.wire import require_key, require_program, require_query, require_sizes
+from heclstm.deploy.wire import key_header, require_card, require_key, require_program, require_query, require_sizes
 from heclstm.errors import DigestError, FileFormatError, OutputError
 from heclstm.storage import container
 from heclstm.storage.container import (
@@ -22,6 +23,7 @@ from heclstm.storage.container import (
     received,
 )
 from messages import read_file
+from tiny_program import tiny_card
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "wire_v1"
 PROGRAM, KEY, QUERY = "0123456789abcdef" * 4, "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"
@@ -61,9 +63,10 @@ def encoded(kind=Kind.QUERY, *, version=1, body=None, **fields):
 def test_the_bytes_of_version_1_stay(name):
     """Written as ever, and read as ever."""
     message, contents = golden_message(name)
-    stream = io.BytesIO()
-    assert message.write(stream) == len(stream.getvalue()) == message.header.total_bytes
-    assert stream.getvalue() == (GOLDEN / name).read_bytes()
+    stream, told = io.BytesIO(), []
+    assert message.write(stream, told.append) == len(stream.getvalue()) == message.header.total_bytes
+    assert told == [len(message.header.encode()), *(size for _, size in message.header.blobs)]
+    assert stream.getvalue() == (GOLDEN / name).read_bytes() == bytes(golden_message(name)[0])
     with received(GOLDEN / name, message.header.kind) as found:
         assert found.header == message.header
         assert [blob for _, blob in found.blobs()] == contents
@@ -154,6 +157,12 @@ def test_headers_with_other_fields_are_refused(fields):
         (encoded(Kind.SECRET_KEY), "holds: secret key; expected: query"),
         (encoded(body=b"[" * 50_000), "its header: brackets stand more than 4 deep"),
         (encoded(body=b"no json"), "its header: is no JSON"),
+        (encoded(key="x" * 254), "its header: Expected `str`"),
+        (encoded(key="x" * 255), "its header: holds a string of 257 bytes, expected at most 256"),
+        (
+            encoded(body=b'{"blobs": [%b0]}' % (b"0," * (1 << 18))),
+            "its header: holds about 262146 values, expected at most 262144",
+        ),
         (encoded(body=b'{"program": "' + PROGRAM.encode() + b'"}'), r"missing required field `key`"),
         (encoded() + b"more", "is oversized: 1[0-9]+ bytes, its header says"),
         (encoded()[:-1], "is truncated: 1[0-9]+ bytes, its header says"),
@@ -206,6 +215,21 @@ def test_a_message_must_hold_what_its_header_lists():
             Message(header(Kind.QUERY), blobs).write(io.BytesIO())
 
 
+def test_what_travels_may_be_read_by_all_that_the_umask_lets(tmp_path):
+    before = os.umask(0)
+    try:
+        Message(header(Kind.QUERY), [b"abc"]).save(tmp_path / "query.he")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "query.he").stat().st_mode & 0o777 == 0o666
+
+
+def test_a_message_is_shown_without_what_it_holds():
+    message = Message(header(Kind.SECRET_KEY), [b"abc"])
+    expected = f"<secret key of {message.header.total_bytes} bytes for program {PROGRAM[:12]}>"
+    assert repr(message) == expected
+
+
 def test_a_message_that_fails_leaves_no_file(tmp_path):
     with pytest.raises(FileFormatError, match="are missing"):
         Message(header(Kind.QUERY), []).save(tmp_path / "query.he")
@@ -227,9 +251,32 @@ def test_secret_keys_are_private_and_never_replaced(tmp_path):
 
 def test_a_result_names_the_query_it_answers():
     query, result = header(Kind.QUERY, "a" * 32), header(Kind.RESULT, "b" * 32)
-    with pytest.raises(DigestError, match="answers query bbbbbbbbbbbb, expected aaaaaaaaaaaa"):
+    with pytest.raises(DigestError, match="answers query bbbbbbbbbbbb, expected aaaaaaaaaaaa;"):
         require_query(result, query, "result")
     require_query(structs.replace(result, query="a" * 32), query, "result")
+
+
+def test_a_card_that_changed_since_the_keys_were_made():
+    card = tiny_card()
+    pins = card.field_digests()
+    made = Header(Kind.SECRET_KEY, card.digest, KEY, (), "", pins)
+    require_card(made, card, "k")
+    require_card(structs.replace(made, card={}), card, "k")
+    other = structs.replace(made, card=pins | {"attribution": "f" * 64})
+    with pytest.raises(DigestError, match=f"the card of program {card.digest[:12]} has changed: attribution; use"):
+        require_card(other, card, "k")
+    with pytest.raises(
+        DigestError, match=rf"for program 0123456789ab, expected {card.digest[:12]} \(attribution chang"
+    ):
+        require_card(structs.replace(other, program=PROGRAM), card, "k")
+    with pytest.raises(DigestError, match=f"for program 0123456789ab, expected {card.digest[:12]};"):
+        require_card(structs.replace(made, program=PROGRAM), card, "k")
+
+
+def test_what_is_no_key_file_has_no_key_header():
+    assert key_header(b"other") is None
+    assert key_header(GOLDEN / "query.he") is None
+    assert key_header(GOLDEN / "secret.key").kind is Kind.SECRET_KEY
 
 
 def test_programs_keys_and_sizes_are_compared():
@@ -237,10 +284,12 @@ def test_programs_keys_and_sizes_are_compared():
     require_program(query, PROGRAM, "q")
     require_key(query, KEY, "q")
     require_sizes(query, [("blob", 3)], "q")
-    with pytest.raises(DigestError, match="q: this query was made for program 0123456789ab, expected ffffffffffff"):
+    with pytest.raises(DigestError, match="q: this query was made for program 0123456789ab, expected ffffffffffff;"):
         require_program(query, "f" * 64, "q")
-    with pytest.raises(DigestError, match="q: this query belongs to key 001122334455, expected ffffffffffff"):
+    with pytest.raises(DigestError, match="q: this query belongs to key 001122334455, expected ffffffffffff;"):
         require_key(query, "f" * 32, "q")
+    with pytest.raises(FileFormatError, match=r"q: holds 1 blobs of 3 bytes, expected 2 of 10 \(blob … other\)"):
+        require_sizes(query, [("blob", 3), ("other", 7)], "q")
     for expected in ([("blob", 4)], [("other", 3)], [("blob", 3), ("blob", 3)]):
         with pytest.raises(FileFormatError, match="q: holds 1 blobs of 3 bytes, expected"):
             require_sizes(query, expected, "q")

@@ -14,8 +14,6 @@ from heclstm.program.public import NAME, load_card
 from heclstm.service.config import ProgramEntry
 from heclstm.service.problems import Problem
 
-SIZE_MAX = 8 << 20  # of a program.json
-
 
 class Served(Struct, frozen=True):
     """document: program.json as the model owner wrote and signed it."""

@@ -27,7 +27,6 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 PREAMBLE = bytes(128) + b"DICM"
 # (0002,0010) UI "1.2.840.10008.1.2.1": explicit VR, little endian
 EXPLICIT_LITTLE = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
-PIXEL_GROUP = 0x7FE0
 PIXEL_ELEMENTS = {0x7FE00010: "integer", 0x7FE00008: "float", 0x7FE00009: "float"}
 Dataset = Any  # pydicom's; it has no static shape
 

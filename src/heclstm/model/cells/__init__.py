@@ -1,7 +1,7 @@
 """Kinds of recurrent cells by name. A new one is a folder here, and one line in CELLS.
 
 diagonal   weighted means of the frames, by constants: no product with the state, any number of frames
-gru        HE-GRU: gates r, z
+gru        HE-GRU: gates r, z, n; a level less
 lstm       HE-LSTM: gates i, f, g, o
 """
 
