@@ -121,7 +121,7 @@ differs by more than {difference:.4f}, and no score by more than {worst:.1e}."""
 BREAKHIS = """## BreaKHis at 200×
 
 {sequences} sequences of four fields, 64×64, of {patients} patients ({positives} malignant): 48 slides,
-one magnification, squeezed and halved pictures. {folds} folds by patient, {count} training seeds of
+one magnification, squeezed and halved pictures. {folds} folds by patient, {count} training seed(s) of
 `examples/breakhis/train.toml`; the sequences of a patient count once, by their mean, or each by itself. AUC of each
 fold, weighted by pairs.
 
