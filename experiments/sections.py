@@ -168,6 +168,70 @@ def annocerv(result: Result) -> str:
     )
 
 
+def visual_fields(result: Result) -> str:
+    methods, ranges_found = result["methods"], result["ranges"]
+    rows = []
+    for name, title in result["titles"].items():
+        if (found := methods.get(name)) is None:
+            continue
+        spread = f" ± {found['sd']:.3f}" if found["seeds"] > 1 else ""
+        values = [
+            f"{found['mean']:.3f}{spread}",
+            str(found["seeds"]),
+            f"{found['reversed']:.3f}",
+            f"{found['shuffled']:.3f}",
+        ]
+        rows.append([title, *values, f"{found['difference']:+.3f}" if "difference" in found else ""])
+    kind = result["parameters"]["kind"]
+    taken = [row["encrypted"] for row in ranges_found if "encrypted" in row]
+    bounds = [row["score_bound"] for row in ranges_found]
+    return texts.VISUAL_FIELDS.format(
+        **{name: result[name] for name in ("series", "persons")},
+        kind="" if kind == "reliable" else f" ({kind} series)",
+        folds=result["parameters"]["folds"],
+        seeds="HE-CLSTM by seed: " + listed(f"{value:.3f}" for value in methods["he_clstm"]["auc"]) + ".",
+        table=table(["method", "AUC by fold", "seeds", "reversed", "shuffled", "HE-CLSTM − it"], rows),
+        of=sum(row["of"] for row in ranges_found),
+        outside=sum(row["series_outside_of_a_bound"] for row in ranges_found),
+        over=sum(row["scores_over_the_limit"] for row in ranges_found),
+        largest=max(row["largest_score"] for row in ranges_found),
+        bound_low=min(bounds),
+        bound_high=max(bounds),
+        encrypted=_encrypted_folds(taken) if taken else "",
+    )
+
+
+def _encrypted_folds(folds: list[Result]) -> str:
+    agree, count = (sum(fold[name] for fold in folds) for name in ("agree", "of"))
+    return texts.ENCRYPTED_FOLDS.format(
+        agree=agree,
+        of=count,
+        refused=sum(fold["refused"] for fold in folds),
+        worst=max(fold["worst_error"] for fold in folds),
+        difference=max(abs(fold["auc"] - fold["auc_in_clear"]) for fold in folds),
+        ring=folds[0]["ring_degree"],
+        keys=folds[0]["keys_mb"],
+    )
+
+
+def breakhis(result: Result) -> str:
+    rows = [
+        [
+            str(found["seed"]),
+            *(f"{found[way]:.3f}" for way in ("patient", "sequence")),
+            listed(f"{v:.3f}" for v in found["folds"]),
+        ]
+        for found in result["runs"]
+    ]
+    rows.append(["mean", *(mean_sd(result[way]) for way in ("patient", "sequence")), ""])
+    return texts.BREAKHIS.format(
+        **{name: result[name] for name in ("sequences", "patients", "positives")},
+        folds=result["parameters"]["folds"],
+        count=len(result["runs"]),
+        table=table(["seed", "AUC by patient", "AUC by sequence", "by patient, each fold"], rows),
+    )
+
+
 def adrenal_ablations(result: Result) -> str:
     rows = []
     for found in result["variants"].values():
@@ -251,6 +315,9 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "acetowhitening": acetowhitening,
     "acetowhitening_ablations": acetowhitening_ablations,
     "annocerv": annocerv,
+    "visual_fields": visual_fields,
+    "visual_fields_unreliable": visual_fields,
+    "breakhis": breakhis,
     "adrenal_ablations": adrenal_ablations,
     "adrenal_costs": adrenal_costs,
     "adrenal_robustness": adrenal_robustness,

@@ -132,3 +132,21 @@ def dicom(path, pixels, *, patient="p", number=1, **tags):
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def visual_fields(root, persons=12, visits=3, change=-3.0):
+    """Both eyes of every other person; the positive series lose `change` dB a visit in the upper half."""
+    rng = np.random.default_rng(0)
+    eyes = [(person, eye) for person in range(1, persons + 1) for eye in ("R", "L")[: 1 + person % 2]]
+    header = ["id", "person", "eye", "visit", *(f"vf.{point}" for point in range(1, 53))]
+    for name, slope in (("reliable.csv", change), ("stable_reliable.csv", 0.0)):
+        rows = []
+        for number, (person, eye) in enumerate(eyes, start=1):
+            first = rng.integers(15, 32, 52)
+            for visit in range(1, visits + 1):
+                course = np.where(np.arange(52) < 26, slope * (visit - 1), 0.0)
+                rows.append([number, person, eye, visit, *np.rint(first + course + rng.normal(size=52)).astype(int)])
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / name).open("w", newline="") as stream:
+            csv.writer(stream).writerows([header, *rows])
+    return root

@@ -9,6 +9,7 @@ from heclstm.errors import ModelError
 from heclstm.model.blocks import BLOCKS
 from heclstm.model.cells import CELLS
 from heclstm.model.config import BlockConfig, ModelConfig
+from heclstm.model.differences.node import KINDS
 from heclstm.model.fields import OneOf, Pairs, rules
 
 
@@ -56,13 +57,17 @@ def _is_polynomial(block):
 
 @st.composite
 def model_configs(draw, cell):
-    """Up to two blocks of any kind on images of 4…12 pixels a side, and a cell of this kind; all polynomial."""
+    """Up to two blocks of any kind on images of 4…12 pixels a side, and a cell of this kind; all polynomial. Some see
+    differences between frames.
+    """
     size = {name: draw(st.integers(4, 12)) for name in ("height", "width")}
     frames, channels = draw(st.integers(1, 6)), draw(st.integers(1, 3))
     block = st.one_of(*map(configs_of, BLOCKS.values())).filter(_is_polynomial)
     blocks = draw(st.lists(block, min_size=1, max_size=2))
     chosen = draw(configs_of(CELLS[cell]).filter(lambda cell: cell.exact is None))
+    kinds = st.lists(st.sampled_from(KINDS), min_size=1, max_size=2, unique=True)
+    differences = draw(st.one_of(st.just([]), st.just([]), kinds))
     try:
-        return ModelConfig(frames, channels, **size, blocks=tuple(blocks), cell=chosen)
+        return ModelConfig(frames, channels, **size, blocks=tuple(blocks), cell=chosen, differences=tuple(differences))
     except ModelError:  # nothing is left of the image
         reject()

@@ -8,6 +8,7 @@
     │   ├── RangeError                a value leaves its calibrated or fitted interval
     │   └── PassphraseError           a passphrase does not open what it should
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
+    │   └── DivergedError             a training whose loss is no longer finite
     ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
     ├── LevelError                    a ciphertext has too few levels, or two have different ones
     ├── ScaleError                    two ciphertexts have different scales
@@ -62,6 +63,10 @@ class PassphraseError(InputError):
 
 class ModelError(HeclstmError):
     """A model cannot be read, or the compiler cannot express it."""
+
+
+class DivergedError(ModelError):
+    """A training went wrong: its loss is no longer finite."""
 
 
 class LayoutError(HeclstmError):

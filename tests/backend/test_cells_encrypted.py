@@ -17,7 +17,11 @@ TEST = Options(ring_degree=1024, special_count=4, security="INSECURE_TEST")
 
 @pytest.mark.parametrize("kind", CELLS)
 def test_an_encrypted_cell_is_the_clear_one(kind, tmp_path):
-    """Score and contributions, no further off than four times what the simulator predicts for each."""
+    """Score and contributions, no further off than eight times what the simulator predicts.
+
+    A shallow circuit's error is mostly that of its last rescale, r_0 + r_1 · s: in one slot and under one key a product
+    of two normal numbers, which passes 4 times its standard deviation once in 160 and 8 times once in 10,000.
+    """
     config = small_config(cell=CELLS[kind](4))
     program = compile_model(random_model(config, seed=0), TEST)
     frames = random_frames(config, 1, seed=1)
@@ -33,4 +37,4 @@ def test_an_encrypted_cell_is_the_clear_one(kind, tmp_path):
     expected = run_clear(program.circuit, frames.astype(np.float32))[0]
     error = np.abs(np.array([found.scores[0], *(row[0] for row in found.contributions)]) - expected).max()
     predicted = predict_errors(program.circuit, frames).max()
-    assert 0 < error < 4 * predicted, f"error {error:.2e}, predicted {predicted:.2e}"
+    assert 0 < error < 8 * predicted, f"error {error:.2e}, predicted {predicted:.2e}"

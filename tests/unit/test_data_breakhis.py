@@ -70,6 +70,31 @@ def test_a_missing_magnification_is_reported(tmp_path):
     assert len(part.images[part.names.index("SOB_M_DC-14-2523/1")]) == 3
 
 
+def test_many_slides_without_a_magnification_are_one_line(tmp_path):
+    dataset_trees.breakhis(tmp_path)
+    for kind, year, slide in dataset_trees.BREAKHIS_SLIDES:
+        for magnification in (40, 100, 400):
+            dataset_trees.breakhis_file(tmp_path, kind, year, slide, magnification, 1).unlink()
+    padded = load_dataset("breakhis", tmp_path, {"missing": "pad"})
+    assert padded.notes[0].startswith(
+        "16 slides: missing 40× (0 of 1), 100× (0 of 1), 400× (0 of 1): padded: SOB_B_A-14-2"
+    )
+    assert sum("missing" in note for note in padded.notes) == 1
+
+
+def test_a_sequence_may_be_of_one_magnification(tmp_path):
+    """Fields of a slide at 200×; the other magnifications may be missing, as in a part of the data."""
+    dataset_trees.breakhis(tmp_path, dataset_trees.BREAKHIS_SLIDES[4:12], pictures=5)
+    splits = load_dataset(
+        "breakhis", tmp_path, {"magnification": 200, "per_magnification": 2, "sequences_per_slide": 0}
+    )
+    assert len(every(splits)) == 8 * 2
+    assert len(splits.train.images[0]) == 2
+    assert not any("missing" in note for note in splits.notes)
+    with pytest.raises(ModelError, match=r"data.magnification: got 300, expected 0 \(all\), 40, 100, 200 or 400"):
+        load_dataset("breakhis", tmp_path, {"magnification": 300})
+
+
 def test_several_pictures_and_several_sequences(tmp_path):
     dataset_trees.breakhis(tmp_path, dataset_trees.BREAKHIS_SLIDES[4:12], pictures=5)
     splits = load_dataset("breakhis", tmp_path, {"per_magnification": 2, "sequences_per_slide": 0})

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import dataset_trees
-from heclstm.data.datasets import load_dataset
+from heclstm.data.datasets import files, load_dataset
+from heclstm.data.decoded import DECODED, Decoded
+from heclstm.data.images import Images, read_listed
 from heclstm.errors import FileFormatError, ModelError
 
 COLUMNS = ["sequence", "patient", "seconds", "file", "label"]
@@ -52,6 +55,66 @@ def test_identical_files_tell_it_too(tmp_path):
         "frames stand by seconds of the manifest in 10 sequences",
         "1 pairs of patients share identical files and count as one: p3 = p7",
     )
+
+
+def test_a_group_is_never_divided_and_its_patients_are_counted(tmp_path):
+    """Three hospitals: each is in one part, and its patients stay patients."""
+    path = series(tmp_path, 24, [*COLUMNS, "group"], lambda number: [f"h{number // 3}"])
+    for fold in (1, 2, 3):
+        splits = load_dataset("colposcopy", path, {"folds": 3, "fold": fold})
+        groups = [set(part.groups) for part in (splits.train, splits.validation, splits.test)]
+        assert not groups[0] & groups[1]
+        assert not groups[0] & groups[2]
+        assert not groups[1] & groups[2]
+        assert len(set(patients_of(splits).values())) == 24
+    divided = series(tmp_path / "two", 6, [*COLUMNS, "group"], lambda number: ["one group"])
+    everything = load_dataset("colposcopy", divided)
+    assert [len(part) for part in (everything.train, everything.validation, everything.test)].count(0) == 2
+
+
+def test_a_patient_in_two_groups_joins_them(tmp_path):
+    """p2 was seen in both hospitals, so neither can be in another part."""
+    path = series(tmp_path, 12, [*COLUMNS, "group"], lambda number: ["a" if number < 2 else "b" if number < 4 else ""])
+    table = path.read_text().splitlines()
+    path.write_text("\n".join(line.replace("p1,", "p2,") for line in table) + "\n")
+    for seed in range(4):
+        splits = load_dataset("colposcopy", path, {"seed": seed})
+        where = {
+            name: k for k, part in enumerate((splits.train, splits.validation, splits.test)) for name in part.names
+        }
+        assert where["s0"] == where["s1"] == where["s2"] == where["s3"]
+
+
+def test_pictures_are_decoded_once_while_they_are_kept(tmp_path, monkeypatch):
+    path, read = series(tmp_path, 8), []
+    monkeypatch.setattr(files, "read_listed", lambda *given: read.append(given) or read_listed(*given))
+    with DECODED.kept():
+        first, second = (load_dataset("colposcopy", path, {"folds": 2, "fold": fold}) for fold in (1, 2))
+        frames = [first.train.images[0], second.test.images[0]]
+        assert len(read) == 8
+        with pytest.raises(ValueError, match="read-only"):
+            frames[0][0][:] = 0
+    load_dataset("colposcopy", path)
+    assert len(read) == 16  # nothing is kept afterwards
+
+
+def test_what_does_not_fit_is_decoded_again():
+    images, calls = Images([np.zeros((1, 4, 4), np.uint8)], "", ("a",), ""), []
+    small = Decoded(limit_bytes=16)
+    with small.kept():
+        for key in ("a", "b", "a", "b"):
+            small.get(key, lambda key=key: calls.append(key) or images)
+    assert calls == ["a", "b", "b"]
+
+
+def test_an_identical_blank_picture_tells_nothing(tmp_path):
+    """A covered camera is black for everybody: five patients stay five."""
+    path = series(tmp_path, 10)
+    for number in range(5):
+        Image.new("RGB", (24, 20)).save(tmp_path / f"{number}-0.png")
+    splits = load_dataset("colposcopy", path)
+    assert len(set(patients_of(splits).values())) == 10
+    assert "1 blank pictures stand in series of several patients, and say nothing about who they are" in splits.notes
 
 
 def test_given_parts_are_kept_and_never_share_a_patient(tmp_path):

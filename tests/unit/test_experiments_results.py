@@ -7,6 +7,7 @@ from experiments.compare import bootstrap_difference, with_tests
 from experiments.pareto import front
 from experiments.ranges import outside, summary
 from experiments.render import page
+from experiments.sections import SECTIONS
 
 
 def test_paired_known_answer():
@@ -91,3 +92,33 @@ def test_the_page_holds_what_was_run_and_nothing_else():
     assert "`adrenal_ablations.json`" in text
     assert "official test part" not in text
     assert max(map(len, (line for line in text.splitlines() if not line.startswith("|")))) <= 130
+
+
+def test_sections_of_folds_hold_their_figures():
+    """What was not run is left out, and one seed has no spread."""
+    ours = {"auc": [0.9, 0.8], "mean": 0.85, "sd": 0.07, "seeds": 2, "reversed": 0.2, "shuffled": 0.5}
+    other = {**ours, "auc": [0.6], "mean": 0.6, "sd": 0.0, "seeds": 1, "difference": 0.3}
+    one = {
+        "score_bound": 80.0,
+        "largest_score": 9.5,
+        "series_outside_of_a_bound": 0,
+        "scores_over_the_limit": 1,
+        "of": 7,
+    }
+    fields = {
+        "series": 20, "persons": 9, "parameters": {"folds": 5, "kind": "unreliable"},
+        "titles": {"he_clstm": "ours", "slope": "slopes", "lstm": "not run"},
+        "methods": {"he_clstm": ours, "slope": other}, "ranges": [one, {**one, "score_bound": 120.0}],
+    }  # fmt: skip
+    text = SECTIONS["visual_fields_unreliable"](fields)
+    assert "(unreliable series)" in text
+    assert "| ours | 0.850 ± 0.070 | 2 | 0.200 | 0.500 |  |" in text
+    assert "| slopes | 0.600 | 1 | 0.200 | 0.500 | +0.300 |" in text
+    assert "not run" not in text
+    assert "Of 14 held-out series (all seeds and folds), 0 have a value outside" in text
+    assert "are 80 to 120, the largest score is 9.5; 2" in text
+    spread = {"mean": 0.9, "sd": 0.01, "seeds": 1}
+    run = {"seed": 3, "patient": 0.98, "sequence": 0.97, "folds": [1.0, 0.96]}
+    slides = {"sequences": 30, "patients": 9, "positives": 6, "parameters": {"folds": 2}, "runs": [run]}
+    text = SECTIONS["breakhis"]({**slides, "patient": spread, "sequence": spread})
+    assert "| 3 | 0.980 | 0.970 | 1.000, 0.960 |" in text

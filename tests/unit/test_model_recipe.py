@@ -125,3 +125,32 @@ def test_a_cell_that_looks_ahead_takes_no_padding():
 def test_an_absent_training_file_says_so(tmp_path):
     with pytest.raises(FileFormatError, match=r"train.toml: cannot be read \(No such file"):
         TrainConfig.from_toml(tmp_path / "train.toml")
+
+
+def test_exact_is_a_degree_and_a_length(tmp_path):
+    """Degrees that are none are written as "exact"; the length of sequences is called so, too."""
+    path = tmp_path / "train.toml"
+    path.write_text(
+        """
+dataset = "colposcopy"
+[preparation]
+kind = "frames"
+source = [2, 1, 8, 8]
+frames = 2
+channels = 1
+height = 8
+width = 8
+length = "exact"
+[model]
+frames = 2
+channels = 1
+height = 8
+width = 8
+blocks = [{ out_channels = 3, activation_degree = "exact" }]
+lstm = { hidden_size = 2, gate_degree = "exact", cell_output = "tanh" }
+"""
+    )
+    config = TrainConfig.from_toml(path)
+    assert config.preparation.length == "exact"
+    assert config.model.cell.gate_degree is None
+    assert config.model.blocks[0].activation_degree is None

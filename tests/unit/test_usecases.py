@@ -9,11 +9,13 @@ import pytest
 from msgspec import structs
 
 from heclstm.card.model_facts import ModelFacts
-from heclstm.compiler.compile import Options
+from heclstm.compiler.compile import Options, compile_model
 from heclstm.data.handed_in import HandedIn
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.wire import read_header
 from heclstm.errors import Cancelled, FileFormatError
+from heclstm.model.recipe import TrainConfig
+from heclstm.model.untrained import untrained
 from heclstm.model.weights import save_model
 from heclstm.program.public import save_card
 from heclstm.usecases import calibrate, compile, decrypt, encrypt, estimate, evaluate, inspect, keygen, report, run
@@ -132,6 +134,30 @@ def test_preferences_are_compared_by_bytes_and_work(tmp_path):
 
 
 # ── events ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_costs_are_told_before_training(tmp_path):
+    """By a training file; they are those of the trained model, whatever its weights."""
+    path = tmp_path / "train.toml"
+    path.write_text(
+        """
+dataset = "colposcopy"
+preparation = { kind = "frames", source = [3, 1, 8, 8], frames = 3, channels = 1, height = 8, width = 8 }
+[model]
+frames = 3
+channels = 1
+height = 8
+width = 8
+differences = ["first"]
+blocks = [{ out_channels = 3 }]
+cell = { kind = "diagonal", hidden_size = 2 }
+"""
+    )
+    program = estimate.read_program(path)
+    found = estimate.estimate(program, precision=False)
+    assert (found.error, found.precision_bits) == (None, None)
+    other = compile_model(untrained(TrainConfig.from_toml(path).model, seed=7))
+    assert found.costs.to_json() == estimate.estimate(other, precision=False).costs.to_json()
 
 
 def test_stages_and_remarks_are_heard_in_order(model, keys, labelled):

@@ -72,6 +72,10 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Of the range with this name; None if it was never calibrated."""
         return next((each.limit for each in self.ranges if each.name == name), None)
 
+    def bound(self, name: str) -> float | None:
+        """What no input can exceed, of the range with this name; None if it has no bound, or was never calibrated."""
+        return next((each.bound for each in self.ranges if each.name == name), None)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What every reader of a score should know: what the model's owner says, and what follows from its figures."""

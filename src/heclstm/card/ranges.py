@@ -19,12 +19,16 @@ class Bounds(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Nonnegative
 
 
-class Range(Struct, frozen=True, forbid_unknown_fields=True):
-    """max_abs: the largest absolute value in calibration. limit: what may not be left. The name "score": the result."""
+class Range(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """max_abs: the largest absolute value in calibration. limit: what may not be left. The name "score": the result.
+
+    bound: what no input in [0, 1] can exceed, computed by the compiler; None where nothing is certain.
+    """
 
     name: Name
     max_abs: Nonnegative
     limit: Nonnegative
+    bound: Nonnegative | None = None
 
 
 def ranges_of(table: Mapping[str, Bounds]) -> tuple[Range, ...]:

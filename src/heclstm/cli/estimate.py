@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def estimate(
-    path: Annotated[Path, typer.Argument(metavar="PROGRAM/", help="A program folder, or a model folder.")],
+    path: Annotated[Path, typer.Argument(metavar="PROGRAM/", help="A program or model folder, or a training file.")],
     measure: Annotated[
         bool, typer.Option("--measure", help="Time this machine's primitives first (a minute), and keep them.")
     ] = False,
@@ -34,7 +34,8 @@ def estimate(
     """Model owner or server: what a program will cost, without running it.
 
     Prints levels by layer, rotations, products, diagonals, bytes of keys and ciphertexts, peak memory, the
-    precision that the noise model predicts, and seconds once this machine was measured (--measure).
+    precision that the noise model predicts, and seconds once this machine was measured (--measure). Of a
+    training file all but the precision, before anything is trained.
 
     Examples:
 
@@ -52,7 +53,8 @@ def estimate(
         from heclstm.usecases.images import read_sequence
 
         sequence = read_sequence(images, program.card, index, events=TERMINAL)
-    found = usecase.estimate(program, sequence, threads=threads, measure=measure, events=TERMINAL)
+    trained = path.suffix.lower() != ".toml"
+    found = usecase.estimate(program, sequence, threads=threads, measure=measure, precision=trained, events=TERMINAL)
     if as_json:
         emit(found.to_json())
         return
@@ -60,7 +62,11 @@ def estimate(
     timing = "unknown on this machine; add --measure"
     if found.costs.seconds is not None:
         timing = f"{seconds(found.costs.seconds)} with {found.threads} threads"
-    precision = "unknown: these frames leave the model's ranges; add --input with real images"
+    precision = (
+        "unknown before training"
+        if not trained
+        else "unknown: these frames leave the model's ranges; add --input with real images"
+    )
     if found.error is not None:
         precision = f"{found.precision_bits:.1f} bits (rms error {found.error:.1e} of a score)"
     print_sizes(found.costs, {"seconds": timing, "precision": precision})

@@ -57,6 +57,11 @@ def print_evaluation(evaluation: Evaluation, output: Path | None) -> None:
             lines[way] += f"; AUC {compared.auc_difference:+.4f} on these"
     if evaluation.over_simulated is not None:
         lines["encrypted over simulated"] = f"{evaluation.over_simulated:.2f} times the predicted error"
+    if (point := evaluation.point_of_all) and point.rates:
+        found, kept = point.rates
+        lines["operating point of all folds"] = (
+            f"{point.threshold:.3f}: sensitivity {found:.2f}, specificity {kept:.2f}"
+        )
     if evaluation.refused:
         lines["refused"] = f"{evaluation.refused} results outside the calibrated range"
     if output:

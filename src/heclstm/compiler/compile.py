@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from heclstm.card.purpose import Purpose
 from heclstm.circuit.check import check
 from heclstm.circuit.circuit import Circuit
@@ -13,6 +15,7 @@ from heclstm.compiler.layouts import choose_layouts
 from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import Lowered, lower
 from heclstm.compiler.rates import WORTH, Preference, Rates
+from heclstm.compiler.reach import reach
 from heclstm.model.weights import Model
 from heclstm.program.program import Program
 
@@ -37,7 +40,11 @@ class Options:
 
 def compile_model(model: Model, options: Options = Options()) -> Program:
     """The program of `model`: its circuit, and what the hospital must know of it. Raises as `compile_circuit`."""
-    return Program.of(compile_circuit(model, options), Purpose.of(model))
+    purpose, bounds = Purpose.of(model), reach(model)
+    if "score" in bounds:  # else its card stays as it was before there were any
+        ranges = tuple(replace(each, bound=bounds.get(each.name)) for each in purpose.ranges)
+        purpose = replace(purpose, ranges=ranges)
+    return Program.of(compile_circuit(model, options), purpose)
 
 
 def compile_circuit(model: Model, options: Options = Options()) -> Circuit:

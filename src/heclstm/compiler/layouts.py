@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from heclstm.circuit.layout import ImageLayout, Layout, VectorLayout, power_of_two
-from heclstm.compiler.affine import AffineMap, Shape
+from heclstm.compiler.affine import AffineMap, SequenceMap, Shape
 from heclstm.compiler.bsgs import split_offsets, work
 from heclstm.compiler.expressions import DiagonalMatrix
 from heclstm.compiler.fuse import Fused
@@ -24,7 +24,8 @@ def choose_layouts(fused: Fused, slots: int, worth: float = WORTH["balance"]) ->
     frames, cell = fused.frames, fused.cell.cell
     first = image_layout(fused.input_shape, frames, slots)
     state = VectorLayout(slots, frames, cell.hidden_size)
-    inputs = [first, *(patched(first, fused.stages[0].affine) if fused.stages else ())]
+    opening = fused.stages[0].affine if fused.stages else None
+    inputs = [first, *(patched(first, opening) if isinstance(opening, AffineMap) else ())]
     ways: list[tuple[float, list[ImageLayout]]] = [(0.0, [layout]) for layout in inputs]
     for stage in fused.stages:
         reached = []
@@ -47,15 +48,17 @@ def image_layout(shape: Shape, frames: int, slots: int, gap_y: int = 1, gap_x: i
     return ImageLayout(slots, frames, channels, height, width, rows, columns, gap_y, gap_x)
 
 
-def map_cost(affine: AffineMap, source: Layout, target: Layout, rates: Rates) -> float:
+def map_cost(affine: AffineMap | SequenceMap, source: Layout, target: Layout, rates: Rates) -> float:
     """Price of one affine map: its rotations, diagonals and rotate-and-adds, and their keys."""
     if isinstance(source, ImageLayout) and source.patches:
-        read = reading(affine, source)
+        read = reading(affine, source) if isinstance(affine, AffineMap) else None
         assert read is not None  # or it were no candidate
         affine, source = read, source.spread
     coo = affine.matrix.tocoo()
-    slot_in = source.positions[coo.col] * source.frame_slots
-    slot_out = target.positions[coo.row] * target.frame_slots
+    if isinstance(affine, SequenceMap):
+        slot_in, slot_out = source.slot_of.ravel()[coo.col], target.slot_of.ravel()[coo.row]
+    else:
+        slot_in, slot_out = source.slot_of[0, coo.col], target.slot_of[0, coo.row]
     slots = source.slots
     offset = offsets_of(slot_in % slots, slot_out % slots, source, target) + slots
     block = slot_out // slots * source.ciphertexts + slot_in // slots

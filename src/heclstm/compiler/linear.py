@@ -26,6 +26,7 @@ import numpy as np
 from scipy import sparse
 
 from heclstm.circuit.layout import Floats, Ints, Layout
+from heclstm.compiler.affine import AffineMap, SequenceMap
 from heclstm.compiler.expressions import DiagonalMatrix, Trace
 from heclstm.errors import LayoutError
 
@@ -52,6 +53,15 @@ class Entries:
             ((chosen - shift) * coo.shape[1] + coo.col).ravel(),
             np.tile(coo.data, len(chosen)).astype(np.float64),
         )
+
+    @classmethod
+    def of(cls, affine: AffineMap | SequenceMap, frames: int) -> Entries:
+        """A map of each of so many frames, or of all together."""
+        if isinstance(affine, AffineMap):
+            return cls.per_frame(affine.matrix, frames)
+        coo = sparse.coo_array(affine.matrix)
+        coo.eliminate_zeros()
+        return cls(coo.row.astype(np.int64), coo.col.astype(np.int64), coo.data.astype(np.float64))
 
     @classmethod
     def dense(cls, matrix: Floats) -> Entries:

@@ -44,7 +44,7 @@ def lower(fused: Fused, layouts: list[ImageLayout]) -> Lowered:
     cell = fused.cell
     kernel = cell.cell.kernel()(cell.name, trace, cell.cell, part(arrays, cell.name), features, encoded.layout)
     states = kernel.write(encoded.values)
-    output, result = fused.vote.lower(trace, arrays, features, source, (states, kernel.layout))
+    output, result = fused.vote.lower(trace, arrays, features, source, (states, kernel.layout), kernel.memory)
     return Lowered(trace, output, layouts[0], result)
 
 
@@ -61,9 +61,9 @@ def lower_encoder(fused: Fused, layouts: list[ImageLayout]) -> Encoded:
         targets: list[tuple[Layout, Floats]] = []
         for strand in needed:
             scaled = affine.scaled(strand.scale, strand.shift)
-            part = reading(scaled, source) or scaled
-            blocks[len(targets), 0] = Entries.per_frame(part.matrix, target.frames)
-            targets.append((target, np.tile(part.bias, (target.frames, 1))))
+            part = (reading(scaled, source) or scaled) if isinstance(scaled, AffineMap) else scaled
+            blocks[len(targets), 0] = Entries.of(part, target.frames)
+            targets.append((target, part.biases(target.frames)))
         trace.layer = affine.name
         results = apply_linear(trace, [(values, source.spread)], targets, blocks)
         trace.layer = stage.name

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from heclstm.errors import ModelError, RangeError
 from heclstm.model.graph import Array
+from heclstm.model.limits import FEWEST, robust_limit
 from heclstm.model.recipe import RangeBounds
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model
 
-MARGIN = 1.25  # a limit is at least so many times the largest value seen
+MARGIN = 1.25  # from few sequences, a limit is so many times the largest value seen
+ROOM = 4.0  # where a bound holds, a value far out is as right as others: its limit only tells a wrong key from a result
 
 
 def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> Model:
@@ -23,20 +25,26 @@ def calibrate(model: Model, frames: NDArray[np.floating], mask: NDArray[np.bool_
     mask: (B, T), which frames are real. Padding counts in all layers, since the server computes it too.
 
     Each range is {"max_abs", "limit"}: the largest absolute value seen, and what may not be left, which is the
-    training bound or MARGIN times the largest value, whichever is more. Raises RangeError if a value is not
-    finite: then the model cannot be calibrated, but must be trained again.
+    training bound or what one healthy input in a thousand passes (`model.limits`), whichever is more; from a few
+    sequences, MARGIN times the largest value. One that blew up lies outside then. Where the model has a bound that no
+    input can pass (`compiler.reach`), nothing blows up: there, limits leave ROOM. RangeError if a value
+    is not finite: then the model cannot be calibrated, but must be trained again.
     """
     if len(frames) == 0:
         raise ModelError("calibrate: got 0 sequences, expected some that were not used for training")
     with np.errstate(over="ignore", invalid="ignore"):
         values = forward(model, frames, mask)
-    bounds = _limits(model)
+    bounds, reached = _limits(model), _reached(model)
     ranges = {}
     for name, value in ranged(model, values):
         largest = float(np.abs(value).max())
         if not np.isfinite(largest):
             raise RangeError(f"{name}: overflows on calibration data; train with a stronger range penalty")
-        ranges[name] = {"max_abs": largest, "limit": max(bounds.get(name, 0.0), MARGIN * largest)}
+        each = np.abs(value).reshape(len(value), -1).max(axis=1)
+        limit = robust_limit(each) if len(each) >= FEWEST else MARGIN * largest
+        if name in reached:
+            limit = min(ROOM * max(limit, MARGIN * largest), max(reached[name], largest))
+        ranges[name] = {"max_abs": largest, "limit": max(bounds.get(name, 0.0), limit)}
     return model.with_metadata(ranges=ranges, calibration={"sequences": len(frames), "margin": MARGIN})
 
 
@@ -88,6 +96,16 @@ def _limits(model: Model) -> dict[str, float]:
     """The bounds that the model was trained with, if it says so, by the name of the range."""
     known = RangeBounds.from_json(model.metadata.get("training", {}).get("ranges", {})).of(model.config)
     return {each.name: known.bounds[each.bound] for each in model.config.graph.ranges if each.bound}
+
+
+def _reached(model: Model) -> dict[str, float]:
+    """The bounds of a model whose state has one; of others, and of exact ones, none."""
+    from heclstm.compiler.reach import reach
+
+    if any(node.exact for node in model.config.graph.nodes):
+        return {}
+    found = reach(model)
+    return found if "score" in found else {}
 
 
 def _ranges(model: Model) -> dict[str, dict[str, float]]:

@@ -1,6 +1,7 @@
 """What a model looks like, before it has weights: frozen, checked on creation, no torch.
 
 ModelConfig   frames × channels × height × width
+  differences channels of differences between frames (`model.differences`), if any
   blocks      the frame encoder, one after the other (`model.blocks`)
   (mean)      over the positions of the last block's output: D = its out_channels
   cell        one recurrent layer over the frames (`model.cells`)
@@ -20,6 +21,7 @@ from heclstm.model.blocks.pooling import GlobalMean
 from heclstm.model.cells import cell_from_json
 from heclstm.model.cells.base import Cell
 from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.differences.node import CAUSAL, KINDS, Differences
 from heclstm.model.fields import Pair, Whole, build, check_fields
 from heclstm.model.graph import FRAMES, FrameShape, Graph, Node, Range, Recurrence
 from heclstm.model.vote import node as vote
@@ -39,10 +41,12 @@ class ModelConfig:
     width: Annotated[int, Whole(1)]
     blocks: tuple[Block, ...]
     cell: Cell
+    differences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
         object.__setattr__(self, "blocks", tuple(self.blocks))
+        self._check_differences()
         if not self.blocks:
             raise ModelError("ModelConfig.blocks: got 0 blocks, expected at least 1")
         before = self.height, self.width
@@ -53,6 +57,16 @@ class ModelConfig:
                     f"after {block}; expected at least 1×1"
                 )
             before = size
+
+    def _check_differences(self) -> None:
+        kinds = self.differences
+        if (
+            not isinstance(kinds, list | tuple)
+            or len(set(map(str, kinds))) != len(kinds)
+            or not set(map(str, kinds)) <= set(KINDS)
+        ):
+            raise ModelError(f"ModelConfig.differences: got {kinds!r}, expected a list of some of {', '.join(KINDS)}")
+        object.__setattr__(self, "differences", tuple(kinds))
 
     @cached_property
     def sizes(self) -> tuple[Pair, ...]:
@@ -70,13 +84,20 @@ class ModelConfig:
 
     def in_channels(self, block: int) -> int:
         """What enters a block."""
-        return self.channels if block == 0 else self.blocks[block - 1].out_channels
+        first = self.channels * (1 + len(self.differences))
+        return first if block == 0 else self.blocks[block - 1].out_channels
 
     @cached_property
     def graph(self) -> Graph:
         """What it computes."""
         nodes: list[Node] = []
         source, shape = FRAMES, (self.channels, self.height, self.width)
+        if self.differences:
+            name, before, shape = "differences", shape, (self.in_channels(0), *shape[1:])
+            nodes.append(
+                Differences(name=name, source=source, value=name, before=before, shape=shape, kinds=self.differences)
+            )
+            source = name
         for k, block in enumerate(self.blocks):
             nodes += block.nodes(f"blocks.{k}", source, shape)
             source, shape = f"blocks.{k}.output", (block.out_channels, *self.sizes[k])
@@ -116,6 +137,11 @@ class ModelConfig:
 
     def require_causal(self, place: str) -> None:
         """Raise ModelError if padding behind the real frames could reach what stands before it."""
+        if looking := [kind for kind in self.differences if kind not in CAUSAL]:
+            raise ModelError(
+                f"{place}: sequences may be padded, but the differences {', '.join(looking)} depend on all frames; "
+                "train with preparation.length = 'exact', or other differences"
+            )
         if not self.cell.causal:
             raise ModelError(
                 f"{place}: sequences may be padded, but a state of the cell {self.cell.kind} depends on frames behind "
@@ -130,6 +156,8 @@ class ModelConfig:
             values[UNNAMED] = self.cell.to_json()
         else:
             values["cell"] = {"kind": self.cell.kind, **self.cell.to_json()}
+        if self.differences:  # models from before there were any keep their digest
+            values["differences"] = list(self.differences)
         return {**values, "classes": 1}
 
     @classmethod

@@ -4,21 +4,26 @@ NumPy only: whoever has simulated or encrypted scores puts them beside the clear
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.card.interval import Interval
+from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part, prepare_part
 from heclstm.errors import ModelError
+from heclstm.model.by_fold import auc_by_fold
 from heclstm.model.metrics import Array, Measures, area_under_curve, by_patient, measure, rates
-from heclstm.model.operating_points import beginnings
+from heclstm.model.operating_points import beginnings, choose_operating_point
 from heclstm.model.reference import forward
 from heclstm.model.temperature import fit_temperature
 from heclstm.model.weights import Model
+
+FEWEST = 10  # patients of a class, for a figure that says something
 
 
 def evaluate_model(model: Model, part: Part, split: str, **notes: Any) -> Model:
@@ -49,7 +54,8 @@ class Fold:
 
     scores: "clear" and, where they were made, "simulated" and "encrypted"; one for each sequence, NaN where that way
     was not taken. patients: whose sequence each is; without it, every sequence is a patient of its own. shift: what was
-    taken off the scores of shorter sequences, since their operating point is another.
+    taken off the scores of shorter sequences, since their operating point is another. names: what each sequence is
+    called. parts: the folds, where this is several of them as one.
     """
 
     name: str
@@ -58,6 +64,8 @@ class Fold:
     threshold: float
     patients: NDArray[Any] | None = None
     shift: Array | None = None
+    names: tuple[str, ...] = ()
+    parts: tuple["Fold", ...] = ()
 
     def outcomes(self, way: str, *, shifted: bool = True) -> tuple[Array, NDArray[np.int64]]:
         """(scores, labels) of the patients that this way was taken for. shifted: as decisions want them."""
@@ -69,13 +77,29 @@ class Fold:
         return scores, labels
 
     def measures(self, way: str) -> Measures | None:
-        """Of patients, at the operating point; None unless both outcomes occur among them."""
+        """Of patients, at the operating point; None unless both outcomes occur among them.
+
+        Of several folds, decisions are those of each model at its own operating point, added up; the AUC is by fold.
+        """
         scores, labels = self.outcomes(way)
-        return measure(scores, labels, self.threshold) if len(np.unique(labels)) == 2 else None
+        if len(np.unique(labels)) < 2:
+            return None
+        found = measure(scores, labels, self.threshold)
+        area = self.auc(way)
+        return replace(found, auc=area) if self.parts and area else found
+
+    def auc(self, way: str) -> Interval | None:
+        """Of patients, of whom only those of one fold are compared; None where no fold has both outcomes."""
+        each = [fold.outcomes(way) for fold in self.parts or (self,)]
+        return auc_by_fold(each) if any(len(np.unique(labels)) == 2 for _, labels in each) else None
 
 
 def pool(folds: Sequence[Fold]) -> Fold:
-    """All folds as one. Models differ in their operating points, so pooled scores count from these."""
+    """All folds as one. Models differ in their operating points, so pooled scores count from these.
+
+    They are good for counting decisions, not for an AUC: a threshold that a handful of validation patients chose shifts
+    all scores of its fold. So the parts stay beside them.
+    """
     if len(folds) == 1:
         return folds[0]
     ways = [way for way in folds[0].scores if all(way in fold.scores for fold in folds)]
@@ -86,7 +110,34 @@ def pool(folds: Sequence[Fold]) -> Fold:
         {way: np.concatenate([fold.scores[way] - fold.threshold for fold in folds]) for way in ways},
         0.0,
         np.concatenate(known) if len(known) == len(folds) else None,
+        names=tuple(name for fold in folds for name in fold.names) if all(fold.names for fold in folds) else (),
+        parts=tuple(folds),
     )
+
+
+def point_of_all(folds: Sequence[Fold], wanted_sensitivity: float) -> OperatingPoint | None:
+    """The operating point that the scores of all folds choose, each of a model that had not seen it: for a model of the
+    same recipe. None without both outcomes, or where a model has several for several numbers of frames.
+    """
+    if any(fold.shift is not None for fold in folds):
+        return None
+    each = [fold.outcomes("clear") for fold in folds]
+    scores, labels = (np.concatenate(parts) for parts in zip(*each, strict=True))
+    if len(np.unique(labels)) < 2:
+        return None
+    return choose_operating_point(scores, labels, wanted_sensitivity, "out-of-fold scores")
+
+
+def small_classes(folds: Sequence[Fold]) -> list[str]:
+    """A warning for each fold with fewer than FEWEST patients of a class, whose figures say little."""
+    found = []
+    for fold in folds:
+        labels = fold.outcomes("clear")[1]
+        positives = int(labels.sum())
+        for count, what in ((positives, "positive"), (len(labels) - positives, "negative")):
+            if count < FEWEST:
+                found.append(f"{fold.name}: only {count} {what} patients; figures of fewer than {FEWEST} say little")
+    return found
 
 
 @dataclass(frozen=True)
@@ -159,16 +210,21 @@ def agreement(fold: Fold, way: str) -> Agreement:
         raise ModelError(f"agreement: got no {way} score of {len(taken)} sequences, expected at least one")
     clear, other = fold.scores["clear"][taken], fold.scores[way][taken]
     error = np.abs(other - clear)
-    same = Fold(fold.name, fold.labels, {"clear": np.where(taken, fold.scores["clear"], np.nan)}, 0.0, fold.patients)
-    areas = [area_under_curve(*part) for part in (fold.outcomes(way), same.outcomes("clear")) if len(set(part[1])) == 2]
+    areas = [area for area in (fold.auc(way), _taken(fold, way).auc("clear")) if area is not None]
     return Agreement(
         int(taken.sum()),
         int(((clear >= fold.threshold) == (other >= fold.threshold)).sum()),
         float(error.max()),
         float(error.mean()),
         float(np.sqrt(np.mean(error**2))),
-        areas[0] - areas[1] if len(areas) == 2 else None,
+        areas[0].value - areas[1].value if len(areas) == 2 else None,
     )
+
+
+def _taken(fold: Fold, way: str) -> Fold:
+    """Its clear scores, where this way was taken too."""
+    clear = np.where(np.isfinite(fold.scores[way]), fold.scores["clear"], np.nan)
+    return replace(fold, scores={"clear": clear}, parts=tuple(_taken(part, way) for part in fold.parts))
 
 
 def calibrate_score(model: Model, part: Part, fitted_on: str = "validation") -> Model:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from heclstm.model.polynomial import evaluate
 
 if TYPE_CHECKING:
-    from heclstm.compiler.affine import AffineMap
+    from heclstm.compiler.affine import AffineMap, SequenceMap
     from heclstm.model.cells.base import Cell
 
 Array = NDArray[np.float64]
@@ -96,6 +96,18 @@ class Affine(Node):
 
     @abstractmethod
     def affine_map(self, arrays: Arrays) -> AffineMap:
+        """The same as a sparse matrix and a bias."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverFrames(Node):
+    """An affine map of all frames of a sequence together. before, shape: of a frame at its two ends."""
+
+    before: FrameShape
+    shape: FrameShape
+
+    @abstractmethod
+    def sequence_map(self, arrays: Arrays, frames: int) -> SequenceMap:
         """The same as a sparse matrix and a bias."""
 
 

@@ -157,6 +157,10 @@ class Augmentation:
     0.9 to 1.1 times. rotation_degrees: either way, in the plane of every pair of axes. transforms: random transforms
     of MONAI besides, each by its name and with its arguments, such as
     {name = "RandGaussianNoise", prob = 0.5, std = 4.0}; values have the unit of the raw pixels.
+
+    noise, offset: standard deviations, as fractions of the brightest pixel there can be, of what is added to every
+    pixel, and to all pixels of a sequence alike. Pixels that are 0 in all frames lie outside of the picture and stay 0.
+    turned: so many sequences run backwards and count as negative, for positives that are told by a course.
     """
 
     axes: tuple[int, ...] = ()
@@ -165,6 +169,9 @@ class Augmentation:
     zoom: float = 0.0
     rotation_degrees: float = 0.0
     transforms: tuple[Mapping[str, Any], ...] = ()
+    noise: float = 0.0
+    offset: float = 0.0
+    turned: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("axes", "flip_axes", "transforms"):
@@ -179,6 +186,7 @@ class Augmentation:
         if not all(axis in self.axes for axis in self.flip_axes):
             raise ModelError(f"augmentation.flip_axes: got {self.flip_axes}, expected some of axes {self.axes}")
         _require("augmentation", self, ("shift",), "whole pixels, 0 or more", lambda value: value >= 0, whole=True)
+        _require("augmentation", self, ("noise", "offset", "turned"), "0 to 1", lambda value: 0 <= value <= 1)
         _require("augmentation", self, ("zoom",), "0 or more, less than 1", lambda value: 0 <= value < 1)
         _require("augmentation", self, ("rotation_degrees",), "0 to 180", lambda value: 0 <= value <= 180)
         changed = self.flip_axes or self.shift or self.zoom or self.rotation_degrees or self.transforms
@@ -235,6 +243,7 @@ class TrainConfig:
         space = (0, 1, 2) if self.preparation.kind == "volume" else (2, 3)
         if not set(self.augmentation.axes) <= set(space):
             raise ModelError(f"augmentation.axes: got {self.augmentation.axes}, expected some of {space}")
+        self._check_courses()
         wanted = (self.model.frames, self.model.channels, self.model.height, self.model.width)
         made = tuple(getattr(self.preparation, name) for name in ("frames", "channels", "height", "width"))
         if wanted != made:
@@ -243,11 +252,21 @@ class TrainConfig:
             self.model.require_causal("training file")
         object.__setattr__(self, "ranges", self.ranges.of(self.model))
 
+    def _check_courses(self) -> None:
+        augmentation, preparation = self.augmentation, self.preparation
+        if preparation.kind == "volume" and (augmentation.noise or augmentation.offset or augmentation.turned):
+            raise ModelError("augmentation: noise, offset and turned are for preparation.kind 'frames', got 'volume'")
+        if augmentation.turned and preparation.padded:
+            raise ModelError("augmentation.turned: padding would come first; train with preparation.length = 'exact'")
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types; `from_json` is its inverse."""
         values = {name: plain(value) for name, value in asdict(self).items()}
         if not self.data:  # training files from before data sets had options keep their checkpoints
             del values["data"]
+        for name in ("noise", "offset", "turned"):  # nor do those from before there were these
+            if not values["augmentation"][name]:
+                del values["augmentation"][name]
         parts = {name: getattr(self, name).to_json() for name in ("model", "preparation", "ranges")}
         return {**values, **parts}
 
@@ -300,7 +319,13 @@ def _settings(kind: type[Settings], name: str, values: Any) -> Settings:
         raise ModelError(f"{name}: a field has a wrong type ({error})") from error
 
 
+WORDS = ("length",)  # fields in which "exact" is a word like others
+
+
 def _without_exact(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: None if item == "exact" else _without_exact(item) for name, item in value.items()}
+        return {
+            name: None if item == "exact" and name not in WORDS else _without_exact(item)
+            for name, item in value.items()
+        }
     return [_without_exact(item) for item in value] if isinstance(value, list) else value

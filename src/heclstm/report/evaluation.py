@@ -1,4 +1,4 @@
-"""Everything that `heclstm evaluate` finds, and its JSON: figures for people and programs, no image and no name."""
+"""Everything that `heclstm evaluate` finds, and its JSON: figures for people and programs, no image and no patient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.predictive import Predictive, values_at
 from heclstm.card.temperature import Temperature
-from heclstm.model.evaluate import Agreement, ByFrames, Fold, agreement, pool
+from heclstm.model.evaluate import Agreement, ByFrames, Fold, agreement, point_of_all, pool, small_classes
 from heclstm.model.metrics import Array
 from heclstm.model.temperature import calibration_error, log_loss, probabilities
 
@@ -45,6 +45,7 @@ class Evaluation:
     of_data_set: the sequences are of the model's data set, which `attribution` is about.
     refused: sequences whose encrypted result a client did not accept. not_assessable: sequences of too few frames,
     which count nowhere else. by_frames: of the first fold, where sequences may be shorter. warnings: of its model.
+    remarks: what went wrong on the way.
     """
 
     folds: tuple[Fold, ...]
@@ -63,10 +64,27 @@ class Evaluation:
     by_frames: tuple[ByFrames, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def pooled(self) -> Fold:
         return pool(self.folds)
+
+    @property
+    def point_of_all(self) -> OperatingPoint | None:
+        """Of several folds: what out-of-fold scores choose, for the sensitivity that the models were trained for."""
+        if (
+            len(self.folds) < 2
+            or self.operating_point is None
+            or not (wanted := self.operating_point.wanted_sensitivity)
+        ):
+            return None
+        return point_of_all(self.folds, wanted)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What a reader of these figures should know: what went wrong on the way, and folds that are too small."""
+        return [*self.remarks, *small_classes(self.folds)]
 
     @property
     def ways(self) -> list[str]:
@@ -126,6 +144,8 @@ class Evaluation:
             "patients": len(pooled.outcomes("clear")[0]),
             "folds": [{"name": fold.name, "measures": _measures(fold, self.ways)} for fold in self.folds],
             "pooled": _measures(pooled, self.ways),
+            "operating_point_of_all_folds": self.point_of_all.to_json() if self.point_of_all else None,
+            "remarks": self.troubles,
             "agreement": {way: found.to_json() for way, found in self.agreements.items()},
             "error_over_simulated": self.over_simulated,
             "refused": self.refused,
@@ -172,6 +192,7 @@ def _measures(fold: Fold, ways: list[str]) -> dict[str, Any]:
 
 
 def _row(fold: Fold, row: int) -> dict[str, Any]:
-    """One sequence by its number: patients stay unnamed."""
+    """One sequence by its number, and by its name in the data set if it has one; patients stay unnamed."""
     scores = {way: float(values[row]) for way, values in fold.scores.items() if np.isfinite(values[row])}
-    return {"fold": fold.name, "row": row, "label": int(fold.labels[row]), **scores}
+    named = {"name": fold.names[row]} if fold.names else {}
+    return {"fold": fold.name, "row": row, **named, "label": int(fold.labels[row]), **scores}

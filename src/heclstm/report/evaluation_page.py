@@ -40,6 +40,8 @@ def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], prepara
         cards=_cards(measures) if measures else [],
         decisions=_decisions(evaluation, measures) if measures else [],
         folds=_folds(evaluation) if len(evaluation.folds) > 1 else None,
+        point_of_all=all_folds(evaluation),
+        troubles=evaluation.troubles,
         encryption=_encryption(evaluation) if evaluation.agreements else None,
         inside=_inside(evaluation) if inside else [],
         examples=_examples(evaluation, frames, preparation) if inside else None,
@@ -153,6 +155,16 @@ def _encryption(evaluation: Evaluation) -> dict[str, Any]:
     caption = " ".join(remarks)
     drawing = Drawing(charts_inside.errors(evaluation), "Errors of scores", caption)
     return {"head": head, "rows": rows, "picture": drawing}
+
+
+def all_folds(evaluation: Evaluation) -> str:
+    """What out-of-fold scores choose, in a sentence; empty if there is nothing to say."""
+    if (point := evaluation.point_of_all) is None or point.rates is None:
+        return ""
+    return (
+        f"An operating point chosen on the scores of all folds for sensitivity {point.wanted_sensitivity:.2f} would be "
+        f"{signed(point.threshold)}: sensitivity {point.rates[0]:.2f}, specificity {point.rates[1]:.2f}."
+    )
 
 
 def _folds(evaluation: Evaluation) -> dict[str, Any]:

@@ -47,11 +47,16 @@ def estimate(
     *,
     threads: int | None = None,
     measure: bool = False,
+    precision: bool = True,
     events: Events = SILENT,
 ) -> Estimated:
-    """images: to predict the precision for; black ones by default. measure: time this machine first, and keep that."""
+    """images: to predict the precision for; black ones by default. measure: time this machine first, and keep that.
+    precision: whether to predict it; that of a model before training says nothing.
+    """
     circuit, cores = program.circuit, threads or machine.cores()
     costs = read_costs(circuit, _prices(program, cores, measure, events))
+    if not precision:
+        return Estimated(costs, cores, None)
     layout = circuit.input_layout
     black = np.zeros((layout.frames, layout.channels, layout.height, layout.width))
     frames = black if images is None else images.frames.astype(np.float64)
@@ -63,11 +68,21 @@ def estimate(
 
 
 def read_program(path: Path, events: Events = SILENT) -> Program:
-    """A program folder, or a model folder, which is compiled."""
+    """A program folder, or a model folder, which is compiled, or a training file, as a model before training."""
+    if path.suffix.lower() == ".toml":
+        from heclstm.compiler.compile import compile_model
+        from heclstm.model.recipe import TrainConfig
+        from heclstm.model.untrained import untrained
+
+        recipe = TrainConfig.from_toml(path)
+        with events.stage("compiling"):
+            return compile_model(untrained(recipe.model))
     if (path / "program.json").exists():
         return load_program(path)
     if not (path / "model.json").exists():
-        raise FileFormatError(f"{path}: holds neither program.json nor model.json; give a program or model folder")
+        raise FileFormatError(
+            f"{path}: holds neither program.json nor model.json; give a program or model folder, or a training file"
+        )
     from heclstm.compiler.compile import compile_model
     from heclstm.model.weights import load_model
 

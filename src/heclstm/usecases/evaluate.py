@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
 from heclstm.data.datasets import prepare_part
+from heclstm.data.decoded import DECODED
 from heclstm.errors import InputError, ModelError, NotAssessableError, RangeError
 from heclstm.model.calibrate import margins, outside
 from heclstm.model.evaluate import ByFrames, Fold, by_frames
@@ -55,7 +56,7 @@ class Evaluated:
 
 @dataclass(frozen=True, repr=False)
 class _Run:
-    """One subject on its part of the data."""
+    """One subject on its part of the data. names: of its sequences. undivided: who must not be in two folds."""
 
     subject: Subject
     labels: NDArray[np.int64]
@@ -65,6 +66,8 @@ class _Run:
     of_data_set: bool
     frames: NDArray[np.float32]
     mask: NDArray[np.bool_] | None
+    names: tuple[str, ...] = ()
+    undivided: tuple[str, ...] = ()
 
     def assessed(self) -> tuple[_Run, int]:
         """Those sequences alone that get a decision, and how many others there are."""
@@ -84,6 +87,7 @@ class _Run:
             patients=None if patients is None else patients[rows],
             frames=self.frames[rows],
             mask=None if mask is None else mask[rows],
+            names=tuple(self.names[row] for row in rows) if self.names else (),
         )
         return run, len(real) - len(rows)
 
@@ -114,7 +118,8 @@ def evaluate(
     subjects: model or program folders. data, dataset: the models' own data set and its kind by default. program:
     compiled from the one model that is evaluated.
     """
-    runs = [_read(path, program, data, dataset, split, events) for path in subjects]
+    with DECODED.kept():
+        runs = [_read(path, program, data, dataset, split, events) for path in subjects]
     _refuse_overlap(runs, events)
     assessed = [run.assessed() for run in runs]
     for (run, count), path in zip(assessed, subjects, strict=True):
@@ -122,12 +127,19 @@ def evaluate(
         if count:
             expected = run.subject.purpose.assessable
             events.note(f"{path}: {count} sequences are not assessable, expected {expected} frames; they are left out")
-    first, *others = (_evaluated(run, ways or Ways(), events) for run, _ in assessed)
-    evaluation = first
-    for other in others:
-        evaluation = _joined(evaluation, other)
+    evaluation = joined([_evaluated(run, ways or Ways(), events) for run, _ in assessed])
+    for text in evaluation.troubles:
+        events.note(f"warning: {text}")
     evaluation = replace(evaluation, not_assessable=sum(count for _, count in assessed), by_frames=_by_frames(runs[0]))
     return Evaluated(evaluation, assessed[0][0].frames, runs[0].preparation)
+
+
+def evaluate_fold(model: Path, data: Path | None, events: Events = SILENT) -> Evaluated:
+    """One model of a cross-validation on the fold that it never saw."""
+    whole = _read(model, None, data, None, "test", events)
+    run, count = whole.assessed()
+    evaluation = replace(_evaluated(run, Ways(), events), not_assessable=count, by_frames=_by_frames(whole))
+    return Evaluated(evaluation, run.frames, run.preparation)
 
 
 def _by_frames(run: _Run) -> tuple[ByFrames, ...]:
@@ -148,21 +160,20 @@ def _read(path: Path, program: Path | None, data: Path | None, dataset: str | No
     frames, mask = prepare_part(part, preparation)
     patients = np.array(part.patients) if part.patients else None
     own = known and not (data and is_labelled(data))
-    return _Run(subject, part.labels, patients, split, preparation, own, frames, mask)
+    return _Run(subject, part.labels, patients, split, preparation, own, frames, mask, part.names, part.undivided)
 
 
 def _refuse_overlap(runs: Sequence[_Run], events: Events) -> None:
     """Pooled intervals are right only if no patient counts twice."""
     seen: dict[str, str] = {}
     for run in runs:
-        patients = [] if run.patients is None else set(run.patients.tolist())
-        for patient in patients:
+        for patient in set(run.undivided):
             if patient in seen:
                 raise InputError(
                     f"{seen[patient]} and {run.subject.name}: share patient {patient}, expected folds without a common "
                     "patient; evaluate these models one by one"
                 )
-        seen |= dict.fromkeys(patients, run.subject.name)
+        seen |= dict.fromkeys(run.undivided, run.subject.name)
     if len(runs) > 1 and any(run.patients is None for run in runs):
         events.note(
             "warning: patients have no names here; pooled figures count each sequence of each model as another patient"
@@ -170,13 +181,19 @@ def _refuse_overlap(runs: Sequence[_Run], events: Events) -> None:
 
 
 def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
-    """Score all sequences in clear, and those that `ways` asks for otherwise. Raises RangeError on an overflow."""
+    """Score all sequences in clear, and those that `ways` asks for otherwise. Scores that overflow for some patients
+    are told, and count as wrong; RangeError if all of them do.
+    """
     subject, frames, mask, labels, refused, clock = run.subject, run.frames, run.mask, run.labels, 0, Clock()
     with events.stage("in clear") as update:
         clear, values = clear_scores(subject, frames, mask, update)
-    if not np.isfinite(clear).all():
-        count = int((~np.isfinite(clear)).sum())
-        raise RangeError(f"{subject.name}: {count} of {len(clear)} scores overflow in clear; train it again")
+    remarks = []
+    if lost := int((~np.isfinite(clear)).sum()):
+        text = f"{subject.name}: {lost} of {len(clear)} scores overflow in clear"
+        if lost == len(clear):
+            raise RangeError(f"{text}; train it again")
+        remarks.append(f"{text}, and count as wrong; train it again")
+        clear = _worst(clear, labels)
     scores = {"clear": clear}
     clock.lap("clear")
     if ways.simulated or ways.encrypted:
@@ -198,7 +215,7 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
     if (shift := run.shift(point.threshold)) is not None:
         scores = {way: values - shift for way, values in scores.items()}
     return Evaluation(
-        folds=(Fold(subject.name, labels, scores, point.threshold, run.patients, shift),),
+        folds=(Fold(subject.name, labels, scores, point.threshold, run.patients, shift, run.names),),
         split=run.split,
         dataset=facts.dataset or facts.name,
         attribution=facts.credit,
@@ -212,7 +229,14 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
         refused=refused,
         warnings=purpose.warnings,
         seconds=clock.laps,
+        remarks=tuple(remarks),
     )
+
+
+def _worst(scores: Array, labels: NDArray[np.int64]) -> Array:
+    """What is not finite becomes lower than all others for positives, and higher for negatives."""
+    known = scores[np.isfinite(scores)]
+    return np.where(np.isfinite(scores), scores, np.where(labels == 1, known.min() - 1, known.max() + 1))
 
 
 def _inside_of(subject: Subject, values: dict[str, Array] | None, real: NDArray[np.intp]) -> Inside | None:
@@ -231,6 +255,14 @@ def _inside_of(subject: Subject, values: dict[str, Array] | None, real: NDArray[
     )
 
 
+def joined(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """All as folds of one."""
+    whole, *others = evaluations
+    for other in others:
+        whole = _joined(whole, other)
+    return whole
+
+
 def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
     """Further folds of the same evaluation; the inside of a model is shown for the first."""
     seconds = {way: first.seconds[way] + other.seconds[way] for way in first.seconds}
@@ -239,5 +271,10 @@ def _joined(first: Evaluation, other: Evaluation) -> Evaluation:
     if fold.name in names:
         fold = replace(fold, name=f"{fold.name} ({len(first.folds) + 1})")
     return replace(
-        first, folds=(*first.folds, fold), temperatures=(*first.temperatures, *other.temperatures), seconds=seconds
+        first,
+        folds=(*first.folds, fold),
+        temperatures=(*first.temperatures, *other.temperatures),
+        seconds=seconds,
+        remarks=(*first.remarks, *other.remarks),
+        not_assessable=first.not_assessable + other.not_assessable,
     )

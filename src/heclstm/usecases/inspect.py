@@ -63,6 +63,7 @@ def _model(file: Path | bytes) -> Described:
     facts = {
         "digest": model.digest,
         "input": f"{config.frames} frames of {config.channels}×{config.height}×{config.width}",
+        **({"differences": list(config.differences)} if config.differences else {}),
         "blocks": [block.out_channels for block in config.blocks],
         "cell": config.cell.kind,
         **config.cell.to_json(),
@@ -90,6 +91,7 @@ def _program(file: Path | bytes) -> Described:
         "levels": f"{card.input_level} → {card.result_level}",
         "rotation_keys": len(card.keys.rotations),
         **{f"{name}_bytes": sum(count for _, count in read(card)) for name, read in blobs.items()},
+        **({"score_bound": bound} if (bound := card.bound("score")) is not None else {}),
         "attribution": card.model.credit,
         "frames_assessed": card.assessable if card.operating_points else "none: no operating point",
         "envelope": "none" if card.envelope is UNSET else f"{100 * card.envelope.coverage:.1f} % of training inside",

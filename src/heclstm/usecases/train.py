@@ -10,13 +10,15 @@ from typing import Any
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import load_dataset
-from heclstm.errors import HeclstmError, InputError, ModelError
+from heclstm.data.decoded import DECODED
+from heclstm.errors import DivergedError, HeclstmError, InputError, ModelError, NotAssessableError, RangeError
 from heclstm.model.epochs import METRICS, Epoch, read_epochs
+from heclstm.model.evaluate import Fold
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.weights import Model
 from heclstm.storage.atomic import save_file
 from heclstm.usecases.card import tell_warnings
-from heclstm.usecases.evaluate import Evaluated, evaluate
+from heclstm.usecases.evaluate import Evaluated, evaluate_fold, joined
 from heclstm.usecases.events import SILENT, Events
 
 __all__ = ["CROSS_VALIDATION", "TrainConfig", "Trained", "cross_validate", "train"]
@@ -67,7 +69,8 @@ def train(
     resume: go on from the checkpoints there. Raises ModelError if `folder` holds a model or a checkpoint otherwise.
     """
     _check_checkpoints(folder, [folder], resume)
-    trained = Trained(_trained(recipe, data, folder, events), folder)
+    with DECODED.kept():
+        trained = Trained(_trained(recipe, data, folder, events), folder)
     tell_warnings(trained.purpose, events)
     return trained
 
@@ -92,13 +95,35 @@ def cross_validate(
     recipes = [replace(recipe, data={**recipe.data, "folds": folds, "fold": k}) for k in numbers]
     folders = [folder / f"fold-{k}" for k in numbers]
     _check_checkpoints(folder, folders, resume)
-    _check_folds(recipes, data)
-    for each, place in zip(recipes, folders, strict=True):
-        _trained(each, data, place, events)
-    evaluated = evaluate(folders, data, events=events)
+    found: list[Evaluated] = []
+    lost: list[str] = []
+    with DECODED.kept():  # every fold reads all pictures, some for training and some for measuring
+        _check_folds(recipes, data)
+        for each, place in zip(recipes, folders, strict=True):
+            try:
+                _trained(each, data, place, events)
+                found.append(evaluate_fold(place, data, events))
+            except (DivergedError, RangeError, NotAssessableError) as error:  # the others are worth as much without it
+                lost.append(f"{place.name}: is left out: {error}")
+                events.note(f"warning: {lost[-1]}")
+            else:
+                events.note(_told(found[-1].evaluation.folds[0]))
+    if not found:
+        raise ModelError(f"{name}: no fold could be trained; {lost[0]}")
+    whole = joined([each.evaluation for each in found])
+    evaluated = replace(found[0], evaluation=replace(whole, remarks=(*lost, *whole.remarks)))
+    for text in evaluated.evaluation.troubles[len(lost) :]:
+        events.note(f"warning: {text}")
     for ending in (".html", ".json"):
         evaluated.save(folder / f"{CROSS_VALIDATION}{ending}", events)
     return evaluated
+
+
+def _told(fold: Fold) -> str:
+    """A fold's AUC as it ends."""
+    area, labels = fold.auc("clear"), fold.outcomes("clear")[1]
+    what = "got one outcome" if area is None else f"AUC {area}"
+    return f"{fold.name}: {what}, {int(labels.sum())} positive of {len(labels)}"
 
 
 def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> None:

@@ -65,9 +65,14 @@ class Recurrence(ABC):
                 f"has {source.slots}; use fewer units or frames, or a larger ring"
             )
 
+    @property
+    def memory(self) -> Floats | None:
+        """(H, T, T): what is left to do to the written values, h_t = Σ_s memory[:, t, s] ⊙ value_s. None: nothing."""
+        return None
+
     @abstractmethod
     def write(self, values: tuple[int, ...]) -> int:
-        """(ciphertexts of the features) → one value that holds the state of every frame in `layout`."""
+        """(ciphertexts of the features) → one value in `layout`: all states, or what `memory` makes them of."""
 
     def enter(self, layer: str) -> None:
         """What is written from here on belongs to this layer."""

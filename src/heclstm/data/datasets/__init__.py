@@ -7,6 +7,7 @@ DATASETS, and a sample for tests/unit/test_data_laws.py.
     clips            folders of frames, or multi-frame DICOM files
     colposcopy       pictures listed by a manifest
     medmnist3d       volumes of MedMNIST
+    visual_fields    series of visual fields, as tables
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from heclstm.data.datasets import acetowhitening, annocerv, breakhis, clips, colposcopy, medmnist3d
+from heclstm.data.datasets import acetowhitening, annocerv, breakhis, clips, colposcopy, medmnist3d, visual_fields
 from heclstm.data.datasets.fitted import fit_part, fit_training, prepare_part
 from heclstm.data.datasets.splits import Part, Splits
 from heclstm.errors import FileFormatError, ModelError
@@ -36,6 +37,7 @@ DATASETS: dict[str, Dataset] = {
     "clips": Dataset(clips.Options, clips.load),
     "colposcopy": Dataset(colposcopy.Options, colposcopy.load),
     "medmnist3d": Dataset(medmnist3d.Options, medmnist3d.load),
+    "visual_fields": Dataset(visual_fields.Options, visual_fields.load),
 }
 
 

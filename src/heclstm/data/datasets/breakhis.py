@@ -1,4 +1,5 @@
-"""BreaKHis as distributed: 82 patients, breast tumours at four magnifications. A sequence is one slide's, 40× to 400×.
+"""BreaKHis as distributed: 82 patients, breast tumours at four magnifications. A sequence is one slide's, 40× to 400×,
+or of one magnification.
 
     …/breast/malignant/SOB/ductal_carcinoma/SOB_M_DC_14-2523/40X/SOB_M_DC-14-2523-40-001.png
                                         class M (malignant) or B (benign), type, year, slide, magnification, number
@@ -29,11 +30,13 @@ Slides = dict[str, dict[int, list[Path]]]  # slide → magnification → its pic
 
 @dataclass(frozen=True)
 class Options(FileOptions):
-    """per_magnification: pictures of each magnification in a sequence. sequences_per_slide: how many sequences are
-    made from a slide, each of other pictures; 0 for as many as there are. missing: what happens to a slide without
-    some magnification: "skip", or "pad" for a shorter sequence. dsfold: a published list of training and test
-    pictures, in the data's folder. patients: a table (slide, patient) of slides that belong to one patient."""
+    """magnification: the only one that is used, 0 for all four. per_magnification: pictures of each in a sequence.
+    sequences_per_slide: how many sequences are made from a slide, each of other pictures; 0 for as many as there are.
+    missing: what happens to a slide without some magnification: "skip", or "pad" for a shorter sequence. dsfold: a
+    published list of training and test pictures, in the data's folder. patients: a table (slide, patient) of slides
+    that belong to one patient."""
 
+    magnification: int = 0
     per_magnification: int = 1
     sequences_per_slide: int = 1
     missing: str = "skip"
@@ -49,8 +52,15 @@ class Options(FileOptions):
                 f"data: got per_magnification {self.per_magnification} and sequences_per_slide "
                 f"{self.sequences_per_slide}, expected at least 1 and at least 0"
             )
+        if self.magnification and self.magnification not in MAGNIFICATIONS:
+            raise ModelError(f"data.magnification: got {self.magnification}, expected 0 (all), 40, 100, 200 or 400")
         if self.missing not in ("skip", "pad"):
             raise ModelError(f"data.missing: got {self.missing!r}, expected 'skip' or 'pad'")
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """The magnifications of a sequence."""
+        return (self.magnification,) if self.magnification else MAGNIFICATIONS
 
 
 def load(path: Path, options: Options) -> Splits:
@@ -58,13 +68,21 @@ def load(path: Path, options: Options) -> Splits:
     slides, notes = _slides(path)
     parts = _published(path, options, slides, notes)
     entries: list[Entry] = []
+    lacking: dict[str, list[str]] = defaultdict(list)
     for slide, found in sorted(slides.items()):
-        short = [m for m in MAGNIFICATIONS if len(found.get(m, ())) < options.per_magnification]
+        short = [m for m in options.used if len(found.get(m, ())) < options.per_magnification]
         if short:
             what = ", ".join(f"{m}× ({len(found.get(m, ()))} of {options.per_magnification})" for m in short)
-            notes.append(f"slide {slide}: missing {what}: {'left out' if options.missing == 'skip' else 'padded'}")
+            lacking[what].append(slide)
         if not short or options.missing == "pad":
             entries += _sequences(slide, found, options, parts.get(slide, ""))
+    done = "left out" if options.missing == "skip" else "padded"
+    notes += [
+        f"slide {slides[0]}: missing {what}: {done}"
+        if len(slides) == 1
+        else f"{len(slides)} slides: missing {what}: {done}: {listed(slides)}"
+        for what, slides in lacking.items()
+    ]
     same = []
     if options.patients:
         table = path / options.patients
@@ -119,9 +137,9 @@ def _patient(slide: str) -> str:
 def _sequences(slide: str, found: dict[int, list[Path]], options: Options, part: str) -> Iterator[Entry]:
     """Disjoint sequences of one slide, lowest magnification first."""
     size = options.per_magnification
-    possible = max(1, min(len(found[m]) // size for m in MAGNIFICATIONS if found.get(m)))
+    possible = max(1, min((len(found[m]) // size for m in options.used if found.get(m)), default=0))
     for number in range(min(possible, options.sequences_per_slide or possible)):
-        files = [file for m in MAGNIFICATIONS for file in found.get(m, [])[number * size : (number + 1) * size]]
+        files = [file for m in options.used for file in found.get(m, [])[number * size : (number + 1) * size]]
         yield Entry(f"{slide}/{number + 1}", _patient(slide), int(slide.startswith("SOB_M")), tuple(files), part)
 
 

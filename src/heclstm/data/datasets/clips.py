@@ -76,7 +76,7 @@ def _entry(row: Row, problems: Problems) -> Entry:
     split = part_named(row["split"])
     if split is None:
         problems.add(row, "split", ", ".join(PARTS))
-    return Entry(row["clip"], row["patient"], label_of(row, "label", problems), files, split or "")
+    return Entry(row["clip"], row["patient"], label_of(row, "label", problems), files, split or "", group=row["group"])
 
 
 def _by_folders(root: Path, options: Options) -> Iterator[_Clip]:

@@ -73,7 +73,7 @@ def _aliases(rows: Sequence[Row]) -> list[Row]:
 
 def _entry(name: str, rows: list[Row], label: str, options: Options, problems: Problems) -> Entry:
     order = order_of(rows, problems)
-    for column in ("patient", label, "split"):
+    for column in ("patient", label, "split", "group"):
         require_one_value(rows, column, problems)
     grades = None if options.positive_from < 0 else options.positive_from
     labels = [label_of(row, label, problems, grades) for row in rows]
@@ -82,7 +82,7 @@ def _entry(name: str, rows: list[Row], label: str, options: Options, problems: P
         problems.add(rows[0], "split", ", ".join(PARTS))
     ordered = [rows[row].file("file") for row in order.rows] if order else []
     reason = order.reason if order else ""
-    return Entry(name, rows[0]["patient"], labels[0], tuple(ordered), split or "", reason)
+    return Entry(name, rows[0]["patient"], labels[0], tuple(ordered), split or "", reason, rows[0]["group"])
 
 
 def _merged(rows: Sequence[Row], label: str, entries: Sequence[Entry], options: Options) -> list[str]:

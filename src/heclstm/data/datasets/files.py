@@ -23,6 +23,7 @@ from heclstm.data.datasets.patients import (
     without_overlap,
 )
 from heclstm.data.datasets.splits import Part, Splits
+from heclstm.data.decoded import DECODED
 from heclstm.data.dicom import Selection
 from heclstm.data.images import Images, read_images, read_listed
 from heclstm.errors import FileFormatError, SequenceError
@@ -34,7 +35,8 @@ EXAMPLES = 5  # and so many for each kind of problem
 @dataclass(frozen=True)
 class Entry:
     """One sequence. order: why its files stand as they do; "" where the rules of `data.order` shall tell, as they do
-    when it is served. split: the part that its publisher puts it in, or ""."""
+    when it is served. split: the part that its publisher puts it in, or "". group: what must not be divided besides
+    the patient, such as a hospital, or ""."""
 
     name: str
     patient: str
@@ -42,9 +44,13 @@ class Entry:
     files: tuple[Path, ...]
     split: str = ""
     order: str = ""
+    group: str = ""
 
     def read(self, selection: Selection) -> Images:
         """Raises FileFormatError or SequenceError."""
+        return DECODED.get((self.files, self.order, selection), lambda: self._read(selection))
+
+    def _read(self, selection: Selection) -> Images:
         if self.order:
             return read_listed(self.files, self.order, selection)
         return read_images(self.files, selection=selection)
@@ -100,7 +106,9 @@ def assemble(
     entries, digests = _checked(name, entries, options, selection, notes)
     if not entries:
         raise FileFormatError(f"{name}: got 0 sequences, expected some; is this the folder or manifest of the data?")
-    twins = _identical(entries, digests)
+    twins, blank = _identical(entries, digests, selection)
+    if blank:
+        notes.append(f"{blank} blank pictures stand in series of several patients, and say nothing about who they are")
     if twins:
         notes.append(
             f"{len(twins)} pairs of patients share identical files and count as one: "
@@ -211,27 +219,43 @@ def _said(seen: Sequence[_Seen]) -> list[str]:
     ]
 
 
-def _identical(entries: Sequence[Entry], digests: dict[Path, str]) -> list[tuple[str, str]]:
-    """Pairs of patients who share a file's content."""
+def _identical(
+    entries: Sequence[Entry], digests: dict[Path, str], selection: Selection
+) -> tuple[list[tuple[str, str]], int]:
+    """Pairs of patients who share a file's content, and how many blank ones are shared, which make no pair."""
     owner: dict[str, str] = {}
-    pairs = set()
+    pairs: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    example: dict[str, Path] = {}
     for entry in entries:
         for file in entry.files:
             other = owner.setdefault(digests[file], entry.patient)
             if other != entry.patient:
-                pairs.add((min(other, entry.patient), max(other, entry.patient)))
-    return sorted(pairs)
+                pairs[digests[file]].add((min(other, entry.patient), max(other, entry.patient)))
+                example[digests[file]] = file
+    blank = {content for content, file in example.items() if _is_blank(file, selection)}
+    telling = {pair for content, found in pairs.items() if content not in blank for pair in found}
+    return sorted(telling), len(blank)
+
+
+def _is_blank(file: Path, selection: Selection) -> bool:
+    """Whether all pixels of each frame are the same, as where a camera was covered."""
+    try:
+        frames = read_listed([file], "alone", selection).frames
+    except (FileFormatError, SequenceError):
+        return False  # a file that is read with others only
+    return all((channel == channel.flat[0]).all() for frame in frames for channel in frame)
 
 
 def _divided(entries: list[Entry], options: FileOptions, notes: list[str]) -> list[Entry]:
     """Entries with their part. Given parts are kept, unless folds are asked for; a missing validation part is taken
     from training."""
     given = [entry.split for entry in entries]
-    patients, labels = [entry.patient for entry in entries], [entry.label for entry in entries]
-    withheld = {entry.patient for entry in entries if entry.split == TEST}
+    patients, labels = _undivided(entries), [entry.label for entry in entries]
+    withheld = {patient for patient, part in zip(patients, given, strict=True) if part == TEST}
     if any(given) and options.folds:
-        entries = [entry for entry in entries if entry.patient not in withheld]
-        patients, labels = [entry.patient for entry in entries], [entry.label for entry in entries]
+        rows = [row for row, patient in enumerate(patients) if patient not in withheld]
+        entries = [entries[row] for row in rows]
+        patients, labels = [patients[row] for row in rows], [labels[row] for row in rows]
         notes.append(
             f"fold {options.fold} of {options.folds}, of training and validation part; the test part stays out"
         )
@@ -249,10 +273,17 @@ def _divided(entries: list[Entry], options: FileOptions, notes: list[str]) -> li
     if VALIDATION not in given:
         train = [entry for entry in entries if entry.split == TRAIN]
         others = [entry for entry in entries if entry.split != TRAIN]
-        drawn = split([e.patient for e in train], [e.label for e in train], replace(options, folds=0))
+        drawn = split(_undivided(train), [e.label for e in train], replace(options, folds=0))
         # the test share of this division goes to training: its publisher has chosen the test part
         entries = _with(train, [part if part == VALIDATION else TRAIN for part in drawn]) + others
     return entries
+
+
+def _undivided(entries: Sequence[Entry]) -> list[str]:
+    """One name for all entries that no split may divide: those of a patient, and of a group with all its patients."""
+    pairs = [(f"patient {entry.patient}", f"group {entry.group}") for entry in entries if entry.group]
+    leader = same_person([f"patient {entry.patient}" for entry in entries], pairs)
+    return [leader[f"patient {entry.patient}"] if entry.group else entry.patient for entry in entries]
 
 
 def part_named(text: str) -> str | None:
@@ -272,4 +303,5 @@ def _part(entries: Sequence[Entry], selection: Selection) -> Part:
         np.array([entry.label for entry in entries], np.int64),
         tuple(entry.patient for entry in entries),
         tuple(entry.name for entry in entries),
+        groups=tuple(_undivided(entries)) if any(entry.group for entry in entries) else (),
     )

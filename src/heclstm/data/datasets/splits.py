@@ -17,7 +17,9 @@ from heclstm.errors import FileFormatError, ModelError
 class Part:
     """Raw images (one sequence per row, as `prepare` takes them) and integer labels.
 
-    patients: whose each sequence is; empty where every row is a patient of its own, or the publisher does not tell.
+    patients: what counts as a case, whose each sequence is; empty where every row is a patient of its own, or the
+    publisher does not tell. groups: what no split may divide, as a hospital or a person with several cases; empty where
+    that is the patient.
     names: what a sequence is called in an error; empty for its row. mask: (N, T), which frames are real; None
     where all are, or where the images have yet to be brought to their model's size (`fitted.fit_part`).
     """
@@ -27,6 +29,7 @@ class Part:
     patients: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     mask: NDArray[np.bool_] | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 1 or len(self.images) != len(self.labels):
@@ -34,7 +37,7 @@ class Part:
                 f"data set: got {len(self.images)} images and labels of shape "
                 f"{self.labels.shape}, expected one label each"
             )
-        for name in ("patients", "names"):
+        for name in ("patients", "names", "groups"):
             if getattr(self, name) and len(getattr(self, name)) != len(self.labels):
                 raise FileFormatError(
                     f"data set: got {len(getattr(self, name))} {name} for {len(self.labels)} images, expected one each"
@@ -49,6 +52,11 @@ class Part:
 
     def __repr__(self) -> str:
         return f"Part({len(self)} images of {getattr(self.images, 'shape', ('any', 'size'))[1:]})"
+
+    @property
+    def undivided(self) -> tuple[str, ...]:
+        """What no split may divide: the group of each sequence, or its patient."""
+        return self.groups or self.patients
 
     def name(self, row: int) -> str:
         """What a sequence is called in an error."""
@@ -74,17 +82,23 @@ class Splits:
     def __post_init__(self) -> None:
         seen: dict[str, str] = {}
         for name in ("train", "validation", "test"):
-            for patient in set(getattr(getattr(self, name), "patients", ())):  # a test part may be withheld
+            part = getattr(self, name)
+            what = "group" if getattr(part, "groups", ()) else "patient"
+            for patient in set(getattr(part, "undivided", ())):  # a test part may be withheld
                 if (other := seen.setdefault(patient, name)) != name:
                     raise FileFormatError(
-                        f"{self.name}: patient {patient} is in {other} and in {name}, expected in one part only; "
+                        f"{self.name}: {what} {patient} is in {other} and in {name}, expected in one part only; "
                         "scores would be too good"
                     )
 
     @property
     def digest(self) -> str:
         """Of who is trained and validated on: changes with the parts, and tells nothing about anybody."""
-        content = [[p.labels.tolist(), list(p.patients), list(p.names)] for p in (self.train, self.validation)]
+        parts = (self.train, self.validation)
+        content = [[p.labels.tolist(), list(p.patients), list(p.names)] for p in parts]
+        for part, listed in zip(parts, content, strict=True):
+            if part.groups:  # others keep the digest that they had before there were groups
+                listed.append(list(part.groups))
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def require_two_classes(self) -> None:

@@ -1,7 +1,8 @@
 """Kinds of recurrent cells by name. A new one is a folder here, and one line in CELLS.
 
-lstm   HE-LSTM: gates i, f, g, o
-gru    HE-GRU: gates r, z, n; a level less
+diagonal   weighted means of the frames, by constants: no product with the state, any number of frames
+gru        HE-GRU: gates r, z, n; a level less
+lstm       HE-LSTM: gates i, f, g, o
 """
 
 from collections.abc import Mapping
@@ -9,11 +10,12 @@ from typing import Any
 
 from heclstm.errors import ModelError
 from heclstm.model.cells.base import Cell
+from heclstm.model.cells.diagonal.config import DiagonalConfig
 from heclstm.model.cells.gru.config import GruConfig
 from heclstm.model.cells.lstm.config import LstmConfig
 from heclstm.model.fields import build
 
-CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmConfig, GruConfig)}
+CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmConfig, GruConfig, DiagonalConfig)}
 
 
 def cell_from_json(values: Any) -> Cell:

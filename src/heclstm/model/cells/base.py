@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from heclstm.compiler.affine import AffineMap
     from heclstm.compiler.expressions import Trace
     from heclstm.compiler.kernels.recurrence import Recurrence
+    from heclstm.model.interval import FrameMap, Interval, Linear
     from heclstm.model.train.layers import Part
 
 
@@ -60,6 +61,16 @@ class Cell(ABC):
     @abstractmethod
     def evaluate(self, arrays: Arrays, spatial: Array) -> dict[str, Array]:
         """Its values from the features (B, T, D) of the frames, in NumPy; the state (B, T, H) is called `hidden`."""
+
+    def reach(self, arrays: Arrays, features: FrameMap) -> dict[str, Interval] | None:  # most have none
+        """How far its values reach at most, (T, …) each by the names of `evaluate`, if affine maps of the features
+        reach as far as `features` says. None if nothing bounds them: a state that multiplies itself.
+        """
+        return None
+
+    def linear(self, arrays: Arrays, frames: int) -> Linear | None:
+        """Its state as a linear map of all frames; None if it has products."""
+        return None
 
     @abstractmethod
     def kernel(self) -> Callable[[str, Trace, Any, Arrays, AffineMap, Layout], Recurrence]:

@@ -25,6 +25,8 @@ def augment(images: NDArray[Any], settings: Augmentation, rng: np.random.Generat
 
     All axes but `settings.axes` (frames, channels) are changed alike. `settings.axes` count from a sample's first.
     """
+    if settings.noise or settings.offset:
+        images = _noisy(images, settings, rng)
     if not settings.axes:
         return images
     axes, places = [axis + 1 for axis in settings.axes], range(-len(settings.axes), 0)
@@ -44,6 +46,15 @@ def augment(images: NDArray[Any], settings: Augmentation, rng: np.random.Generat
         if not np.issubdtype(images.dtype, np.integer):
             changed = changed.clip(0, 1)  # as images of fractions are
     return np.moveaxis(_as_kind(changed, images.dtype).reshape(moved.shape), places, axes)
+
+
+def _noisy(images: NDArray[Any], settings: Augmentation, rng: np.random.Generator) -> NDArray[Any]:
+    """Outside of the picture, (N, frames, …) that are 0 in all frames, nothing is added."""
+    brightest = np.iinfo(images.dtype).max if np.issubdtype(images.dtype, np.integer) else 1
+    alike = (len(images), *[1] * (images.ndim - 1))
+    added = settings.noise * rng.standard_normal(images.shape) + settings.offset * rng.standard_normal(alike)
+    changed = (images + brightest * added).clip(0, brightest)
+    return _as_kind(np.where((images != 0).any(axis=1, keepdims=True), changed, 0), images.dtype)
 
 
 def transforms_of(settings: Augmentation) -> Compose:

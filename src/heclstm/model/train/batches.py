@@ -32,10 +32,14 @@ class TrainingBatches:
         images, mask, config = np.asarray(self._part.images), self._part.mask, self._config
         rng = np.random.default_rng([config.seed, self._epoch])
         for rows in np.array_split(rng.permutation(len(images)), self._steps):
-            changed = augment(images[rows], config.augmentation, rng)
-            frames = prepare_all(changed, config.preparation)
+            chosen, targets = images[rows], self._targets[rows]
+            if share := config.augmentation.turned:
+                turned = rng.random(len(rows)) < share
+                backwards = turned.reshape(-1, *[1] * (chosen.ndim - 1))
+                chosen, targets = np.where(backwards, chosen[:, ::-1], chosen), np.where(turned, np.float32(0), targets)
+            frames = prepare_all(augment(chosen, config.augmentation, rng), config.preparation)
             real = None if mask is None else torch.from_numpy(mask[rows])
-            yield torch.from_numpy(frames), torch.from_numpy(self._targets[rows]), real
+            yield torch.from_numpy(frames), torch.from_numpy(targets), real
 
 
 def steps_of(sequences: int, config: TrainConfig) -> int:

@@ -111,8 +111,11 @@ def folded(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Array, Array
     mean, variance = normalization.running_mean, normalization.running_var
     if mean is None or variance is None:
         raise ModelError("export: got batch normalization without running statistics, expected a trained network")
-    gain = array_of(normalization.weight) / np.sqrt(array_of(variance) + normalization.eps)
-    return gain, array_of(normalization.bias) - array_of(mean) * gain
+    gain = 1 / np.sqrt(array_of(variance) + normalization.eps)
+    if normalization.affine:
+        gain = array_of(normalization.weight) * gain
+    offset = -array_of(mean) * gain
+    return gain, array_of(normalization.bias) + offset if normalization.affine else offset
 
 
 def array_of(tensor: Tensor) -> Array:

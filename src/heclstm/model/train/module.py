@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from torchmetrics.classification import BinaryAUROC
 
 from heclstm.data.datasets import Splits
-from heclstm.errors import ModelError
+from heclstm.errors import DivergedError
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.train.batches import Batch, TrainingBatches, WholePart, steps_of
 from heclstm.model.train.losses import Loss, class_weight, range_penalty
@@ -73,7 +73,7 @@ class TrainingModule(LightningModule):
         late = time >= self.config.ranges.max_from
         penalty = range_penalty(values, self.config.model.graph.ranges, self.config.ranges, late=late)
         if not math.isfinite(loss.item() + penalty.item()):
-            raise ModelError(
+            raise DivergedError(
                 f"training: the loss is no longer finite in epoch {self.current_epoch + 1}; lower the learning rate"
             )
         self.log_dict({"loss": loss, "penalty": penalty}, on_step=False, on_epoch=True, batch_size=1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from heclstm.errors import ModelError
 from heclstm.model.config import ModelConfig
+from heclstm.model.differences.torch_module import HeDifferences
 from heclstm.model.graph import Array
 from heclstm.model.train import layers
 from heclstm.model.train.layers import Fading, Part
@@ -21,6 +22,7 @@ class HeClstm(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.differences = HeDifferences(config.channels, config.differences) if config.differences else None
         self.blocks = nn.ModuleList(block.module(config.in_channels(k)) for k, block in enumerate(config.blocks))
         self.add_module(config.cell.kind, config.cell.module(config.features))
         self.weighted_unit = WeightedUnit(config.features, config.cell.hidden_size)
@@ -38,7 +40,7 @@ class HeClstm(nn.Module):
 
         mask: (B, T), which frames are real; the padding behind them gets no vote.
         """
-        values = encoded(self.blocks, frames)
+        values = encoded(self.blocks, frames if self.differences is None else self.differences(frames))
         kind = self.config.cell.kind
         values |= {f"{kind}.{name}": value for name, value in self.cell(values["spatial"]).items()}
         values["weighted_unit"] = self.weighted_unit(values["spatial"], values[f"{kind}.hidden"])
@@ -75,6 +77,8 @@ def export(network: HeClstm, metadata: Mapping[str, Any] | None = None) -> Model
         raise ModelError("export: got a network that is still blended with exact functions, expected blend(1, 1)")
     parts = {f"blocks.{index}": block for index, block in enumerate(network.blocks)}
     parts |= {network.config.cell.kind: network.cell, "weighted_unit": network.weighted_unit, "vote": network.vote}
+    if network.differences is not None:
+        parts["differences"] = network.differences
     arrays: dict[str, Array] = {}
     for prefix, module in parts.items():
         arrays |= {f"{prefix}.{name}": array for name, array in cast(Part, module).export().items()}

@@ -35,6 +35,7 @@ from heclstm.model.train.history import History
 from heclstm.model.train.losses import Loss, class_weight, loss_of
 from heclstm.model.train.module import TrainingModule
 from heclstm.model.train.network import HeClstm, export
+from heclstm.model.train.threads import use_sensible_threads
 from heclstm.model.weights import Model, save_model
 
 TEACHER = "teacher-{}"  # its folder within the model's
@@ -46,8 +47,10 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: On
 
     Never looks at `dataset.test`. A stopped run goes on from its checkpoints in `out` and ends with the same
     weights. Beside the model, metrics.csv tells of every epoch. Uses as many cores as `torch.set_num_threads`
-    allows, and a GPU if there is one.
+    allows (by default at most four, and no more than there are
+    processors), and a GPU if there is one.
     """
+    use_sensible_threads()
     dataset.require_two_classes()
     transforms_of(config.augmentation)  # wrong names are refused before images are read
     dataset = fit_training(dataset, config.preparation)

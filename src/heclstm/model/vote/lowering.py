@@ -24,8 +24,10 @@ def write_vote(
     features: AffineMap,
     spatial: tuple[tuple[int, ...], Layout],
     temporal: tuple[int, VectorLayout],
+    memory: Floats | None = None,
 ) -> tuple[int, ResultLayout]:
-    """spatial: the values from which `features` makes s_t; temporal: h_t of every frame.
+    """spatial: the values from which `features` makes s_t; temporal: h_t of every frame, or with a
+    memory (H, T, T) the values of which h_t = Σ_s memory[:, t, s] ⊙ value_s.
 
     Costs one level after the states; the spatial scores take another one beside the recurrence.
     """
@@ -54,18 +56,16 @@ def write_vote(
         trace,
         [((value,), layout), ((spatial_scores,), per_class)],
         [(result, bias)],
-        {(0, 0): _votes(vote, temporal_weight), (0, 1): _votes(vote, np.diag(alpha))},
+        {(0, 0): _votes(vote, temporal_weight, memory), (0, 1): _votes(vote, np.diag(alpha))},
     )
     return final, result
 
 
-def _votes(vote: Floats, weight: Floats) -> Entries:
-    """(K scores, T·K contributions) from a tensor (T, F) weighed by `weight` (K, F) and `vote` (T,)."""
-    classes, features = weight.shape
-    frames = len(vote)
-    matrix = np.zeros((classes * (1 + frames), frames * features))
-    for t in range(frames):
-        columns = slice(t * features, (t + 1) * features)
-        matrix[:classes, columns] = vote[t] * weight
-        matrix[classes * (1 + t) : classes * (2 + t), columns] = vote[t] * weight
-    return Entries.dense(matrix)
+def _votes(vote: Floats, weight: Floats, memory: Floats | None = None) -> Entries:
+    """(K scores, T·K contributions) from a tensor (T, F) weighed by `weight` (K, F), `vote` (T,) and the memory."""
+    (classes, features), frames = weight.shape, len(vote)
+    if memory is None:
+        memory = np.broadcast_to(np.eye(frames), (features, frames, frames))
+    contributions = np.einsum("t,kf,fts->tksf", vote, weight, memory)
+    matrix = np.concatenate([contributions.sum(axis=0, keepdims=True), contributions])
+    return Entries.dense(matrix.reshape(classes * (1 + frames), frames * features))

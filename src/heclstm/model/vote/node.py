@@ -69,8 +69,9 @@ class Vote(Node):
         features: AffineMap,
         spatial: tuple[tuple[int, ...], Layout],
         temporal: tuple[int, VectorLayout],
+        memory: Array | None = None,
     ) -> tuple[int, ResultLayout]:
         """Write it: the value that holds score and contributions, and its layout."""
         from heclstm.model.vote.lowering import write_vote
 
-        return write_vote(trace, arrays, features, spatial, temporal)
+        return write_vote(trace, arrays, features, spatial, temporal, memory)
