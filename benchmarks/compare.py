@@ -1,11 +1,14 @@
 """Two builds of heclstm beside each other: the same program, keys and query, evaluated in turn, A B A B …
 
-    python benchmarks/compare.py OTHER_CHECKOUT [--repeats 20] [--threads 1 2] [--arithmetic auto]
+    python benchmarks/compare.py OTHER_CHECKOUT [--repeats 20] [--threads 1 2] [--arithmetic auto] [--program PROGRAM/]
 
 OTHER_CHECKOUT is a checkout of an older commit with its library built; it makes the keys and the query, so that their
 files are those of the older release. Each build gets a process of its own, and the two take turns within the same
 seconds, so that what else the machine does hits both alike. Prints medians and their ratio as a table, and writes
 benchmarks/results/compare.json. Exit code 1 if a ratio exceeds --limit.
+
+With --program PROGRAM/ the new build runs that program, with its own keys, beside the other build's: what a
+compiler's choices cost and save. Bytes of keys are told then, results are not compared.
 """
 
 import argparse
@@ -83,15 +86,24 @@ def serve(program: Path, folder: Path, arithmetic: str) -> None:
         print(time.perf_counter() - before[0], time.process_time() - before[1], flush=True)
 
 
-def compare(other: Path, repeats: int, threads: list[int], arithmetic: str) -> dict:
+def make(checkout: Path, program: Path, folder: Path) -> int:
+    """Bytes of the keys made."""
+    folder.mkdir(exist_ok=True)
+    if start(checkout, "--make", program, folder).wait():
+        raise SystemExit(f"{checkout}: keys could not be made; is its library built?")
+    return (folder / "evaluation.keys").stat().st_size
+
+
+def compare(other: Path, repeats: int, threads: list[int], arithmetic: str, own: Path | None) -> dict:
     with tempfile.TemporaryDirectory() as name:
         folder, program = Path(name), other / PROGRAM
-        maker = start(other, "--make", program, folder)
-        if maker.wait():
-            raise SystemExit(f"{other}: keys could not be made; is its library built?")
+        key_bytes = {"old": make(other, program, folder)}
         servers = {"old": start(other, "--serve", program, folder, arithmetic)}
         servers["old"].stdout.readline()  # one after another, or their peaks would add up
-        servers["new"] = start(ROOT, "--serve", program, folder, arithmetic)
+        if own:
+            key_bytes["new"] = make(ROOT, own, folder / "own")
+        served = (own, folder / "own") if own else (program, folder)
+        servers["new"] = start(ROOT, "--serve", *served, arithmetic)
         servers["new"].stdout.readline()
         seconds: dict = {count: {"old": [], "new": []} for count in threads}
         processor: dict = {count: {"old": [], "new": []} for count in threads}
@@ -105,11 +117,12 @@ def compare(other: Path, repeats: int, threads: list[int], arithmetic: str) -> d
                     if round_number:
                         seconds[count][build].append(clock)
                         processor[count][build].append(busy)
-        results = [sorted(folder.glob("result-*.he"))[i].read_bytes() for i in range(2)]
+        results = {path.read_bytes() for path in folder.rglob("result-*.he")}
         for server in servers.values():
             server.stdin.close()
             server.wait()
-    report: dict = {"arithmetic": arithmetic, "repeats": repeats, "same_bytes": results[0] == results[1], "threads": {}}
+    report: dict = {"arithmetic": arithmetic, "repeats": repeats, "key_bytes": key_bytes, "threads": {}}
+    report["same_bytes"] = None if own else len(results) == 1
     for count, times in seconds.items():
         medians = {build: median(values) for build, values in times.items()}
         # Each pair ran within the same seconds: the median of their ratios is steadier than the ratio of medians.
@@ -139,17 +152,20 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--arithmetic", default="auto")
     parser.add_argument("--limit", type=float, default=1.02)
+    parser.add_argument("--program", type=Path)
     options = parser.parse_args()
-    report = compare(options.other.resolve(), options.repeats, options.threads, options.arithmetic)
+    report = compare(options.other.resolve(), options.repeats, options.threads, options.arithmetic, options.program)
     (ROOT / "benchmarks" / "results" / "compare.json").write_text(json.dumps(report, indent=1) + "\n")
     print("| threads | old, s | new, s | new over old | median of pairs | processor |\n|---|---|---|---|---|---|")
     for count, row in report["threads"].items():
         medians = f"{row['old_median']:.3f} | {row['new_median']:.3f}"
         ratios = " | ".join(f"{row[name]:.3f}" for name in ("ratio", "ratio_of_pairs", "processor_ratio"))
         print(f"| {count} | {medians} | {ratios} |")
-    print(f"\nresults are {'the same bytes' if report['same_bytes'] else 'DIFFERENT'}")
+    print("\nkeys: " + ", ".join(f"{build} {size / 1e6:.0f} MB" for build, size in report["key_bytes"].items()))
+    if report["same_bytes"] is not None:
+        print(f"results are {'the same bytes' if report['same_bytes'] else 'DIFFERENT'}")
     slow = any(row["ratio"] > options.limit for row in report["threads"].values())
-    return int(slow or not report["same_bytes"])
+    return int(slow or report["same_bytes"] is False)
 
 
 if __name__ == "__main__":

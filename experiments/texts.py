@@ -121,7 +121,7 @@ of them, the fifth as it is (false alarms) and changed (caught). AdrenalMNIST3D 
 {colposcopy}
 
 What stays close to the data in all statistics passes: axes exchanged, a mirrored or reversed sequence. Real
-cervigrams are refused by the model of drawings, as they should be."""
+cervigrams are outside for the model of drawings, as they should be."""
 
 ADRENAL_ROBUSTNESS = """## Robustness
 

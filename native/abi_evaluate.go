@@ -41,14 +41,14 @@ func heclstm_plaintext(handle C.uint64_t, values unsafe.Pointer, count C.size_t,
 	})
 }
 
-// heclstm_transform takes shape = level, inputs, outputs, babies, chains, steps of all chains, entries, period,
-// folds, 1 if it shall be compact.
+// heclstm_transform takes shape = level, inputs, outputs, babies, chains, steps of all chains, entries, period, folds,
+// walks, steps of all walks, special primes, 1 if chains are nested, 1 if it shall be compact.
 //
 //export heclstm_transform
-func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLengths, chainSteps, folds, index, vectors,
-	scales unsafe.Pointer, outputScale C.double, out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
+func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLengths, chainSteps, folds, walkLengths, walkSteps, index,
+	vectors, scales unsafe.Pointer, outputScale C.double, out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
 	return withContext(handle, failed, func(c *call, ctx *context) error {
-		n := view[int64](shape, 10)
+		n := view[int64](shape, 14)
 		if err := checkShape(n); err != nil {
 			return err
 		}
@@ -62,7 +62,11 @@ func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLen
 			plaintextScales: view[float64](scales, C.size_t(n[1])),
 			outputScale:     float64(outputScale),
 			folds:           view[int64](folds, C.size_t(n[8])),
-			compact:         n[9] != 0,
+			walkLengths:     view[int64](walkLengths, C.size_t(n[9])),
+			walkSteps:       view[int64](walkSteps, C.size_t(n[10])),
+			special:         int(n[11]),
+			nested:          n[12] != 0,
+			compact:         n[13] != 0,
 		})
 		if err == nil {
 			c.hand(out, t)

@@ -99,10 +99,11 @@ func (ctx *context) ciphertextBytes(level int, seeded bool) int {
 
 func (ctx *context) keyBytes(level int) int {
 	polynomial := 0
-	for limb := 0; limb < ctx.limbs(level); limb++ {
+	special := ctx.specialAt(level)
+	for limb := range limbs(level, special) {
 		polynomial += ctx.limbBytes(ctx.place(level, limb))
 	}
-	return headerBytes + seedBytes + ctx.digits(level)*polynomial
+	return headerBytes + seedBytes + digits(level, special)*polynomial
 }
 
 // pack writes one limb and returns what of out is left; unpack reads one and refuses residues above the prime.

@@ -51,12 +51,13 @@ func newBench(t testing.TB, ringType string) *bench {
 	return b
 }
 
-// plan is two outputs of one input, with babies, giants and a fold.
+// plan is two outputs of one input, with babies, giants and a fold that is walked.
 func (b *bench) plan(compact bool) plan {
 	top := len(b.ctx.Moduli) - 1
 	p := plan{
 		level: top, inputs: 1, outputs: 2, babies: []int64{0, 1}, chainLengths: []int64{2, 1}, chainSteps: []int64{0, 2, 2},
 		period: 32, plaintextScales: []float64{1 << 29}, outputScale: b.ctx.Scales[top] * (1 << 29), folds: []int64{4}, compact: compact,
+		walkLengths: []int64{3}, walkSteps: []int64{4, 2, 2}, special: 3, nested: compact,
 	}
 	for output := range int32(2) {
 		for chain, length := range []int32{2, 1} {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -33,10 +34,8 @@ type context struct {
 
 	kernels        *kernels.Set
 	transforms     transforms
-	moduli         []kernels.Modulus // q_0 … q_L, p_0 … p_{k-1}
-	special        int               // k
-	specialMod     []uint32          // P mod q_i
-	inverseSpecial []uint32          // 1/P mod q_i
+	moduli         []kernels.Modulus // q_0 … q_L, p_0, p_1, …
+	inverseSpecial [][]uint32        // [k][i]: 1/P_k mod q_i, where P_k is the product of the first k special primes
 	inverseModuli  [][]uint32        // [l][i]: 1/q_l mod q_i for i < l
 
 	crew atomic.Pointer[workers]
@@ -104,7 +103,6 @@ func (ctx *context) close() {
 }
 
 func (ctx *context) prepareModuli() {
-	ctx.special = len(ctx.SpecialModuli)
 	for _, q := range append(append([]uint64{}, ctx.Moduli...), ctx.SpecialModuli...) {
 		ctx.moduli = append(ctx.moduli, kernels.NewModulus(q))
 	}
@@ -115,13 +113,12 @@ func (ctx *context) prepareModuli() {
 		}
 		ctx.inverseModuli = append(ctx.inverseModuli, inverses)
 	}
-	for _, s := range ctx.parameters.RingQ().SubRings {
-		product := uint64(1)
-		for _, p := range ctx.SpecialModuli {
-			product = product * (p % s.Modulus) % s.Modulus
+	for k := range len(ctx.SpecialModuli) + 1 {
+		inverses := make([]uint32, len(ctx.Moduli))
+		for i, q := range ctx.Moduli {
+			inverses[i] = uint32(ring.ModExp(uint64(ctx.lift(i, 0, k)), q-2, q))
 		}
-		ctx.specialMod = append(ctx.specialMod, uint32(product))
-		ctx.inverseSpecial = append(ctx.inverseSpecial, uint32(ring.ModExp(product, s.Modulus-2, s.Modulus)))
+		ctx.inverseSpecial = append(ctx.inverseSpecial, inverses)
 	}
 }
 
@@ -159,9 +156,37 @@ func withEntry[V any](old map[int]V, key int, value V) *map[int]V {
 	return &grown
 }
 
-// A polynomial modulo QP at level l has l+1+k limbs: q_0 … q_l, then all of P.
+// A polynomial modulo QP_k at level l has l+1+k limbs: q_0 … q_l, then the first k special primes. Digits of a key with
+// k special primes have k primes each.
 
-func (ctx *context) limbs(level int) int { return level + 1 + ctx.special }
+// specialAt is how many special primes a key of this level has.
+func (ctx *context) specialAt(level int) int {
+	if len(ctx.SpecialCounts) == 0 {
+		return len(ctx.SpecialModuli)
+	}
+	return ctx.SpecialCounts[level]
+}
+
+// specialCounts are those that some key may have.
+func (ctx *context) specialCounts() []int {
+	if len(ctx.SpecialCounts) == 0 {
+		return []int{len(ctx.SpecialModuli)}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(ctx.SpecialCounts)))
+}
+
+func limbs(level, special int) int { return level + 1 + special }
+
+func digits(level, special int) int { return (level + special) / special }
+
+// lift is P_to / P_from modulo the prime at a place.
+func (ctx *context) lift(place, from, to int) uint32 {
+	q, product := ctx.moduli[place].Q, uint64(1)
+	for _, p := range ctx.SpecialModuli[from:to] {
+		product = product * (p % q) % q
+	}
+	return uint32(product)
+}
 
 // place is the index of such a limb in ctx.moduli.
 func (ctx *context) place(level, limb int) int {
@@ -185,8 +210,6 @@ func (ctx *context) subRingAt(place int) *ring.SubRing {
 	}
 	return ctx.parameters.RingP().SubRings[place-len(ctx.Moduli)]
 }
-
-func (ctx *context) digits(level int) int { return (level + ctx.special) / ctx.special }
 
 func (ctx *context) slots() int { return ctx.parameters.MaxSlots() }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/tuneinsight/lattigo/v6/schemes/ckks"
 )
 
-// newTestContext has primes of 26 to 30 bits, and 3 special ones.
+// newTestContext has primes of 26 to 30 bits, and 3 special ones, of which keys at levels 0 and 1 have 1 and 2.
 func newTestContext(t testing.TB, ringType string) *context {
 	t.Helper()
 	order := uint64(4 << 10)
@@ -28,6 +28,7 @@ func newTestContext(t testing.TB, ringType string) *context {
 	s := settings{Ring: ringType, RingDegree: 1 << 10, SpecialModuli: primes[:3], Moduli: primes[3:]}
 	for range s.Moduli {
 		s.Scales = append(s.Scales, 1<<29)
+		s.SpecialCounts = append(s.SpecialCounts, min(len(s.Scales), 3))
 	}
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -125,38 +126,40 @@ func TestKeySwitchingIsLattigos(t *testing.T) {
 		for _, arithmetic := range []transforms{own, newReference(ctx)} {
 			ctx.transforms = arithmetic
 			for level := len(ctx.Moduli) - 1; level >= 0; level-- {
-				checkKeySwitching(t, ctx, level)
+				for special := range 3 {
+					checkKeySwitching(t, ctx, level, special+1)
+				}
 			}
 		}
 	})
 }
 
-func checkKeySwitching(t *testing.T, ctx *context, level int) {
+func checkKeySwitching(t *testing.T, ctx *context, level, special int) {
 	t.Helper()
 	l := testLane(t, ctx)
 	polynomial := make(residues, level+1)
 	for i := range polynomial {
 		polynomial[i] = randomLimb(l, ctx.Moduli[i])
 	}
-	parts := ctx.decompose(l, polynomial, level)
-	ours := make([]residues, ctx.digits(level))
-	for limb := range ctx.limbs(level) {
+	parts := ctx.decompose(l, polynomial, level, special)
+	ours := make([]residues, digits(level, special))
+	for limb := range limbs(level, special) {
 		for digit, values := range parts.at(l, limb) {
 			ours[digit] = append(ours[digit], values)
 		}
 	}
-	theirs := make([]ringqp.Poly, ctx.digits(level))
+	theirs := make([]ringqp.Poly, digits(level, special))
 	for i := range theirs {
-		theirs[i] = ringqp.NewPoly(ctx.RingDegree, level, ctx.special-1)
+		theirs[i] = ringqp.NewPoly(ctx.RingDegree, level, special-1)
 	}
 	evaluator := rlwe.NewEvaluator(ctx.parameters, nil)
-	evaluator.DecomposeNTT(level, ctx.special-1, ctx.special, widenedPoly(polynomial), true, theirs)
+	evaluator.DecomposeNTT(level, special-1, special, widenedPoly(polynomial), true, theirs)
 	for digit := range ours {
 		compareLimbs(t, ctx, ours[digit], theirs[digit], level)
 	}
-	down := widenedPoly(ctx.modDown(l, ours[0], level))
+	down := widenedPoly(ctx.modDown(l, ours[0], level, special))
 	expected := ring.NewPoly(ctx.RingDegree, level)
-	newReference(ctx).extender.ModDownQPtoQNTT(level, ctx.special-1, theirs[0].Q, theirs[0].P, expected)
+	newReference(ctx).extender.ModDownQPtoQNTT(level, special-1, theirs[0].Q, theirs[0].P, expected)
 	if !down.Equal(&expected) {
 		t.Fatalf("level %d: mod-down differs", level)
 	}

@@ -99,16 +99,16 @@ func (ctx *context) sumOfProducts(l *lane, keys *keySet, left, right []*cipherte
 		a0, a1, b0, b1 := pointers(left, 0, limb), pointers(left, 1, limb), pointers(right, 0, limb), pointers(right, 1, limb)
 		ctx.kernels.Tensor(d[0][limb], d[1][limb], d[2][limb], a0, a1, b0, b1, &ctx.moduli[limb])
 	})
-	parts := ctx.decompose(l, d[2], level)
-	pair := l.newPair(ctx.limbs(level))
-	l.each(ctx.limbs(level), func(l *lane, limb int) {
+	parts := ctx.decompose(l, d[2], level, key.special)
+	count := limbs(level, key.special)
+	pair := extended{key.special, l.newPair(count)}
+	l.each(count, func(l *lane, limb int) {
 		digits := parts.at(l, limb)
-		ctx.gadget(pair[0][limb], pair[1][limb], digits, key, level, limb, nil)
+		ctx.gadget(pair.value[0][limb], pair.value[1][limb], digits, key, level, limb, nil)
 		parts.put(l, digits, limb)
 	})
 	parts.close(l)
-	value := ctx.modDownBoth(l, pair, level)
-	l.putPair(pair)
+	value := ctx.bringDown(l, pair, level)
 	l.each(2*(level+1), func(_ *lane, i int) {
 		out := value[i%2][i/2]
 		ctx.kernels.Add(out, out, d[i%2][i/2], &ctx.moduli[i/2])
@@ -175,37 +175,6 @@ func (ctx *context) rotate(l *lane, keys *keySet, a *ciphertext, step int) (*cip
 	if err != nil {
 		return nil, err
 	}
-	parts := ctx.decompose(l, a.value[1], level)
-	pair := l.newPair(ctx.limbs(level))
-	l.each(ctx.limbs(level), func(l *lane, limb int) {
-		var add []uint32
-		if limb <= level {
-			add = l.get()
-			ctx.kernels.Scale(add, a.value[0][limb], ctx.specialMod[limb], &ctx.moduli[limb])
-		}
-		ctx.switchLimb(l, pair, parts, key, level, limb, add, nil)
-		l.put(add)
-	})
-	parts.close(l)
-	value := ctx.modDownBoth(l, pair, level)
-	l.putPair(pair)
-	return ctx.wrap(level, a.scale, value), nil
-}
-
-// switchLimb is one limb of a rotation that stays modulo QP: out = permuted(gadget product + (add, 0)) + after.
-// add may be out[0][limb] itself, since out is written last.
-func (ctx *context) switchLimb(l *lane, out [2]residues, parts *decomposition, key *evaluationKey, level, limb int,
-	add []uint32, after *[2]residues) {
-	product0, product1, digits := l.get(), l.get(), parts.at(l, limb)
-	ctx.gadget(product0, product1, digits, key, level, limb, add)
-	parts.put(l, digits, limb)
-	var after0, after1 []uint32
-	if after != nil {
-		after0, after1 = after[0][limb], after[1][limb]
-	}
-	m := ctx.modulus(level, limb)
-	ctx.kernels.Gather(out[0][limb], product0, key.index, after0, m)
-	ctx.kernels.Gather(out[1][limb], product1, key.index, after1, m)
-	l.put(product0)
-	l.put(product1)
+	turned := ctx.turn(l, extended{value: a.value}, false, key, level, nil)
+	return ctx.wrap(level, a.scale, ctx.bringDown(l, turned, level)), nil
 }

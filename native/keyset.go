@@ -20,13 +20,14 @@ type keySet struct {
 	note    []byte   // whatever the caller stored in that file
 }
 
-// evaluationKey is a gadget ciphertext in 32-bit limbs, out of Montgomery form.
+// evaluationKey is a gadget ciphertext in 32-bit limbs, out of Montgomery form. special: how many special primes it
+// has, and how many primes each of its digits.
 type evaluationKey struct {
-	step, level int
-	words       []uint32
-	limbs       [][][2][]uint32 // digit, limb of QP, component; slices of words
-	index       []uint32        // of a rotation: the context's table
-	proof       *proof          // of a key in a file: its checksum, until it was looked at
+	step, level, special int
+	words                []uint32
+	limbs                [][][2][]uint32 // digit, limb of QP, component; slices of words
+	index                []uint32        // of a rotation: the context's table
+	proof                *proof          // of a key in a file: its checksum, until it was looked at
 }
 
 func (ctx *context) newKeySet() *keySet {
@@ -120,14 +121,15 @@ func (k *keySet) add(c *call, key *evaluationKey) error {
 }
 
 func (ctx *context) unpackKey(place string, data []byte, level int) (*rlwe.EvaluationKey, error) {
-	top := ctx.special - 1
+	special := ctx.specialAt(level)
+	top := special - 1
 	key := rlwe.NewEvaluationKey(ctx.parameters, rlwe.EvaluationKeyParameters{LevelQ: &level, LevelP: &top, Compressed: true})
 	key.Seed = new([seedBytes]byte)
 	copy(key.Seed[:], data)
 	data = data[seedBytes:]
 	for digit := range key.Value {
 		polynomial := key.Value[digit][0][0]
-		for limb := 0; limb < ctx.limbs(level); limb++ {
+		for limb := range limbs(level, special) {
 			var err error
 			if data, err = unpack(ctx, place, data, limbOf(polynomial.Q, polynomial.P, level, limb), ctx.place(level, limb)); err != nil {
 				return nil, err
@@ -146,15 +148,16 @@ func limbOf(q, p ring.Poly, level, limb int) []uint64 {
 
 // keyWords is how many words an expanded key takes.
 func (ctx *context) keyWords(level int) int {
-	return ctx.digits(level) * ctx.limbs(level) * 2 * ctx.RingDegree
+	special := ctx.specialAt(level)
+	return digits(level, special) * limbs(level, special) * 2 * ctx.RingDegree
 }
 
 // newKey lays a key over words: digit after digit, limb after limb, component after component.
 func (ctx *context) newKey(step, level int, words []uint32) *evaluationKey {
-	key := &evaluationKey{step: step, level: level, words: words}
-	key.limbs = make([][][2][]uint32, ctx.digits(level))
+	key := &evaluationKey{step: step, level: level, special: ctx.specialAt(level), words: words}
+	key.limbs = make([][][2][]uint32, digits(level, key.special))
 	for digit := range key.limbs {
-		key.limbs[digit] = make([][2][]uint32, ctx.limbs(level))
+		key.limbs[digit] = make([][2][]uint32, limbs(level, key.special))
 		for limb := range key.limbs[digit] {
 			for component := range 2 {
 				key.limbs[digit][limb][component], words = words[:ctx.RingDegree], words[ctx.RingDegree:]
@@ -165,7 +168,7 @@ func (ctx *context) newKey(step, level int, words []uint32) *evaluationKey {
 }
 
 func (key *evaluationKey) fill(ctx *context, l *lane, packed *rlwe.EvaluationKey) {
-	count := ctx.limbs(key.level)
+	count := limbs(key.level, key.special)
 	l.each(len(packed.Value)*count, func(_ *lane, i int) {
 		digit, limb := i/count, i%count
 		for component, out := range key.limbs[digit][limb] {

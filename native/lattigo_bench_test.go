@@ -153,7 +153,7 @@ func benchOurs(b *testing.B, keys *keySet, s *secret, diagonals lintrans.Diagona
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := plan{level: level, inputs: 1, outputs: 1, period: benchDegree, plaintextScales: []float64{1 << 29}, outputScale: x.scale * (1 << 29)}
+	p := plan{level: level, special: ctx.specialAt(level), inputs: 1, outputs: 1, period: benchDegree, plaintextScales: []float64{1 << 29}, outputScale: x.scale * (1 << 29)}
 	for baby := range benchBabies {
 		p.babies = append(p.babies, int64(baby))
 	}

@@ -36,14 +36,14 @@ func (r *reference) intt(place int, limb []uint32) {
 // ready is an extension that Lattigo has already made whole: digit, limb.
 type ready [][][]uint64
 
-func (r *reference) digits(l *lane, level int, inverse residues) extension {
+func (r *reference) digits(l *lane, level, special int, inverse residues) extension {
 	ctx := r.context
 	in := widenedPoly(inverse)
 	l.putMany(inverse)
-	out := make(ready, ctx.digits(level))
+	out := make(ready, digits(level, special))
 	l.each(len(out), func(_ *lane, digit int) {
-		q, p := ring.NewPoly(ctx.RingDegree, level), ring.NewPoly(ctx.RingDegree, ctx.special-1)
-		r.decomposer.DecomposeAndSplit(level, ctx.special-1, ctx.special, digit, in, q, p)
+		q, p := ring.NewPoly(ctx.RingDegree, level), ring.NewPoly(ctx.RingDegree, special-1)
+		r.decomposer.DecomposeAndSplit(level, special-1, special, digit, in, q, p)
 		out[digit] = append(q.Coeffs, p.Coeffs...)
 	})
 	return out
@@ -53,7 +53,7 @@ func (r *reference) special(l *lane, level int, inverse residues) extension {
 	in := widenedPoly(inverse)
 	l.putMany(inverse)
 	out := ring.NewPoly(r.context.RingDegree, level)
-	r.extender.ModUpPtoQ(r.context.special-1, level, in, out)
+	r.extender.ModUpPtoQ(len(in.Coeffs)-1, level, in, out)
 	return ready{out.Coeffs}
 }
 

@@ -75,7 +75,7 @@ func (ctx *context) loadSecret(l *lane, data []byte) (*secret, error) {
 	}
 	key := rlwe.NewSecretKey(ctx.parameters)
 	level := len(ctx.Moduli) - 1
-	l.each(ctx.limbs(level), func(_ *lane, limb int) {
+	l.each(limbs(level, len(ctx.SpecialModuli)), func(_ *lane, limb int) {
 		s, out := ctx.subRing(level, limb), limbOf(key.Value.Q, key.Value.P, level, limb)
 		for i := range out {
 			out[i] = [3]uint64{0, 1, s.Modulus - 1}[rest[i/4]>>(2*(i%4))&3]
@@ -110,7 +110,9 @@ func (s *secret) writeKey(out []byte, kind, step, level int) error {
 		return err
 	}
 	generator := rlwe.NewKeyGenerator(ctx.parameters)
-	shape := rlwe.EvaluationKeyParameters{LevelQ: &level, Compressed: true}
+	special := ctx.specialAt(level)
+	top := special - 1
+	shape := rlwe.EvaluationKeyParameters{LevelQ: &level, LevelP: &top, Compressed: true}
 	var key *rlwe.EvaluationKey
 	if kind == kindRotation {
 		key = &generator.GenGaloisKeyNew(ctx.parameters.GaloisElement(step), s.key, shape).EvaluationKey
@@ -121,7 +123,7 @@ func (s *secret) writeKey(out []byte, kind, step, level int) error {
 	out = out[copy(out, key.Seed[:]):]
 	for digit := range key.Value {
 		polynomial := key.Value[digit][0][0]
-		for limb := 0; limb < ctx.limbs(level); limb++ {
+		for limb := range limbs(level, special) {
 			out = pack(ctx, out, limbOf(polynomial.Q, polynomial.P, level, limb), ctx.place(level, limb))
 		}
 	}

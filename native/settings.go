@@ -24,6 +24,8 @@ type settings struct {
 	Moduli        []uint64  `json:"moduli"`
 	SpecialModuli []uint64  `json:"special_moduli"`
 	Scales        []float64 `json:"scales"`
+	// SpecialCounts: for each level, how many of the special primes a key of that level has; empty: all of them.
+	SpecialCounts []int `json:"special_counts"`
 	// Arithmetic: "lattigo", an instruction set of our kernels, or "" for the best one that this processor has.
 	Arithmetic string `json:"arithmetic"`
 }
@@ -50,6 +52,14 @@ func (s *settings) check() error {
 	if len(s.SpecialModuli) > specialMax {
 		return parameterError("special_moduli: got %d, expected at most %d", len(s.SpecialModuli), specialMax)
 	}
+	if n := len(s.SpecialCounts); n != 0 && n != len(s.Moduli) {
+		return parameterError("special_counts: got %d, expected none or one per modulus: %d", n, len(s.Moduli))
+	}
+	for _, count := range s.SpecialCounts {
+		if count < 1 || count > len(s.SpecialModuli) {
+			return parameterError("special_counts: got %d, expected 1 … %d", count, len(s.SpecialModuli))
+		}
+	}
 	for _, list := range [][]uint64{s.Moduli, s.SpecialModuli} {
 		for _, prime := range list {
 			if prime < 3 || prime >= 1<<primeBits {
@@ -72,6 +82,9 @@ func (s *settings) digest() (short [16]byte) {
 	for _, value := range []any{uint64(s.RingDegree), uint64(len(s.Moduli)), s.Moduli, s.SpecialModuli, s.Scales} {
 		// Fixed-size values into a hash: no error is possible.
 		_ = binary.Write(hash, binary.LittleEndian, value)
+	}
+	for _, count := range s.SpecialCounts { // none in the parameters of earlier releases
+		_ = binary.Write(hash, binary.LittleEndian, uint64(count))
 	}
 	copy(short[:], hash.Sum(nil))
 	return short

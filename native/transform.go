@@ -2,7 +2,8 @@ package main
 
 import "unsafe"
 
-// transform is a prepared linear transformation of several ciphertexts, see TransformPlan in circuit/ir.py.
+// transform is a prepared linear transformation of several ciphertexts, see TransformPlan in
+// circuit/operations/linear_transform.py.
 type transform struct {
 	shared
 	context       *context
@@ -11,15 +12,17 @@ type transform struct {
 	inputScales   []float64 // scales of the plaintexts, one per input
 	outputScale   float64
 	run           int
-	switched      bool // some step is not zero: sums live modulo QP and carry the factor P
+	special       int // how many special primes the plaintexts are encoded for: 0 if no input is rotated
 	babies        []baby
 	sums          []innerSum
 	chains        []chain
-	decomposed    []bool   // inputs that some baby step rotates
-	folds         []int    // rotate-and-adds of every output
-	words         []uint32 // encoded diagonals, limb after limb; empty if the transform is compact
-	integers      []int64  // of a compact transform: their coefficients, to be reduced and transformed at each use
-	plaintextSize int      // residues a limb
+	heads         []int         // first step of each of the plan's chains
+	nested        bool          // chains are summed by Horner's rule
+	folds         []int         // rotate-and-adds of every output
+	walks         map[int][]int // steps without a key of their own, and the steps that make them up
+	words         []uint32      // encoded diagonals, limb after limb; empty if the transform is compact
+	integers      []int64       // of a compact transform: their coefficients, to be reduced and transformed at each use
+	plaintextSize int           // residues a limb
 }
 
 // baby is one rotated input.
@@ -30,9 +33,11 @@ type innerSum struct{ entries []entry }
 
 type entry struct{ baby, plain int }
 
-// chain is evaluated by Horner's rule: steps[k] is the giant step of position k, sums[k] its inner sum or -1.
+// chain is evaluated by Horner's rule: steps[k] is the giant step of position k, sums[k] its inner sum or -1. index: of
+// the plan's chains.
 type chain struct {
 	output int
+	index  int
 	steps  []int
 	sums   []int
 }
@@ -49,6 +54,10 @@ type plan struct {
 	plaintextScales        []float64
 	outputScale            float64
 	folds                  []int64
+	walkLengths            []int64 // how many of walkSteps each walk has: the step that has no key, then its parts
+	walkSteps              []int64
+	special                int // how many special primes the keys of baby steps have at most
+	nested                 bool
 	compact                bool // keep coefficients: two words each instead of one for every limb, and slower
 }
 
@@ -56,14 +65,12 @@ func (ctx *context) newTransform(l *lane, p plan) (*transform, error) {
 	if err := ctx.checkPlan(p); err != nil {
 		return nil, err
 	}
-	t := &transform{context: ctx, level: p.level, limbs: p.level + 1, outputs: p.outputs, outputScale: p.outputScale}
+	t := &transform{context: ctx, level: p.level, outputs: p.outputs, outputScale: p.outputScale, nested: p.nested}
 	t.inputScales = append(t.inputScales, p.plaintextScales...)
 	t.plaintextSize = ctx.residuesFor(p.period)
 	t.run = ctx.RingDegree / t.plaintextSize
 	t.arrange(p)
-	if t.switched {
-		t.limbs = ctx.limbs(p.level)
-	}
+	t.limbs = limbs(p.level, t.special)
 	count := len(p.index) / 5
 	size := t.limbs * t.plaintextSize
 	if p.compact {
@@ -113,6 +120,9 @@ func (ctx *context) checkPlan(p plan) error {
 			return err
 		}
 	}
+	if err := ctx.checkWalks(place, p); err != nil {
+		return err
+	}
 	steps := 0
 	for _, length := range p.chainLengths {
 		if length < 1 {
@@ -138,13 +148,43 @@ func (ctx *context) checkPlan(p plan) error {
 	return checkFinite(place, p.vectors)
 }
 
+// checkWalks: every walk ends where it should, and special primes are those that there are.
+func (ctx *context) checkWalks(place string, p plan) error {
+	if p.special < 1 || p.special > len(ctx.SpecialModuli) {
+		return parameterError("%s: got %d special primes, expected 1 … %d", place, p.special, len(ctx.SpecialModuli))
+	}
+	rest := p.walkSteps
+	for _, length := range p.walkLengths {
+		if length < 2 || int(length) > len(rest) {
+			return parameterError("%s: sizes of walks do not fit together", place)
+		}
+		sum := 0
+		for _, step := range rest[1:length] {
+			if ctx.step(int(step)) == 0 {
+				return parameterError("%s: a walk has a step of zero", place)
+			}
+			sum = ctx.step(sum + ctx.step(int(step)))
+		}
+		if target := ctx.step(int(rest[0])); target == 0 || target != sum {
+			return parameterError("%s: a walk to %d ends at %d", place, target, sum)
+		}
+		rest = rest[length:]
+	}
+	if len(rest) > 0 {
+		return parameterError("%s: sizes of walks do not fit together", place)
+	}
+	return nil
+}
+
 // arrange groups the entries into inner sums and chains, in the order in which they first occur.
 func (t *transform) arrange(p plan) {
 	ctx := t.context
-	t.decomposed = make([]bool, p.inputs)
 	starts := make([]int, len(p.chainLengths))
-	for c := 1; c < len(starts); c++ {
-		starts[c] = starts[c-1] + int(p.chainLengths[c-1])
+	for c := range starts {
+		if c > 0 {
+			starts[c] = starts[c-1] + int(p.chainLengths[c-1])
+		}
+		t.heads = append(t.heads, ctx.step(int(p.chainSteps[starts[c]])))
 	}
 	babyOf, chainOf := map[baby]int{}, map[[2]int32]int{}
 	for i := 0; i < len(p.index); i += 5 {
@@ -155,13 +195,13 @@ func (t *transform) arrange(p plan) {
 			t.babies = append(t.babies, rotated)
 		}
 		if rotated.step != 0 {
-			t.decomposed[rotated.input], t.switched = true, true
+			t.special = p.special
 		}
 		where, ok := chainOf[[2]int32{output, c}]
 		if !ok {
 			where = len(t.chains)
 			chainOf[[2]int32{output, c}] = where
-			t.chains = append(t.chains, newChain(ctx, p, starts[c], int(p.chainLengths[c]), int(output)))
+			t.chains = append(t.chains, newChain(ctx, p, starts[c], int(c), int(output)))
 		}
 		sums := t.chains[where].sums
 		if sums[position] < 0 {
@@ -171,23 +211,67 @@ func (t *transform) arrange(p plan) {
 		sum := &t.sums[sums[position]]
 		sum.entries = append(sum.entries, entry{babyOf[rotated], i / 5})
 	}
-	for _, c := range t.chains {
-		t.switched = t.switched || len(c.rotations(ctx)) > 0
-	}
 	for _, fold := range p.folds {
 		if step := ctx.step(int(fold)); step != 0 {
-			t.folds, t.switched = append(t.folds, step), true
+			t.folds = append(t.folds, step)
 		}
+	}
+	t.walks = map[int][]int{}
+	rest := p.walkSteps
+	for _, length := range p.walkLengths {
+		walk := []int{}
+		for _, step := range rest[1:length] {
+			walk = append(walk, ctx.step(int(step)))
+		}
+		t.walks[ctx.step(int(rest[0]))], rest = walk, rest[length:]
 	}
 }
 
-func newChain(ctx *context, p plan, start, length, output int) chain {
-	c := chain{output: output}
-	for _, step := range p.chainSteps[start : start+length] {
+func newChain(ctx *context, p plan, start, index, output int) chain {
+	c := chain{output: output, index: index}
+	for _, step := range p.chainSteps[start : start+int(p.chainLengths[index])] {
 		c.steps = append(c.steps, ctx.step(int(step)))
 		c.sums = append(c.sums, -1)
 	}
 	return c
+}
+
+// walk is the steps, each with a key, that make up a rotation: none for zero.
+func (t *transform) walk(step int) []int {
+	if step == 0 {
+		return nil
+	}
+	if walk, ok := t.walks[step]; ok {
+		return walk
+	}
+	return []int{step}
+}
+
+// keySteps are the steps that need a key, some of them more than once.
+func (t *transform) keySteps() (steps []int) {
+	for _, b := range t.babies {
+		if b.step != 0 {
+			steps = append(steps, b.step)
+		}
+	}
+	for i := range t.chains {
+		c := &t.chains[i]
+		for k := c.last(); k > 0; k-- {
+			steps = append(steps, t.walk(c.rotation(t.context, k))...)
+		}
+		if !t.nested {
+			steps = append(steps, t.walk(c.steps[0])...)
+			continue
+		}
+		for index, before := 0, 0; index <= c.index; index++ {
+			steps = append(steps, t.walk(t.context.step(t.heads[index]-before))...)
+			before = t.heads[index]
+		}
+	}
+	for _, fold := range t.folds {
+		steps = append(steps, t.walk(fold)...)
+	}
+	return steps
 }
 
 // last is the highest position with an inner sum.
@@ -199,24 +283,8 @@ func (c *chain) last() int {
 	}
 }
 
-// rotations lists the non-zero steps that the chain rotates by.
-func (c *chain) rotations(ctx *context) (steps []int) {
-	last := c.last()
-	for k := last; k >= 0; k-- {
-		if step := c.rotation(ctx, k); step != 0 {
-			steps = append(steps, step)
-		}
-	}
-	return steps
-}
-
-// rotation is by how much the running sum turns after position k was added.
-func (c *chain) rotation(ctx *context, k int) int {
-	if k == 0 {
-		return c.steps[0]
-	}
-	return ctx.step(c.steps[k] - c.steps[k-1])
-}
+// rotation is by how much the running sum turns after position k > 0 was added.
+func (c *chain) rotation(ctx *context, k int) int { return ctx.step(c.steps[k] - c.steps[k-1]) }
 
 // keep stores the coefficients of one diagonal.
 func (t *transform) keep(index int, vector []float64, scale float64) error {

@@ -20,9 +20,9 @@ type transforms interface {
 	// coefficients of a polynomial in X^(N/n) and leaves one value of each run of N/n.
 	ntt(place int, limb []uint32)
 	intt(place int, limb []uint32)
-	// digits prepares the extension of each digit of a polynomial modulo q_0 … q_level to the other limbs of QP, and
-	// special that of a polynomial modulo P to q_0 … q_level. Both take over the polynomial, given in coefficients.
-	digits(l *lane, level int, inverse residues) extension
+	// digits prepares the extension of each digit of a polynomial modulo q_0 … q_level to the other limbs of QP_k, and
+	// special that of a polynomial modulo P_k to q_0 … q_level. Both take over the polynomial, given in coefficients.
+	digits(l *lane, level, special int, inverse residues) extension
 	special(l *lane, level int, inverse residues) extension
 	close()
 }
@@ -41,13 +41,13 @@ type simd struct {
 	lock    sync.Mutex        // of those who make shorter ones
 	// shorter holds tables by log2 of their length, made when the first is met.
 	shorter [32]atomic.Pointer[[]*kernels.Tables]
-	// byLast[l] extends the digit that ends at prime l, which is a whole one or the last at level l.
-	byLast []*kernels.Basis
-	down   *kernels.Basis // from P to Q
+	// byLast[k][l] extends the digit that ends at prime l, which is a whole one of k primes or the last at level l.
+	byLast map[int][]*kernels.Basis
+	down   map[int]*kernels.Basis // from P_k to Q
 }
 
 func newSIMD(ctx *context) *simd {
-	s := &simd{context: ctx}
+	s := &simd{context: ctx, byLast: map[int][]*kernels.Basis{}, down: map[int]*kernels.Basis{}}
 	complete := false
 	defer func() {
 		if !complete { // memory ran out
@@ -63,12 +63,14 @@ func newSIMD(ctx *context) *simd {
 	}
 	s.whole = s.newTables(ctx.RingDegree)
 	primes := append(append([]uint64{}, ctx.Moduli...), ctx.SpecialModuli...)
-	for last := range ctx.Moduli {
-		start := last / ctx.special * ctx.special
-		others := append(append([]uint64{}, primes[:start]...), primes[last+1:]...)
-		s.byLast = append(s.byLast, kernels.NewBasis(primes[start:last+1], others))
+	for _, k := range ctx.specialCounts() {
+		for last := range ctx.Moduli {
+			start := last / k * k
+			others := append(append([]uint64{}, primes[:start]...), primes[last+1:]...)
+			s.byLast[k] = append(s.byLast[k], kernels.NewBasis(primes[start:last+1], others))
+		}
+		s.down[k] = kernels.NewBasis(ctx.SpecialModuli[:k], ctx.Moduli)
 	}
-	s.down = kernels.NewBasis(ctx.SpecialModuli, ctx.Moduli)
 	complete = true
 	return s
 }
@@ -128,11 +130,11 @@ type simdExtension struct {
 	target  func(digit, limb int) int
 }
 
-func (s *simd) digits(l *lane, level int, inverse residues) extension {
+func (s *simd) digits(l *lane, level, special int, inverse residues) extension {
 	ctx := s.context
-	x := &simdExtension{kernels: ctx.kernels, width: ctx.special, y: inverse, carry: l.getMany(ctx.digits(level))}
+	x := &simdExtension{kernels: ctx.kernels, width: special, y: inverse, carry: l.getMany(digits(level, special))}
 	for digit := range x.carry {
-		x.bases = append(x.bases, s.byLast[min((digit+1)*ctx.special, level+1)-1])
+		x.bases = append(x.bases, s.byLast[special][min((digit+1)*special, level+1)-1])
 	}
 	x.target = func(digit, limb int) int { // a basis leaves its own primes out of its targets
 		start, end := x.span(digit)
@@ -147,7 +149,7 @@ func (s *simd) digits(l *lane, level int, inverse residues) extension {
 }
 
 func (s *simd) special(l *lane, level int, inverse residues) extension {
-	x := &simdExtension{kernels: s.context.kernels, width: len(inverse), y: inverse, carry: l.getMany(1), bases: []*kernels.Basis{s.down}}
+	x := &simdExtension{kernels: s.context.kernels, width: len(inverse), y: inverse, carry: l.getMany(1), bases: []*kernels.Basis{s.down[len(inverse)]}}
 	x.target = func(_, limb int) int { return limb }
 	x.split(l)
 	return x
@@ -187,7 +189,9 @@ func (s *simd) close() {
 			tables.Close()
 		}
 	}
-	for _, basis := range append(s.byLast, s.down) {
-		basis.Close()
+	for k, down := range s.down {
+		for _, basis := range append(s.byLast[k], down) {
+			basis.Close()
+		}
 	}
 }

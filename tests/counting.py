@@ -62,19 +62,29 @@ class CountingBackend(ClearEvaluator):
             sums[i, chain, position] = sums.get((i, chain, position), 0.0) + product
         outputs = []
         for i in range(plan.n_outputs):
-            total = np.zeros(inputs[0].values.shape)
-            for c, chain in enumerate(plan.chains):
+            total = None
+            heads = [0, *(chain[0] for chain in plan.chains)]
+            for c, chain in reversed(list(enumerate(plan.chains))):
                 running = None
                 for position in reversed(range(len(chain))):
                     if running is not None:
-                        running = self.rotate(running, chain[position + 1] - chain[position])
+                        running = self._walk(plan, running, chain[position + 1] - chain[position])
                     if (i, c, position) in sums:
                         before = 0.0 if running is None else running.values
                         running = ClearValue(before + sums[i, c, position], plan.level, plan.output_scale)
+                if running is not None and not plan.nested:
+                    running = self._walk(plan, running, chain[0])
                 if running is not None:
-                    total = total + self.rotate(running, chain[0]).values
-            output = ClearValue(total, plan.level, plan.output_scale)
+                    total = running if total is None else self.add(total, running)
+                if total is not None and plan.nested:
+                    total = self._walk(plan, total, heads[c + 1] - heads[c])
+            output = total or ClearValue(np.zeros(inputs[0].values.shape), plan.level, plan.output_scale)
             for step in plan.folds:
-                output = self.add(output, self.rotate(output, step))
+                output = self.add(output, self._walk(plan, output, step))
             outputs.append(output)
         return outputs
+
+    def _walk(self, plan, value, step):
+        for part in plan.walk(step):
+            value = self.rotate(value, part)
+        return value

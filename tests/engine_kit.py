@@ -9,6 +9,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from heclstm.backend.base import key_name
 from heclstm.backend.clear import ClearBackend, ClearEvaluator
 from heclstm.backend.cpu.backend import CpuBackend
 from heclstm.backend.cpu.context import Context, available_arithmetics
@@ -16,8 +17,10 @@ from heclstm.backend.cpu.evaluator import CpuEvaluator
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.cpu.secret import Decryptor, Encryptor, KeyGenerator
 from heclstm.backend.simulate import SimulatedBackend, SimulatedEvaluator
+from heclstm.circuit.circuit import NeededKeys
 from heclstm.circuit.parameters import Parameters, choose
 
+LEVEL = 5  # where most laws work
 STEPS = (*range(1, 20), 100, -1, -2)  # rotation keys of every kit
 SEEDS = 8  # simulated runs behind a prediction
 SIGMAS = 6.0  # how far a root mean square may lie from the predicted one, in its own standard deviations
@@ -35,6 +38,13 @@ def small_parameters(ring="conjugate_invariant", depth=8, degree=1 << 10, specia
         special_count=special_count,
         security="INSECURE_TEST",
     )
+
+
+def key_level(parameters, step):
+    """The level of a kit's key: the top, but where levels have numbers of special primes of their own, keys of odd
+    steps are for LEVEL and below, so that both kinds meet in one transform. Step 3 is used at the top.
+    """
+    return LEVEL if parameters.special_counts and step % 2 and step != 3 else parameters.max_level
 
 
 class Kit:
@@ -92,7 +102,8 @@ class SimulatedKit(ClearKit):
 
     def __init__(self, parameters, steps=STEPS, seed=12345):
         super().__init__(parameters)
-        self.evaluator = SimulatedEvaluator(parameters, seed)
+        levels = {step % parameters.slots: key_level(parameters, step) for step in STEPS}
+        self.evaluator = SimulatedEvaluator(parameters, seed, NeededKeys(parameters.max_level, levels))
 
 
 class CpuKit(Kit):
@@ -122,17 +133,17 @@ class CpuKit(Kit):
 
     def load_rotations(self, *steps, level=None, keys=None):
         for step in steps:
-            blob = self.generator.rotation_key(self.secret, step, self.top if level is None else level)
+            own = key_level(self.parameters, step) if level is None else level
+            blob = self.generator.rotation_key(self.secret, step, own)
             (keys or self.keys).load(blob)
 
     def key_blobs(self, circuit, generator=None, secret=None):
         """What a hospital sends for a circuit, by name."""
         generator, secret = generator or self.generator, secret or self.secret
         needed = circuit.needed_keys
-        if needed.relinearization_level is not None:
-            yield "relinearization", generator.relinearization_key(secret, needed.relinearization_level)
-        for step, level in needed.rotations.items():
-            yield f"rotation {step}", generator.rotation_key(secret, step, level)
+        for step, level in needed.levels.items():
+            made = generator.rotation_key(secret, step, level) if step else generator.relinearization_key(secret, level)
+            yield key_name(step), made
 
     def prepare(self, circuit, **options):
         return CpuBackend(**{**self.options, **options}).prepare(circuit)

@@ -5,20 +5,22 @@ numbers. It uses each ciphertext as the compiler does: no level and no scale is 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from engine_kit import small_parameters
+from engine_kit import LEVEL, small_parameters
 from heclstm.circuit.operations import TransformPlan
 
-# One digit, whose noise the special primes divide away, and five digits of the size of P, whose noise shows.
+# One digit, whose noise the special primes divide away; five digits of the size of P, whose noise shows; and keys with
+# four special primes at high levels and six at low ones.
+SIX = small_parameters("conjugate_invariant", special_count=6)
 RINGS = {
     "conjugate-invariant": small_parameters("conjugate_invariant"),
     "standard": small_parameters("standard", special_count=2),
+    "special primes by level": replace(SIX, special_counts=(6,) * (LEVEL + 1) + (4,) * (SIX.max_level - LEVEL)),
 }
-LEVEL = 5  # where most laws work
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,17 @@ def _(p, random):
 
 
 def make_plan(
-    parameters, random, rows, babies=(0,), chains=((0,),), n_inputs=1, n_outputs=1, period=None, folds=(), level=LEVEL
+    parameters,
+    random,
+    rows,
+    babies=(0,),
+    chains=((0,),),
+    n_inputs=1,
+    n_outputs=1,
+    period=None,
+    folds=(),
+    level=LEVEL,
+    **later,
 ):
     """A plan with random vectors for rows of (output, chain, position, baby, input)."""
     prime, scales = parameters.moduli[level], parameters.scales
@@ -204,7 +216,7 @@ def make_plan(
     index = np.array(rows, dtype=np.int32)
     plaintext_scales, output_scale = (plaintext_scale,) * n_inputs, plaintext_scale * scales[level]
     return TransformPlan(
-        level, n_inputs, n_outputs, babies, chains, index, plan_vectors, plaintext_scales, output_scale, folds
+        level, n_inputs, n_outputs, babies, chains, index, plan_vectors, plaintext_scales, output_scale, folds, **later
     )
 
 
@@ -277,6 +289,31 @@ def _(p, random):
 def _(p, random):
     rows = [(0, 0, k, b, 0) for k in range(2) for b in range(3)]
     return transform_law(p, random, make_plan(p, random, rows, (0, 1, 2), ((0, 8),), folds=(1, 2, 4)))
+
+
+@law("transform: steps that are walked")
+def _(p, random):
+    rows = [(0, 0, k, b, 0) for k in range(3) for b in range(2)]
+    walks = ((12, 5, 5, 2), (40, 19, 2, 19), (7, 8, -1))
+    chains = ((7, 19, 31), (0, 7))
+    rows += [(0, 1, 1, 0, 0)]
+    return transform_law(p, random, make_plan(p, random, rows, (0, 1), chains, folds=(40, 4), walks=walks))
+
+
+@law("transform: chains nested in a chain")
+def _(p, random):
+    rows = [(o, c, k, b, 0) for o in range(2) for c in range(1, 4) for k in range(2) for b in range(2) if c + o < 4]
+    chains = ((2, 3), (4, 7), (20, 21), (20, 22))
+    plan = make_plan(p, random, rows, (0, 1), chains, n_outputs=2, nested=True)
+    assert plan.giant_steps == [1, 2, 3, 2, 1, 16, 2]
+    return transform_law(p, random, plan)
+
+
+@law("transform: nested and walked, no baby steps")
+def _(p, random):
+    chains, walks = ((0, 4), (16, 20), (32, 36)), ((16, 4, 4, 4, 4), (4, 2, 2))
+    rows = [(0, c, k, 0, j) for c in range(3) for k in range(2) for j in range(2)]
+    return transform_law(p, random, make_plan(p, random, rows, chains=chains, n_inputs=2, nested=True, walks=walks))
 
 
 def random_transform_law(seed):

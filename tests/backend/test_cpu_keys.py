@@ -2,6 +2,7 @@
 
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from heclstm.backend.cpu.secret import Decryptor, Encryptor
 from heclstm.circuit import sizes
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import DigestError, FileFormatError, HandleError, MissingKeyError, OutputError, ParameterError
+from laws import RINGS
 from random_models import random_model, small_config
 
 LEVEL = 3
@@ -47,6 +49,23 @@ def test_loaded_keys_are_listed(kit):
     assert keys.bytes_in_memory == expected
     assert not keys.loaded.mapped
     keys.close()
+
+
+@pytest.mark.parametrize("level", [1, 5, 6, 9])
+def test_a_key_has_the_digits_and_special_primes_of_its_level(level):
+    """Six special primes up to level 5, four above: as many bytes as the parameters say, sent and loaded."""
+    parameters = RINGS["special primes by level"]
+    kit = CpuKit(parameters, steps=())
+    with closing(kit), closing(KeySet(kit.context)) as keys:
+        rotation, square = (
+            kit.generator.rotation_key(kit.secret, 3, level),
+            kit.generator.relinearization_key(kit.secret, level),
+        )
+        assert len(rotation) == len(square) == sizes.evaluation_key_bytes(parameters, level)
+        keys.load(rotation)
+        keys.load(square)
+        table = 4 * parameters.ring_degree
+        assert keys.bytes_in_memory == 2 * (sizes.evaluation_key_memory(parameters, level) - table)
 
 
 def test_a_key_is_never_replaced(kit):

@@ -60,7 +60,7 @@ def test_low_memory_takes_less_of_it(run, site):
     usual, expected, _ = run()
     low, blob, _ = run("--low-memory")
     assert blob == expected
-    # The estimate counts special primes for transforms that need none, and no padding of the shortest vectors.
+    # The estimate counts no padding of the shortest vectors.
     expected_bytes = estimate(load_program(site.program).circuit).plaintext_memory
     assert usual["program_memory_bytes"] == pytest.approx(expected_bytes, rel=0.1)
     assert low["program_memory_bytes"] < 0.5 * usual["program_memory_bytes"]

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from counting import totals
+from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from random_models import random_model
@@ -25,14 +26,17 @@ CONFIGS = {
 def costs():
     """Name → totals and parameters of the compiled program."""
     result = {}
-    for name, config in CONFIGS.items():
-        program = compile_circuit(random_model(config, seed=0), Options())
+    chosen = {name: (config, Options()) for name, config in CONFIGS.items()}
+    chosen |= {f"degree1, {prefer}": (CONFIGS["degree1"], Options(prefer=prefer)) for prefer in ("keys", "time")}
+    for name, (config, options) in chosen.items():
+        program = compile_circuit(random_model(config, seed=0), options)
         parameters = program.parameters
         result[name] = {
             "ring_degree": parameters.ring_degree,
             "log_qp": round(parameters.log_qp, 1),
             "limbs": len(parameters.moduli),
             "special_limbs": len(parameters.special_moduli),
+            "key_bytes": estimate(program).evaluation_key_bytes,
             **totals(program),
         }
     return result

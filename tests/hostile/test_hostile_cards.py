@@ -95,7 +95,7 @@ def too_many_keys(card):
 def big_query(card):
     """14.8 GB of ciphertexts in memory."""
     sizes = {"frames": 1, "channels": 3, "height": 2048, "width": 4096}
-    with_largest(card, {**sizes, "rows": 2048, "columns": 4096}, {})
+    with_largest(card, {**sizes, "rows": 2048, "columns": 4096, "patches": None}, {})
     source = [1, 3, 2048, 4096]
     card["preparation"] = {**card["preparation"], **sizes, "kind": "frames", "source": source, "slices_per_frame": 1}
 
@@ -148,8 +148,8 @@ def long_threshold(card):
 
 def no_noise_margin(card):
     """Special primes far smaller than a digit."""
-    parameters = card["parameters"]
-    moduli, special = parameters["moduli"], parameters["special_moduli"]
+    parameters = {name: value for name, value in card["parameters"].items() if name != "special_counts"}
+    moduli, special = parameters["moduli"], parameters["special_moduli"][:7]
     card["parameters"] = {**parameters, "moduli": moduli[:1] + special + moduli[1:13], "special_moduli": moduli[13:]}
     card["parameters"]["scales"] = parameters["scales"][:20]
     card["keys"] = {"relinearization_level": None, "rotations": {}}
@@ -158,6 +158,35 @@ def no_noise_margin(card):
 
 def huge_layout(card):
     card["input_layout"] = {**card["input_layout"], "rows": 1 << 40, "columns": 1 << 20}
+
+
+PATCHES = {
+    "height": 16,
+    "width": 16,
+    "stride_y": 2,
+    "stride_x": 2,
+    "first_y": 0,
+    "first_x": 0,
+    "taps_y": 2,
+    "taps_x": 2,
+}
+
+
+def patches(**changes):
+    def edit(card):
+        card["input_layout"] = {**card["input_layout"], "patches": {**PATCHES, **changes}}
+
+    edit.__name__ = "patches_" + "_".join(changes)
+    return edit
+
+
+def no_special_primes(card):
+    card["parameters"] = {**card["parameters"], "special_counts": [0] * len(card["parameters"]["moduli"])}
+
+
+def many_special_primes(card):
+    """All of them at the top level: 35 primes, more than the table allows."""
+    card["parameters"] = {**card["parameters"], "special_counts": [14] * len(card["parameters"]["moduli"])}
 
 
 def many_primes(card):
@@ -181,6 +210,13 @@ CASES = {
     rates_as_text: "Expected `float | null`, got `str`",
     infinite_threshold: "Expected `float`|a number is too large|Infinity is no number",
     long_threshold: "a number of 401 digits",
+    patches(taps_y=1 << 20): "expected at most 67108864",
+    patches(taps_x=1 << 40): "every size of its patches must be",
+    patches(stride_y=0): "every size of its patches must be",
+    patches(height=64): "rows is 16, expected",
+    patches(more=1): "input_layout is not written as this release does",
+    no_special_primes: "special_counts: got one that is not among",
+    many_special_primes: "at most 868 keeps 128 bits",
     no_noise_margin: "special primes are smaller than a digit",
     huge_layout: "slots, expected at most",
     many_primes: "expected at most 256 primes in all",

@@ -11,6 +11,7 @@ from heclstm.compiler.affine import AffineMap
 from heclstm.compiler.expressions import Linear, Sum, Trace
 from heclstm.compiler.layouts import map_cost
 from heclstm.compiler.linear import Entries, apply_linear, diagonals, fold_of
+from heclstm.compiler.rates import Rates
 from heclstm.errors import LayoutError
 from random_layouts import frame_counts, layouts, result_layouts, slot_counts
 
@@ -139,5 +140,5 @@ def test_the_price_of_a_map_grows_with_its_diagonals_only(data):
         affine = AffineMap("map", matrix, np.zeros(rows), (rows, 1, 1))
         source, target = VectorLayout(slots, frames, columns), VectorLayout(slots, frames, rows)
         found = diagonals({(0, 0): Entries.per_frame(matrix, frames)}, [source], [target])
-        prices.add((map_cost(affine, source, target), len(found.vectors)))
+        prices.add((map_cost(affine, source, target, Rates.at(17, 9, 6.0)), len(found.vectors)))
     assert len(prices) == 1

@@ -12,6 +12,7 @@ from command_line import call, refused
 from heclstm.card.signature import new_pair
 from heclstm.program.files import load_program
 from heclstm.report.findings import Findings
+from heclstm.storage.atomic import sole_writer
 from service.signed import signed_program
 
 __all__ = ["call", "refused"]
@@ -80,6 +81,14 @@ def test_connect_says_what_it_checked(call, arguments, signed, owner, tmp_path):
     assert (found["signed_by"], found["new_key"]) == (owner.fingerprint, False)
     assert "127.0.0.1" in found["certificate"]["names"]
     assert found["site"] == str(tmp_path / "site")
+
+
+def test_two_connects_at_once(call, arguments, tmp_path):
+    """The second is refused, so that no two keys are made for one site."""
+    assert call(*arguments)[0] == 0
+    with sole_writer(tmp_path / "site"):
+        code, _, stderr = call(*arguments)
+    assert (code, "another process is writing into it" in stderr) == (2, True)
 
 
 def test_many_patients_and_one_of_them_wrong(call, site, patients, signed, run_clear, tmp_path):
@@ -161,6 +170,27 @@ def test_jobs_that_were_left_behind_are_collected(call, site, patients, tmp_path
     assert [row["input"] for row in json.loads(stdout)["each"]] == [patients[0].name]
     assert len(list((tmp_path / "out").iterdir())) == 1
     assert json.loads(call("jobs", "--site", site, INSECURE, "--json")[1]) == {"jobs": []}
+
+
+def test_a_call_that_was_stopped_is_resumed(call, refused, site, patients, tmp_path):
+    """One has its diagnosis, one is under way, one was never sent: none is sent twice."""
+    from heclstm.network.hospital import made_of
+    from heclstm.network.remote import Remote
+
+    third = tmp_path / "third.npy"
+    np.save(third, np.load(patients[0]))
+    command = ("diagnose", "--site", site, "-o", tmp_path / "out", INSECURE, "--json")
+    assert call(*command, patients[0])[0] == 0
+    with Remote(site, allow_insecure=True) as remote:
+        remote.transport.run(remote.hospital.submit(made_of(np.load(patients[2]), patients[2].name, "")))
+    code, stdout, stderr = call(*command, patients[0], patients[2], third, "--resume")
+    assert code == 0, stderr
+    rows = json.loads(stdout)["each"]
+    assert ["kept" in row for row in rows] == [True, True, False]
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    lines = call(*command[:-1], third, "--resume", "--csv")[1].splitlines()
+    assert lines[1:] == [f"third.npy,,,,{tmp_path / 'out' / 'third-npy.json'},"]
+    assert "give their folder by -o" in refused("diagnose", third, "--site", site, "--resume", INSECURE)
 
 
 def test_rotate_backup_restore_forget(call, site, patients, tmp_path):

@@ -10,6 +10,8 @@ import trustme
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from heclstm.service.database.connection import Database
+from heclstm.service.database.migrate import upgrade
 from service.kit import expect, wait_until
 
 
@@ -175,6 +177,16 @@ def test_a_proxy_hands_on_the_certificate_that_it_checked(launch):
             with httpx.Client(base_url=server.url, headers=shown, trust_env=False) as client:
                 assert client.get("/v1/keys").status_code == status
             assert "203.0.113.9" not in server.text()
+
+
+def test_a_token_before_the_first_start_leaves_nothing_for_others(tmp_path):
+    """`heclstm token` may be the first to write into the state folder, by a umask that lets others read."""
+    database = Database(f"sqlite:///{tmp_path / 'state' / 'service.db'}")
+    upgrade(database)
+    made = [tmp_path / "state", *(tmp_path / "state").iterdir()]
+    database.close()
+    assert len(made) > 1
+    assert not [path for path in made if path.exists() and path.stat().st_mode & 0o077]
 
 
 def test_the_command_line_makes_lists_and_revokes(server, capsys):

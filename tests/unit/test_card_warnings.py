@@ -17,7 +17,14 @@ from tiny_program import PURPOSE
     [
         ({"operating_points": ()}, "no operating point, so its score is no decision"),
         ({"operating_points": (OperatingPoint(0.0, 0.95, 1.0, 0.0, 22, 76),)}, "calls every negative positive"),
-        ({"operating_points": (OperatingPoint(0.0, 0.95, 0.875, 0.125, 22, 76),)}, "no better than chance"),
+        (
+            {"operating_points": (OperatingPoint(0.0, 0.95, 0.875, 0.125, 22, 76),)},
+            "found to decide better",
+        ),
+        (
+            {"operating_points": (OperatingPoint(0.0, 0.95, 0.96, 0.08, 48, 48),)},
+            "found to decide better",
+        ),
         ({"operating_points": (OperatingPoint(0.0, 0.95, 1.0, 0.9, 10, 76),)}, "chosen by 10 positive patients"),
         ({"operating_points": (OperatingPoint(0, 1, 1, 1, 90, 76, patients=9),)}, "chosen by 9 positive patients"),
         ({"operating_points": (OperatingPoint(0, 1, 1, 0, 90, 76, frames=3),)}, "operating point for 3 frames calls"),

@@ -56,6 +56,10 @@ def test_the_case_says_all_that_decrypt_and_report_need(sent, keys, tmp_path):
     again = report.Findings.load(tmp_path / "d.json")
     assert again == found
     assert again.case == sent.case
+    for changes in ({"frames": 2}, {"program": "0" * 64}):
+        altered = {**again.to_json(), "case": {**again.to_json()["case"], **changes}}
+        with pytest.raises(FileFormatError, match="its case is of another program or number of frames"):
+            report.Findings.load(json.dumps(altered).encode())
     shown = report.report(again, SHORT).page
     assert "case 7" in shown
     assert "Frames stand by names. A note." in shown
@@ -149,3 +153,15 @@ def test_a_file_that_is_no_case_is_refused(sent, changes, message):
     with pytest.raises(FileFormatError, match=message):
         Case.read(json.dumps({**sent.case.to_json(), **changes}).encode())
     assert structs.replace(sent.case, name="x").to_json()["name"] == "x"
+
+
+def test_a_case_is_found_among_thousands(sent, tmp_path, monkeypatch):
+    """That of a result which is called as its query was is looked at first."""
+    read, looked = Case.read, []
+    monkeypatch.setattr(Case, "read", lambda path: looked.append(path) or read(path))
+    for number in range(5):
+        structs.replace(sent.case, query=f"{number:032}").save(tmp_path / f"another-{number}.case")
+    assert find_case(sent.case.query, [tmp_path], "query.result.he") == sent.case
+    assert looked == [tmp_path / "query.case"]
+    assert find_case(sent.case.query, [tmp_path], "elsewhere.he") == sent.case
+    assert find_case("f" * 32, [tmp_path]) is None

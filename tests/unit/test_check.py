@@ -65,7 +65,7 @@ def test_a_compiled_program_is_valid_and_comes_back_unchanged():
 
 
 def test_a_value_that_is_read_before_it_is_defined():
-    with pytest.raises(ParameterError, match="lstm.*: reads value 9999 before it is defined"):
+    with pytest.raises(ParameterError, match="blocks.0.*: reads value 9999 before it is defined"):
         check(spoilt(Rotate, lambda op: replace(op, input=9999)))
 
 
@@ -171,7 +171,7 @@ def test_a_plaintext_scale_that_misses():
     with pytest.raises(ScaleError, match="MultiplyPlain"):
         check(spoilt(MultiplyPlain, lambda op: replace(op, plaintext_scale=op.plaintext_scale * 1.001)))
     with pytest.raises(ScaleError, match="LinearTransform"):
-        check(spoilt(LinearTransform, with_plan(plaintext_scales=(1.001, 1.001))))
+        check(spoilt(LinearTransform, with_plan(plaintext_scales=(1.001,) * first_plan().n_inputs)))
 
 
 def test_the_output_scale_of_a_plan():

@@ -1,5 +1,8 @@
 """What images look like: others than those of training are noticed before they are encrypted."""
 
+import json
+from contextlib import closing
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,17 +11,19 @@ from msgspec import UNSET, structs
 
 from heclstm.card.envelope import Envelope, Statistic
 from heclstm.card.preparation import Preparation
+from heclstm.card.program_card import Card
 from heclstm.card.purpose import Purpose
 from heclstm.data.datasets import Part, load_dataset
 from heclstm.data.handed_in import HandedIn
 from heclstm.data.prepare import prepare
 from heclstm.data.sequence import ImageSequence
 from heclstm.data.statistics import statistics
-from heclstm.deploy.diagnosis import Diagnosis
+from heclstm.deploy.client import Client
 from heclstm.errors import EnvelopeError, FileFormatError, ModelError
 from heclstm.model.envelope import COVERAGE, SEQUENCES_MIN, envelope_of, fit_envelope
 from heclstm.report.findings import Findings
-from heclstm.usecases import encrypt, keygen, report
+from heclstm.usecases import decrypt, encrypt, keygen, report, run
+from heclstm.usecases.events import Recorded
 from random_models import random_frames, random_model
 from tiny_program import CONFIG, PURPOSE, tiny_program
 
@@ -144,16 +149,42 @@ PROGRAM = tiny_program(envelope=NARROW)
 IMAGES = HandedIn(ImageSequence(random_frames(CONFIG, 1, 3)[0].astype(np.float32)), "as it is", (), "arrays", ())
 
 
-def test_unusual_images_are_refused_before_they_are_encrypted_unless_there_is_a_reason(tmp_path):
+def test_of_unusual_images_no_decision_is_made_unless_there_is_a_reason(tmp_path):
+    """It is said before they are encrypted, and holds when the result comes back."""
     keys = keygen.keygen(PROGRAM.card, tmp_path / "keys", allow_insecure=True)
+    options, result, heard = {"allow_insecure": True}, tmp_path / "r.he", Recorded()
+    made = encrypt.encrypt(PROGRAM.card, IMAGES, keys.secret, tmp_path / "q.he", events=heard, **options)
+    assert (made.case.envelope, made.case.withheld) == ("outside", True)
+    assert (
+        "not assessable: unlike the images that the model was trained on: mean of the darkest frame" in heard.notes[0]
+    )
+    assert "--override envelope=REASON" in heard.notes[0]
+    run.run(PROGRAM, tmp_path / "q.he", keys.evaluation, result)
+    found = decrypt.decrypt(PROGRAM.card, result, keys.secret, tmp_path / "d.json", **options)
+    assert (found.diagnosis.decision, found.diagnosis.probability) == ("not assessable", None)
+    assert "So no decision is made." in report.report(found, IMAGES.sequence).page
+    altered = {**found.to_json(), "threshold": 0.0}
+    del altered["undecided"], altered["decision"]
+    with pytest.raises(FileFormatError, match="has a decision that its case does not allow"):
+        Findings.load(json.dumps(altered).encode())
+
+    made = encrypt.encrypt(
+        PROGRAM.card, IMAGES, keys.secret, tmp_path / "q.he", override_envelope="a phantom", **options
+    )
+    assert (made.case.envelope, made.case.override, made.case.withheld) == ("outside", "a phantom", False)
+    run.run(PROGRAM, tmp_path / "q.he", keys.evaluation, result)
+    found = decrypt.decrypt(PROGRAM.card, result, keys.secret, **options)
+    assert found.diagnosis.decided
+    assert "It was wanted nevertheless: a phantom" in report.report(found, IMAGES.sequence).page
+
+
+def test_images_inside_are_nothing_special_and_python_is_refused_outright(tmp_path):
     options = {"allow_insecure": True}
-    with pytest.raises(EnvelopeError, match="mean of the darkest frame is below 2.*--override envelope=REASON"):
-        encrypt.encrypt(PROGRAM.card, IMAGES, keys.secret, tmp_path / "q.he", **options)
-    assert not (tmp_path / "q.he").exists()
-    made = encrypt.encrypt(PROGRAM.card, IMAGES, keys.secret, override_envelope="a phantom", **options)
-    assert (made.case.envelope, made.case.override) == ("outside", "a phantom")
-    findings = Findings(Diagnosis((0.5,), ((0.25,), (0.25,)), 0.25), PURPOSE, PROGRAM.card.digest, case=made.case)
-    assert "encrypted nevertheless: a phantom" in report.report(findings, IMAGES.sequence).page
+    with closing(Client(PROGRAM.card, **options)) as client:
+        client.new_secret_key()
+        with pytest.raises(EnvelopeError, match="mean of the darkest frame is below 2"):
+            client.encrypt(IMAGES.sequence)
+        assert client.encrypt(IMAGES.sequence, override_envelope="a phantom")
     inside = tiny_program(envelope=structs.replace(NARROW, statistics=(Statistic("grey levels", -1e3, 1e3),)))
     client_keys = keygen.keygen(inside.card, tmp_path / "other", allow_insecure=True)
     assert encrypt.encrypt(inside.card, IMAGES, client_keys.secret, **options).case.envelope == "inside"
@@ -163,3 +194,21 @@ def test_few_images_of_a_part_are_measured_with_their_own_length():
     images = [RNG.integers(0, 256, (1 + row % 3, 3, 16, 16), dtype=np.uint8) for row in range(60)]
     found = envelope_of(Part(images, np.arange(60) % 2), COLOUR)
     assert {each.name for each in found.statistics} >= {"least likeness of neighbouring frames", "share of red"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"statistics": []}, "length >= 1"),
+        ({"statistics": [{"name": f"{row}", "low": 0.0, "high": 1.0} for row in range(65)]}, "length <= 64"),
+        ({"statistics": [{"name": "a", "low": 0.0, "high": "inf"}]}, "Expected `float`"),
+        ({"statistics": [{"name": "a", "low": -1e301, "high": 0.0}]}, ">= -1e"),
+        ({"statistics": [{"name": "\x1b[2J", "low": 0.0, "high": 1.0}]}, "without control characters"),
+        ({"coverage": 1.5}, "<= 1"),
+        ({"more": 1}, "unknown field `more`"),
+    ],
+)
+def test_a_card_with_a_hostile_envelope_is_refused(changes, message):
+    envelope = {"statistics": [{"name": "a", "low": 0.0, "high": 1.0}], "coverage": 1.0, "sequences": 1, **changes}
+    with pytest.raises(FileFormatError, match=message):
+        Card.read({**tiny_program().card.to_json(), "envelope": envelope}, "card")

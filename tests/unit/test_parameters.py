@@ -221,11 +221,42 @@ def test_a_wrong_prime_is_refused():
         replace(parameters, special_moduli=(first,))
 
 
+def test_every_key_is_measured_against_the_table():
+    """A key of level l is modulo Q_l·P_k: with few special primes at the top, a lower level may have more of them."""
+    below = choose(19, slots_min=1, special_count=7)
+    primes, used = [], {*below.moduli, *below.special_moduli}
+    while len(primes) < 6:
+        primes.append(_nearest_prime((1 << 30) - below.ntt_order, below.ntt_order, used))
+        used.add(primes[-1])
+    special = (*below.special_moduli, *primes)
+    counts = [7] * len(below.moduli)
+    counts[10] = 13
+    wide = replace(below, special_moduli=special, special_counts=tuple(counts))
+    assert wide.log_qp_at(10) == pytest.approx(math.log2(math.prod((*below.moduli[:11], *special))), abs=1e-9)
+    assert wide.log_qp == max(map(wide.log_qp_at, range(len(counts)))) <= TABLE[15] < wide.log_qp_at(20) + 6 * 29.9
+    for level in (18, 20):
+        counts[level] = 13
+        with pytest.raises(SecurityError, match=r"ring degree 2\^15: log2\(QP\) is \d+\.\d, at most 868"):
+            replace(wide, special_counts=tuple(counts))
+        counts[level] = 7
+
+
+@pytest.mark.parametrize("counts", [(0,) * 4, (3,) * 4, (1, 1)])
+def test_numbers_of_special_primes_that_there_are_not(counts):
+    with pytest.raises(ParameterError, match="special_counts: got"):
+        replace(small(depth=2), special_counts=counts)
+
+
 @pytest.mark.parametrize("ring", RINGS)
 def test_json_describes_parameters_wholly(ring):
     parameters = choose(10, slots_min=1, ring=ring)
     assert typed(json.loads(json.dumps(plain(parameters))), Parameters, "parameters") == parameters
-    assert plain(parameters) | parameters.to_json() == parameters.to_json()
+    assert parameters.to_json() | {"special_counts": []} == json.loads(
+        json.dumps(plain(parameters))
+    )  # left out where it says nothing
+    assert "special_counts" not in parameters.to_json()
+    by_level = replace(parameters, special_counts=(1,) * len(parameters.moduli))
+    assert typed(json.loads(json.dumps(by_level.to_json())), Parameters, "parameters") == by_level
 
 
 @pytest.mark.parametrize(

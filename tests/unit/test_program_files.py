@@ -11,12 +11,14 @@ import pytest
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.program_card import Card
+from heclstm.circuit.operations import LinearTransform
+from heclstm.compiler.compile import Options, compile_model
 from heclstm.errors import DigestError, FileFormatError, HeclstmError
 from heclstm.program import encoding, files
 from heclstm.program.files import load_card, load_program, save_program
 from heclstm.storage.arrays import ArrayLimits
 from heclstm.storage.json import digest_of
-from random_models import random_frames
+from random_models import random_frames, random_model, small_config
 from tiny_program import CONFIG, tiny_program
 
 NAMES = ["circuit.json", "circuit.npz", "program.json"]
@@ -244,6 +246,10 @@ def test_a_document_with_a_missing_field_is_refused(folder, name):
 # ── forged files: the digest fits ──────────────────────────────────────────────────────────────────────────
 
 
+def plan_of(circuit):
+    return next(operation["plan"] for operation in circuit["operations"] if "plan" in operation)
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -258,11 +264,11 @@ def test_a_document_with_a_missing_field_is_refused(folder, name):
         lambda first, circuit: circuit.update(operations=[{"array": 0}]),
         lambda first, circuit: circuit.update(operations=[]),
         lambda first, circuit: circuit.update(result="last"),
-        lambda first, circuit: circuit["operations"][1]["plan"].update(vectors={"array": 999}),
-        lambda first, circuit: circuit["operations"][1]["plan"].update(vectors=[1.0]),
-        lambda first, circuit: circuit["operations"][1]["plan"].update(index={"array": 1}),
-        lambda first, circuit: circuit["operations"][1]["plan"].update(chains=[["a"]]),
-        lambda first, circuit: circuit["operations"][1]["plan"].update(babies=None),
+        lambda first, circuit: plan_of(circuit).update(vectors={"array": 999}),
+        lambda first, circuit: plan_of(circuit).update(vectors=[1.0]),
+        lambda first, circuit: plan_of(circuit).update(index={"array": 1}),
+        lambda first, circuit: plan_of(circuit).update(chains=[["a"]]),
+        lambda first, circuit: plan_of(circuit).update(babies=None),
     ],
 )
 def test_operations_that_cannot_be_operations_are_refused(folder, edit):
@@ -332,3 +338,30 @@ def test_a_json_file_of_absurd_size_is_not_read(folder):
         file.truncate(1 << 40)  # a hole: a terabyte that takes no space
     with pytest.raises(FileFormatError, match=r"program.json: larger than \d+ bytes"):
         load_program(folder)
+
+
+# ── fields that a later release added ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("prefer", ["keys", "time"])
+def test_special_primes_by_level_walks_and_patches_come_back(tmp_path, prefer):
+    options = Options(ring_degree=512, security="INSECURE_TEST", prefer=prefer)
+    program = compile_model(random_model(small_config(frames=2), seed=1), options)
+    assert program.circuit.parameters.special_counts
+    save_program(program, tmp_path / "program")
+    loaded = load_program(tmp_path / "program")
+    assert loaded.card == program.card
+    assert loaded.circuit.needed_keys == program.circuit.needed_keys
+    for was, came in zip(program.circuit.operations, loaded.circuit.operations, strict=True):
+        if isinstance(was, LinearTransform):
+            fields = ("babies", "chains", "folds", "walks", "nested", "special_count")
+            assert [getattr(was.plan, name) for name in fields] == [getattr(came.plan, name) for name in fields]
+
+
+def test_patches_of_the_input_come_back(tmp_path):
+    """One channel of a large ring: there is room for all nine taps."""
+    options = Options(ring_degree=1 << 12, security="INSECURE_TEST")
+    program = compile_model(random_model(small_config(frames=2, channels=1), seed=1), options)
+    assert program.card.input_layout.patches is not None
+    save_program(program, tmp_path / "program")
+    assert load_card(tmp_path / "program").input_layout == program.card.input_layout

@@ -71,7 +71,8 @@ def test_the_whole_way_without_a_file_but_keys(keys, tmp_path, monkeypatch, capf
     made = encrypt.encrypt(card, IMAGES, secret, **INSECURE)
     query = content(made.query)
     assert made.bytes == len(query)
-    assert made.to_json() == {"bytes": len(query), "program": card.digest, "order": IMAGES.order, "notes": []}
+    told = {"bytes": len(query), "program": card.digest, "order": IMAGES.order, "notes": []}
+    assert made.to_json() == {**told, "envelope": "unknown", "outside": []}
     ran = run.run(tiny_program(), io.BytesIO(query), keys.evaluation)
     answer = content(ran.result)
     assert ran.bytes == len(answer)
@@ -113,6 +114,21 @@ def test_models_and_programs_may_be_objects_or_folders(model, tmp_path):
     assert estimate.read_program(tmp_path / "program").digest == compiled.program.digest
     with pytest.raises(FileFormatError, match="holds neither"):
         estimate.read_program(tmp_path)
+
+
+def test_preferences_are_compared_by_bytes_and_work(tmp_path):
+    """Each saves what it says, and the default is what the others are compared with."""
+    save_model(random_model(CONFIG, seed=0), tmp_path)
+    by_name = {choice.prefer: choice for choice in estimate.choices(tmp_path)}
+    keys, balance, time = (by_name[name] for name in ("keys", "balance", "time"))
+    assert keys.costs.evaluation_key_bytes < time.costs.evaluation_key_bytes
+    assert keys.costs.evaluation_key_bytes <= balance.costs.evaluation_key_bytes
+    assert keys.work > time.work
+    assert balance.work == 1
+    assert balance.upload_seconds == balance.costs.evaluation_key_bytes * 8 / 100e6
+    assert balance.to_json()["upload_seconds"] == balance.upload_seconds
+    with pytest.raises(FileFormatError, match="preferences are compared for a model folder"):
+        estimate.choices(tmp_path / "program")
 
 
 # ── events ─────────────────────────────────────────────────────────────────────────────────────────────────

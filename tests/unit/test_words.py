@@ -10,6 +10,7 @@ from heclstm.card.interval import wilson
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.predictive import intervals, predictive
 from heclstm.card.preparation import Preparation
+from heclstm.card.temperature import Temperature
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
@@ -17,7 +18,7 @@ from heclstm.errors import InputError
 from heclstm.report.figure import draw
 from heclstm.report.findings import Findings
 from heclstm.report.page import page
-from heclstm.report.words import meaning, rates, unusual
+from heclstm.report.words import chance, meaning, rates, unusual
 from tiny_program import PURPOSE
 
 POINT = OperatingPoint(0.25, 0.95, 0.95, 0.5, 20, 80)
@@ -86,6 +87,20 @@ def test_predictive_values_stand_beside_the_decision():
     assert "as stated" in page(negative, IMAGES, prevalence=0.02)
 
 
+def test_a_stated_prevalence_moves_the_probability_too():
+    """Odds of 1 where 20 of 100 are positive, fitted there: a score four times as likely of a positive. Where 2 % are
+    positive, its odds are 4 · 2/98."""
+    scale = Temperature(1.0, 0.0, positives=20, negatives=80)
+    found = findings(0.0)
+    found = Findings(found.diagnosis, structs.replace(found.purpose, temperature=scale), "ab" * 32)
+    assert chance(found) == 0.5
+    assert chance(found, 0.2) == pytest.approx(0.5)
+    assert chance(found, 0.02) == pytest.approx(4 * 2 / 98 / (1 + 4 * 2 / 98))
+    assert "with such a score, where 2.0 % are" in page(found, IMAGES, prevalence=0.02)
+    with pytest.raises(InputError, match="expected a share"):
+        chance(found, 2.0)
+
+
 def test_rates_have_intervals_and_say_who_chose_them():
     assert rates(POINT) == (
         "sensitivity 95.0 % (76.4 to 99.1), specificity 50.0 % (39.3 to 60.7); chosen by 20 positive sequences and 80 "
@@ -119,6 +134,18 @@ def test_unusual_images_are_told_with_the_reason():
     told = unusual(Findings(findings().diagnosis, PURPOSE, "", case=case))
     assert "(grey levels is below 3)" in told[0]
     assert "a &lt;phantom&gt;" in page(Findings(findings().diagnosis, findings().purpose, "", case=case), IMAGES)
+
+
+def test_without_a_reason_unusual_images_get_no_decision():
+    case = Case(
+        program="ab" * 32, key="0" * 32, query="1" * 32, images="cd" * 32, frames=2,
+        envelope="outside", outside=("grey levels is below 3",),
+    )  # fmt: skip
+    diagnosis = findings().diagnosis.without_decision()
+    found = Findings(diagnosis, findings().purpose, "", case=case)
+    assert meaning(found) == ()  # the other reason for it, too few frames, is not this one
+    assert unusual(found)[0].endswith("So no decision is made.")
+    assert ">not assessable<" in page(found, IMAGES)
 
 
 def test_padded_frames_are_no_pictures():

@@ -100,13 +100,13 @@ class ClearEvaluator:
             _same_scale("linear_transform", value.scale * scale, plan.output_scale)
         lead = inputs[0].values.shape[:-1]
         turned = {
-            (b, j): np.roll(value.values, -step, axis=-1).reshape(*lead, slots // plan.period, plan.period)
-            for b, step in enumerate(plan.babies)
+            (step, j): self._turned(value, plan.level, step).reshape(*lead, slots // plan.period, plan.period)
+            for step in {step % slots for step in plan.babies}
             for j, value in enumerate(inputs)
         }
         partial: dict[tuple[int, int, int], Floats] = {}
         for (i, chain, position, b, j), vector in zip(plan.index.tolist(), plan.vectors, strict=True):
-            product = turned[b, j] * vector
+            product = turned[plan.babies[b] % slots, j] * vector
             key = (i, chain, position)
             partial[key] = partial[key] + product if key in partial else product
         outputs = []
@@ -124,6 +124,10 @@ class ClearEvaluator:
                 total = total + np.roll(total, -step, axis=-1)
             outputs.append(ClearValue(total, plan.level, plan.output_scale))
         return outputs
+
+    def _turned(self, value: ClearValue, level: int, step: int) -> Floats:
+        """An input of a transform by one baby step: once for all the diagonals that it meets."""
+        return np.roll(value.values, -step, axis=-1)
 
 
 class ClearKeys:

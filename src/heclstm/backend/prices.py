@@ -50,8 +50,8 @@ class Primitives:
 def stored_path(parameters: Parameters, threads: int) -> Path:
     """Where the measurement for these parameters is kept: in the user's cache folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "heclstm"
-    name = f"{parameters.ring}-{parameters.ring_degree}-{len(parameters.special_moduli)}-{threads}.json"
-    return base / name
+    special = "-".join(map(str, sorted(set(parameters.special_counts)))) or len(parameters.special_moduli)
+    return base / f"{parameters.ring}-{parameters.ring_degree}-{special}-{threads}.json"
 
 
 def load(parameters: Parameters, threads: int) -> Primitives | None:

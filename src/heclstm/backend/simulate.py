@@ -14,7 +14,7 @@ import numpy as np
 
 from heclstm.backend.base import OnProgress
 from heclstm.backend.clear import ClearEvaluator, ClearPlaintext, ClearProgram, ClearValue
-from heclstm.circuit.circuit import Circuit
+from heclstm.circuit.circuit import Circuit, NeededKeys
 from heclstm.circuit.layout import Floats
 from heclstm.circuit.noise import Noise
 from heclstm.circuit.operations import TransformPlan
@@ -22,9 +22,12 @@ from heclstm.circuit.parameters import Parameters
 
 
 class SimulatedEvaluator(ClearEvaluator):
-    def __init__(self, parameters: Parameters, seed: int = 0) -> None:
+    """keys: at which levels they are; without them, each is at the level where it is used."""
+
+    def __init__(self, parameters: Parameters, seed: int = 0, keys: NeededKeys | None = None) -> None:
         super().__init__(parameters.slots, parameters.moduli, parameters.scales)
         self.noise = Noise(parameters)
+        self.key_levels = keys.levels if keys else {}
         self.rng = np.random.default_rng(seed)
 
     def value(self, values: Floats, level: int, scale: float) -> ClearValue:
@@ -43,44 +46,49 @@ class SimulatedEvaluator(ClearEvaluator):
         return replace(plan, vectors=vectors)
 
     def sum_of_products(self, pairs: Sequence[tuple[ClearValue, ClearValue]]) -> ClearValue:
-        return self._switched(super().sum_of_products(pairs))
+        return self._switched(super().sum_of_products(pairs), 0)
 
     def rescale(self, a: ClearValue) -> ClearValue:
         return self._with(super().rescale(a), self.noise.rounding)
 
     def rotate(self, a: ClearValue, step: int) -> ClearValue:
         turned = super().rotate(a, step)
-        return self._switched(turned) if step % self.slots else turned
+        return self._switched(turned, step) if step % self.slots else turned
 
     def linear_transform(self, inputs: Sequence[ClearValue], transform: TransformPlan) -> list[ClearValue]:
-        """Every turned input carries a key switch of its own; giant steps and folds switch at the product's scale.
+        """Giant steps and folds switch at the product's scale.
 
-        A fold adds to a sum itself, turned, with all the errors that it has by then.
+        A fold adds to a sum itself, turned, with all the errors that it has by then: those of the turned inputs are
+        in the values already.
         """
-        outputs = super().linear_transform(inputs, transform)
-        turn = np.hypot(self.noise.key_switch(transform.level), self.noise.rounding) / transform.output_scale
-        giants = len(transform.giant_steps) - len(transform.folds)
+        plan = transform
+        outputs = super().linear_transform(inputs, plan)
+        turns = [self._turn(plan.level, step) / plan.output_scale for step in plan.giant_steps]
+        giants = np.sqrt(np.sum(np.square(turns[: len(turns) - plan.folding])))
         results = []
-        for i, output in enumerate(outputs):
-            error = self._baby_errors(i, inputs, transform) + self._draw(output.values.shape, np.sqrt(giants) * turn)
-            for step in transform.folds:
-                error = error + np.roll(error, -step, axis=-1) + self._draw(output.values.shape, turn)
+        for output in outputs:
+            error = self._draw(output.values.shape, giants)
+            for step in plan.folds:
+                turn = np.sqrt(sum(self._turn(plan.level, part) ** 2 for part in plan.walk(step)))
+                error = error + np.roll(error, -step, axis=-1)
+                error = error + self._draw(output.values.shape, turn / plan.output_scale)
             results.append(self._with(replace(output, values=output.values + error), self.noise.rounding))
         return results
 
-    def _baby_errors(self, i: int, inputs: Sequence[ClearValue], plan: TransformPlan) -> Floats:
-        """Σ over babies of (Σ vectors²)^½ · error: the errors of one turned input, through all its diagonals."""
-        shape = inputs[0].values.shape
-        scale = min(value.scale for value in inputs)
-        mine = plan.index[:, 0] == i
-        turned = np.array([step % self.slots != 0 for step in plan.babies])[plan.index[:, 3]]
-        squares = (plan.vectors[mine & turned] ** 2).sum(axis=0)
-        switch = self.noise.key_switch(plan.level) / scale
-        std = np.tile(np.sqrt(squares), self.slots // plan.period) * switch
-        return np.asarray(self.rng.standard_normal(shape) * std)
+    def _turned(self, value: ClearValue, level: int, step: int) -> Floats:
+        """Every turned input carries a key switch of its own, through all the diagonals that it meets."""
+        turned = super()._turned(value, level, step)
+        return turned + self._draw(turned.shape, self._switch(level, step) / value.scale) if step else turned
 
-    def _switched(self, a: ClearValue) -> ClearValue:
-        return self._with(a, np.hypot(self.noise.key_switch(a.level), self.noise.rounding))
+    def _switch(self, level: int, step: int) -> float:
+        """A key switch by the key of this step, 0 for relinearization."""
+        return self.noise.key_switch(level, self.key_levels.get(step % self.slots))
+
+    def _turn(self, level: int, step: int) -> float:
+        return float(np.hypot(self._switch(level, step), self.noise.rounding))
+
+    def _switched(self, a: ClearValue, step: int) -> ClearValue:
+        return self._with(a, self._turn(a.level, step))
 
     def _with(self, a: ClearValue, std: float) -> ClearValue:
         return replace(a, values=a.values + self._draw(a.values.shape, std / a.scale))
@@ -96,4 +104,5 @@ class SimulatedBackend:
         self.seed = seed
 
     def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> ClearProgram:
-        return ClearProgram(circuit, SimulatedEvaluator(circuit.parameters, self.seed), on_progress)
+        evaluator = SimulatedEvaluator(circuit.parameters, self.seed, circuit.needed_keys)
+        return ClearProgram(circuit, evaluator, on_progress)

@@ -22,8 +22,7 @@ QUERY_BYTES_MAX = 1 << 30  # the shipped program's query has 2.5 MB
 
 def check_levels(parameters: Parameters, keys: NeededKeys, input_level: int, result_level: int) -> None:
     """Levels that there are, and rotations that turn."""
-    levels = [input_level, result_level, *keys.rotations.values()]
-    levels += [] if keys.relinearization_level is None else [keys.relinearization_level]
+    levels = [input_level, result_level, *keys.levels.values()]
     if not all(LEVEL_MIN <= level <= parameters.max_level for level in levels):
         raise FileFormatError(f"card: a level is not among {LEVEL_MIN} … {parameters.max_level}")
     if not all(0 < step < parameters.slots for step in keys.rotations):
@@ -32,17 +31,17 @@ def check_levels(parameters: Parameters, keys: NeededKeys, input_level: int, res
 
 def check_noise(parameters: Parameters) -> None:
     """P at least as large as the largest digit: else noise of key switching takes over, and results mean nothing."""
-    size = len(parameters.special_moduli)
-    digits = (parameters.moduli[start : start + size] for start in range(0, len(parameters.moduli), size))
-    if max(map(math.prod, digits)) > math.prod(parameters.special_moduli):
-        raise FileFormatError("card: its special primes are smaller than a digit of its moduli; compile it again")
+    for level in range(LEVEL_MIN, len(parameters.moduli)):
+        size = parameters.special_at(level)
+        digits = (parameters.moduli[start : min(start + size, level + 1)] for start in range(0, level + 1, size))
+        if max(map(math.prod, digits)) > math.prod(parameters.special_moduli[:size]):
+            raise FileFormatError("card: its special primes are smaller than a digit of its moduli; compile it again")
 
 
 def check_keys(parameters: Parameters, keys: NeededKeys) -> None:
     if len(keys.rotations) > ROTATIONS_MAX:
         raise FileFormatError(f"card: asks for {len(keys.rotations)} rotation keys, expected at most {ROTATIONS_MAX}")
-    relinearization = [] if keys.relinearization_level is None else [keys.relinearization_level]
-    levels = [*relinearization, *keys.rotations.values()]
+    levels = keys.levels.values()
     sizes = {level: evaluation_key_bytes(parameters, level) for level in set(levels)}
     if (largest := max(sizes.values(), default=0)) > KEY_BYTES_MAX:
         raise FileFormatError(f"card: asks for a key of {largest} bytes, expected at most {KEY_BYTES_MAX}")

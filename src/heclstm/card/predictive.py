@@ -45,11 +45,15 @@ def predictive(point: OperatingPoint, prevalence: float | None = None) -> Predic
 
 def values_at(sensitivity: Interval, specificity: Interval, prevalence: float) -> Predictive:
     """Raises InputError for a prevalence that is none."""
-    if not 0 < prevalence < 1:
-        raise InputError(f"prevalence: got {prevalence:g}, expected a share between 0 and 1, such as 0.02")
+    require_prevalence(prevalence)
     ends = zip(_three(sensitivity), _three(specificity), strict=True)
     values = [_values(se, sp, prevalence) for se, sp in ends]
     return Predictive(prevalence, Interval(*(v for v, _ in values)), Interval(*(v for _, v in values)))
+
+
+def require_prevalence(prevalence: float) -> None:
+    if not 0 < prevalence < 1:
+        raise InputError(f"prevalence: got {prevalence:g}, expected a share between 0 and 1, such as 0.02")
 
 
 def _three(interval: Interval) -> tuple[float, float, float]:

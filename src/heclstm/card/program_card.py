@@ -54,7 +54,7 @@ class Card(Purpose, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def to_json(self) -> dict[str, Any]:
         """The card alone, in plain JSON types: what is digested."""
-        values = plain(self)
+        values = plain(self) | {"parameters": self.parameters.to_json(), "input_layout": self.input_layout.to_json()}
         return {name: values[name] for name in Card.__struct_fields__ if name in values}
 
     def field_digests(self) -> dict[str, str]:

@@ -5,9 +5,11 @@ They are worked out again where a card is read, so that cards of earlier release
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from heclstm.card.interval import CONFIDENCE, quantile
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.temperature import Temperature
 
@@ -30,8 +32,8 @@ def _of_points(points: tuple[OperatingPoint, ...]) -> Iterator[str]:
     measured = [(point, *point.rates) for point in points if point.rates is not None]
     if blind := [point for point, _, specificity in measured if specificity == 0]:
         yield f"{_the(blind)} calls every negative positive (specificity 0 on {blind[0].chosen_on})."
-    if chance := [point for point, sensitivity, specificity in measured if 0 < specificity <= 1 - sensitivity]:
-        yield f"{_the(chance)} decides no better than chance (on {chance[0].chosen_on})."
+    if chance := [point for point, _, specificity in measured if specificity > 0 and not _beats_chance(point)]:
+        yield f"{_the(chance)} was not found to decide better than chance (on {chance[0].chosen_on})."
     few = [point for point in points if point.people is not None and point.people <= FEW]
     if few:
         count = min(point.people or 0 for point in few)
@@ -39,6 +41,14 @@ def _of_points(points: tuple[OperatingPoint, ...]) -> Iterator[str]:
             f"The operating point was chosen by {count} positive patients on {few[0].chosen_on}: too few to rely on "
             "its sensitivity."
         )
+
+
+def _beats_chance(point: OperatingPoint) -> bool:
+    """Whether sensitivity + specificity lies above 1 by more than chance makes it, in 95 of 100 cases."""
+    assert point.rates is not None  # who asks has looked
+    pairs = zip(point.rates, (point.positives, point.negatives), strict=True)
+    error = sum(rate * (1 - rate) / count for rate, count in pairs if count)
+    return sum(point.rates) - 1 > quantile(CONFIDENCE) * math.sqrt(error)
 
 
 def _the(points: list[OperatingPoint]) -> str:

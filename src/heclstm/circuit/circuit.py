@@ -17,6 +17,12 @@ class NeededKeys:
     relinearization_level: int | None
     rotations: dict[int, int]
 
+    @property
+    def levels(self) -> dict[int, int]:
+        """By step, as keys are named: 0 for relinearization."""
+        first = {} if self.relinearization_level is None else {0: self.relinearization_level}
+        return {**first, **self.rotations}
+
 
 @dataclass(frozen=True, eq=False)
 class Circuit:

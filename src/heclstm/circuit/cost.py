@@ -68,7 +68,7 @@ class Estimate:
 def estimate(circuit: Circuit, prices: Prices | None = None) -> Estimate:
     """Count everything; seconds if `prices` are given."""
     parameters, keys = circuit.parameters, circuit.needed_keys
-    levels = [level for level in (keys.relinearization_level, *keys.rotations.values()) if level is not None]
+    levels = keys.levels.values()
     layers = _layers(circuit, prices)
     totals = sum((operation.work() for operation in circuit.operations), Counter())
     return Estimate(

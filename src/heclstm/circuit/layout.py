@@ -12,9 +12,9 @@ Copies cost nothing, let diagonals wrap around, and let them share work (see `co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,48 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """Pixels as a first layer reads them: position (y, x) of height × width holds, as channels of its own, the pixels
+    (y · stride_y + first_y + t_y, x · stride_x + first_x + t_x) of each channel, for t_y < taps_y and t_x < taps_x.
+
+        stride 2, first −1, taps 3:   image  a b c d e f   →   position  0  1  2      zero beyond the image
+                                                                tap 0    0  b  d
+                                                                tap 1    a  c  e
+                                                                tap 2    b  d  f
+    """
+
+    height: int
+    width: int
+    stride_y: int
+    stride_x: int
+    first_y: int
+    first_x: int
+    taps_y: int
+    taps_x: int
+
+    def __post_init__(self) -> None:
+        sizes = (self.height, self.width, self.stride_y, self.stride_x, self.taps_y, self.taps_x)
+        if min(sizes) < 1 or max(*sizes, abs(self.first_y), abs(self.first_x)) > PERIOD_MAX:
+            raise LayoutError(f"image layout: every size of its patches must be 1 … {PERIOD_MAX}, got {self}")
+
+    @property
+    def taps(self) -> int:
+        return self.taps_y * self.taps_x
+
+    def of(self, images: Floats, channels: int, height: int, width: int) -> Floats:
+        """(…, channels · height · width) → (…, channels · taps · positions)."""
+        rows = np.arange(self.height) * self.stride_y + self.first_y + np.arange(self.taps_y)[:, None]
+        columns = np.arange(self.width) * self.stride_x + self.first_x + np.arange(self.taps_x)[:, None]
+        lead = images.shape[:-1]
+        padded = np.zeros((*lead, channels, height + 1, width + 1))  # the last row and column stay zero
+        padded[..., :height, :width] = images.reshape(*lead, channels, height, width)
+        rows[(rows < 0) | (rows >= height)] = height
+        columns[(columns < 0) | (columns >= width)] = width
+        # (t_y, y), (t_x, x) → (t_y, t_x, y, x)
+        return padded[..., rows[:, None, :, None], columns[None, :, None, :]].reshape(*lead, -1)
+
+
+@dataclass(frozen=True)
 class ImageLayout(Layout):
     """Feature maps, multiplexed: features run as (channel, y, x), row-major.
 
@@ -117,6 +159,7 @@ class ImageLayout(Layout):
         channel = (group · gap_y + c_y) · gap_x + c_x
 
     rows, columns: powers of two that hold height · gap_y and width · gap_x.
+    patches: the client packs these pixels instead of each once; rows and columns hold their positions, see `spread`.
     """
 
     channels: int
@@ -126,6 +169,7 @@ class ImageLayout(Layout):
     columns: int
     gap_y: int = 1
     gap_x: int = 1
+    patches: Patches | None = None
     kind: ClassVar[str] = "image"
 
     def __post_init__(self) -> None:
@@ -133,8 +177,8 @@ class ImageLayout(Layout):
         if min(self.channels, self.height, self.width, self.gap_y, self.gap_x) < 1:
             raise LayoutError(f"image layout: every size must be at least 1, got {self}")
         for name, size, gap, room in (
-            ("rows", self.height, self.gap_y, self.rows),
-            ("columns", self.width, self.gap_x, self.columns),
+            ("rows", (self.patches or self).height, self.gap_y, self.rows),
+            ("columns", (self.patches or self).width, self.gap_x, self.columns),
         ):
             if room != power_of_two(room) or size * gap > room:
                 raise LayoutError(f"image layout: {name} is {room}, expected a power of two of at least {size} · {gap}")
@@ -146,12 +190,34 @@ class ImageLayout(Layout):
         return self.channels * self.height * self.width
 
     @cached_property
+    def spread(self) -> ImageLayout:
+        """The layout of what is packed: every tap a channel of its own."""
+        if self.patches is None:
+            return self
+        patches, sizes = self.patches, (self.rows, self.columns, self.gap_y, self.gap_x)
+        channels = self.channels * patches.taps
+        return ImageLayout(self.slots, self.frames, channels, patches.height, patches.width, *sizes)
+
+    def pack(self, tensor: Floats) -> Floats:
+        if self.patches is None or tensor.shape[-2:] != (self.frames, self.features):
+            return super().pack(tensor)
+        return self.spread.pack(self.patches.of(tensor, self.channels, self.height, self.width))
+
+    def to_json(self) -> dict[str, Any]:
+        """What an earlier release does not know is left out where it says nothing: digests stay what they are."""
+        return {name: value for name, value in asdict(self).items() if name != "patches" or value is not None}
+
+    @cached_property
     def cells(self) -> int:
+        if self.patches is not None:
+            return self.spread.cells
         groups = -(-self.channels // (self.gap_y * self.gap_x))
         return power_of_two(groups) * self.rows * self.columns
 
     @cached_property
     def positions(self) -> Ints:
+        if self.patches is not None:
+            raise LayoutError("image layout: a pixel of patches stands in several slots; ask `spread`")
         channel, y, x = np.unravel_index(np.arange(self.features), (self.channels, self.height, self.width))
         group, within = np.divmod(channel, self.gap_y * self.gap_x)
         c_y, c_x = np.divmod(within, self.gap_x)

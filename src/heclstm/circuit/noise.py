@@ -46,10 +46,13 @@ class Noise:
         """Dividing both parts of a ciphertext by a prime (rescale) or by P (mod-down): r_0 + r_1 · s."""
         return math.sqrt(self.gain * ROUNDING_VARIANCE * (1 + self.secret_gain))
 
-    def key_switch(self, level: int) -> float:
-        """Σ digits · errors / P, before the mod-down is rounded. A digit is uniform below the product of its primes."""
-        moduli, special = self.parameters.moduli[: level + 1], self.parameters.special_moduli
-        size = len(special)
+    def key_switch(self, level: int, key_level: int | None = None) -> float:
+        """Σ digits · errors / P, before the mod-down is rounded. A digit is uniform below the product of its primes.
+
+        key_level: of the key, if it is not that of the ciphertext.
+        """
+        size = self.parameters.special_at(level if key_level is None else key_level)
+        moduli, special = self.parameters.moduli[: level + 1], self.parameters.special_moduli[:size]
         log_p = math.fsum(map(math.log2, special))
         variance = 0.0
         for start in range(0, len(moduli), size):

@@ -11,6 +11,7 @@ deviation is taken back at once and stays within the spacing of the primes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ PRIMES_MAX = 256  # 2^17 has room for 125 of 28 bits
 SPECIAL_COUNT_MAX = 15  # a digit has as many primes as P, and sums of their carries must fit 64 bits
 LEVEL_MIN = 1  # the base is two primes: one alone could not hold a value at a scale of 28–30 bits
 SCALE_BITS_DEFAULT = 29.0
+LOG_SLACK = 0.1  # bits: with other special primes, the moduli are others, by less than this in all
 SCALE_DRIFT_MAX = 0.5  # bits between a level's scale and the wanted one
 
 
@@ -39,6 +41,9 @@ class Parameters:
     moduli: q_0 … q_L, primes below 2^30; level l uses q_0 … q_l; programs end at level 1.
     special_moduli: the primes of P, used by key switching only.
     scales: Δ_0 … Δ_L; Δ_l is the scale of every ciphertext at level l.
+    special_counts: for each level l, how many of the special primes, from the first on, an evaluation key of that level
+        has, k_l; empty for all of them. Its digits have k_l primes each, so the fewer primes are left, the fewer digits
+        are needed: log2(Q_l P_{k_l}) is what the security table bounds.
     """
 
     ring: RingType
@@ -47,6 +52,7 @@ class Parameters:
     special_moduli: tuple[int, ...]
     scales: tuple[float, ...]
     security: Security = "128"
+    special_counts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.ring not in ("conjugate_invariant", "standard"):
@@ -65,6 +71,12 @@ class Parameters:
             )
         if len(self.scales) != len(self.moduli):
             raise ParameterError(f"scales: got {len(self.scales)}, expected one per level: {len(self.moduli)}")
+        if self.special_counts and len(self.special_counts) != len(self.moduli):
+            raise ParameterError(
+                f"special_counts: got {len(self.special_counts)}, expected none, or one per level: {len(self.moduli)}"
+            )
+        if not all(1 <= count <= len(self.special_moduli) for count in self.special_counts):
+            raise ParameterError(f"special_counts: got one that is not among 1 … {len(self.special_moduli)}")
         if not all(0 < scale < math.inf for scale in self.scales):
             raise ParameterError("scales: got one that is not a positive number, expected about 2^29 on every level")
         everything = self.moduli + self.special_moduli
@@ -106,17 +118,30 @@ class Parameters:
 
     @property
     def log_qp(self) -> float:
-        return math.fsum(math.log2(prime) for prime in self.moduli + self.special_moduli)
+        """log2 of the largest modulus that an evaluation key has."""
+        return max(self.log_qp_at(level) for level in range(len(self.moduli)))
+
+    def log_qp_at(self, level: int) -> float:
+        """log2 of the modulus of an evaluation key of this level."""
+        primes = self.moduli[: level + 1] + self.special_moduli[: self.special_at(level)]
+        return math.fsum(map(math.log2, primes))
 
     @property
     def digit_count(self) -> int:
-        """Digits of a key switch at the top level: groups of as many primes as there are special ones."""
+        """Digits of a key switch at the top level."""
         return self.digits_at(self.max_level)
 
-    def digits_at(self, level: int) -> int:
-        return -(-(level + 1) // len(self.special_moduli))
+    def special_at(self, level: int) -> int:
+        """How many special primes an evaluation key of this level has, and how many primes each of its digits."""
+        return self.special_counts[level] if self.special_counts else len(self.special_moduli)
+
+    def digits_at(self, level: int, key_level: int | None = None) -> int:
+        """Digits of a key switch at this level, by a key of `key_level`, or of this one."""
+        return -(-(level + 1) // self.special_at(level if key_level is None else key_level))
 
     def to_json(self) -> dict[str, Any]:
+        """What an earlier release does not know is left out where it says nothing: digests stay what they are."""
+        later = {"special_counts": list(self.special_counts)} if self.special_counts else {}
         return {
             "ring": self.ring,
             "ring_degree": self.ring_degree,
@@ -124,6 +149,7 @@ class Parameters:
             "special_moduli": list(self.special_moduli),
             "scales": list(self.scales),
             "security": self.security,
+            **later,
         }
 
 
@@ -147,10 +173,13 @@ def choose(
     ring_degree: int | None = None,
     special_count: int | None = None,
     security: Security = "128",
+    price: Callable[[int, int], float] | None = None,
 ) -> Parameters:
     """The smallest ring that holds `slots_min` slots and `depth` rescales, at 128 bits.
 
     special_count: primes of P; by default as many as give the fewest digits that the table allows.
+    price: of keys of a level with a number of special primes; each level gets the cheapest that is secure. Without it,
+        or with a special_count, all levels have the same.
     Raises ParameterError with how much is missing if nothing fits.
     """
     refused = ""
@@ -161,7 +190,11 @@ def choose(
             continue
         for count in [special_count] if special_count else _special_counts(depth + LEVEL_MIN + 1):
             try:
-                return _build(depth, ring, degree, count, scale_bits, security)
+                found = _build(depth, ring, degree, count, scale_bits, security)
+                if price is None or special_count:
+                    return found
+                counts = _counts_by_level(found, price)
+                return _build(depth, ring, degree, max(counts), scale_bits, security, counts)
             except ParameterError as error:
                 refused = str(error)
     ring_name = f"ring degree {ring_degree} does not hold" if ring_degree else "no ring up to 2^17 holds"
@@ -177,12 +210,33 @@ def _special_counts(limbs: int) -> list[int]:
     return [count for count in counts if count <= 10] or counts[-1:]
 
 
+def _counts_by_level(parameters: Parameters, price: Callable[[int, int], float]) -> tuple[int, ...]:
+    """The cheapest number of special primes for each level: of those with as many digits, the smallest."""
+    own = parameters.log_qp
+    limit = own if parameters.security != "128" else MAX_LOG_QP_128[parameters.lattice_degree.bit_length() - 1]
+    counts, log_q = [], LOG_SLACK
+    for level, prime in enumerate(parameters.moduli):
+        log_q += math.log2(prime)
+        room = min(SPECIAL_COUNT_MAX, int((limit - log_q) // PRIME_BITS_MAX))
+        options = {-(-(level + 1) // digits) for digits in range(1, level + 2)}
+        options = {count for count in options if count <= room} or {len(parameters.special_moduli)}
+        counts.append(min(sorted(options), key=lambda count, at=level: price(at, count)))  # type: ignore[misc]
+    return tuple(counts)
+
+
 def _build(
-    depth: int, ring: RingType, degree: int, special_count: int, scale_bits: float, security: Security
+    depth: int,
+    ring: RingType,
+    degree: int,
+    special_count: int,
+    scale_bits: float,
+    security: Security,
+    special_counts: tuple[int, ...] = (),
 ) -> Parameters:
     log_degree = degree.bit_length() - 1
     allowed = MAX_LOG_QP_128.get(log_degree, 0)
-    log_qp = depth * scale_bits + (special_count + LEVEL_MIN + 1) * PRIME_BITS_MAX
+    top = special_counts[-1] if special_counts else special_count
+    log_qp = depth * scale_bits + (top + LEVEL_MIN + 1) * PRIME_BITS_MAX
     if security == "128" and log_qp > 1.02 * allowed:  # a search for primes would be in vain
         raise SecurityError(
             f"ring degree 2^{log_degree}: log2(QP) is about {log_qp:.0f}, at most {allowed} keeps 128 bits"
@@ -207,7 +261,10 @@ def _build(
                 f"{depth} levels; choose 28 to 29.5"
             )
     scales += [scales[-1]] * LEVEL_MIN  # level 0 is never reached; it keeps its neighbour's scale
-    return Parameters(ring, degree, base + tuple(reversed(moduli)), special, tuple(reversed(scales)), security)
+    if set(special_counts) == {special_count}:
+        special_counts = ()
+    chain = base + tuple(reversed(moduli))
+    return Parameters(ring, degree, chain, special, tuple(reversed(scales)), security, special_counts)
 
 
 def _primes_below(limit: int, order: int):  # type: ignore[no-untyped-def]

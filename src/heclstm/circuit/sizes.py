@@ -24,7 +24,8 @@ def ciphertext_bytes(parameters: Parameters, level: int, seeded: bool) -> int:
 def evaluation_key_bytes(parameters: Parameters, level: int) -> int:
     """A relinearization or rotation key up to this level: a seed, and a polynomial modulo QP a digit."""
     _check_level(parameters, level)
-    polynomial = _limb_bytes(parameters, parameters.moduli[: level + 1] + parameters.special_moduli)
+    special = parameters.special_moduli[: parameters.special_at(level)]
+    polynomial = _limb_bytes(parameters, parameters.moduli[: level + 1] + special)
     return HEADER_BYTES + SEED_BYTES + parameters.digits_at(level) * polynomial
 
 
@@ -35,7 +36,7 @@ def secret_key_bytes(parameters: Parameters) -> int:
 
 def evaluation_key_memory(parameters: Parameters, level: int) -> int:
     """A loaded key: both polynomials of each digit in 32-bit words, and a rotation's table of N words."""
-    limbs = level + 1 + len(parameters.special_moduli)
+    limbs = level + 1 + parameters.special_at(level)
     return 4 * parameters.ring_degree * (2 * limbs * parameters.digits_at(level) + 1)
 
 

@@ -25,6 +25,9 @@ def compile(
     ring: Annotated[
         str, typer.Option("--ring", help="conjugate_invariant (N real slots) or standard (N/2).")
     ] = "conjugate_invariant",
+    prefer: Annotated[
+        str, typer.Option("--prefer", metavar="WHAT", help="What to save: keys (bytes), time, or both in balance.")
+    ] = "balance",
     insecure_test: Annotated[
         bool,
         typer.Option("--insecure-test", help="Small rings without any security. For tests, never for patients."),
@@ -52,11 +55,14 @@ def compile(
 
     if ring not in ("conjugate_invariant", "standard"):
         raise ParameterError(f"ring: got {ring!r}, expected 'conjugate_invariant' or 'standard'")
+    if prefer not in usecase.WORTH:
+        raise ParameterError(f"prefer: got {prefer!r}, expected one of {', '.join(usecase.WORTH)}")
     options = usecase.Options(
         ring=ring,  # type: ignore[arg-type]  # checked above
         ring_degree=ring_degree,
         scale_bits=scale_bits,
         security="INSECURE_TEST" if insecure_test else "128",
+        prefer=prefer,
     )
     compiled = usecase.compile(
         model, output,

@@ -63,10 +63,13 @@ def _row(made: Diagnosed) -> tuple[str, str, str]:
 
 
 def _print_csv(outcomes: Sequence[Outcome[Diagnosed]]) -> None:
-    writer = csv.DictWriter(sys.stdout, ["input", "decision", "score", "probability", "file", "error"])
+    writer = csv.DictWriter(
+        sys.stdout, ["input", "decision", "score", "probability", "file", "error"], extrasaction="ignore"
+    )
     writer.writeheader()
     for each in outcomes:
         row = each.to_json() | ({"error": str(each.error)} if each.error else {})
+        row |= {"file": str(each.kept)} if each.kept else {}
         writer.writerow({name: _cell(value) for name, value in row.items()})
 
 

@@ -107,7 +107,7 @@ def _row(findings: Findings) -> tuple[str, str, str]:
 
 
 def _print(findings: Findings, prevalence: float | None) -> None:
-    from heclstm.report.words import meaning, rates, unusual
+    from heclstm.report.words import chance, meaning, rates, unusual
 
     diagnosis = findings.diagnosis
     rows: dict[str, str | Text] = {"sequence": diagnosis.name} if diagnosis.name else {}
@@ -116,8 +116,8 @@ def _print(findings: Findings, prevalence: float | None) -> None:
         "score": f"{diagnosis.scores[0]:+.3f}",
         "operating point": "none" if diagnosis.threshold is None else f"{diagnosis.threshold:+.3f}",
     }
-    if diagnosis.probability is not None and not unusual(findings):
-        rows["probability of a positive"] = f"{100 * diagnosis.probability:.1f} %"
+    if (found := chance(findings, prevalence)) is not None:
+        rows["probability of a positive"] = f"{100 * found:.1f} %"
     out().print(facts(rows))
     point = rates(findings.operating_point)
     for sentence in (

@@ -44,7 +44,7 @@ def encrypt(
     series: Series = 0,
     override: Annotated[
         str,
-        typer.Option("--override", metavar="envelope=REASON", help="Encrypt unusual images; reports tell the reason."),
+        typer.Option("--override", metavar="envelope=REASON", help="Decide about unusual images; reports tell why."),
     ] = "",
     trust: Trust = None,
     passphrase_file: PassphraseFile = None,
@@ -55,10 +55,11 @@ def encrypt(
     """Hospital: prepare, pack and encrypt one patient's images into a query.
 
     The images are checked against what the model was trained on: number, size, channels, range, and whether they
-    look alike at all (brightness, grain, colour, likeness of neighbours, place). Their order is told
-    with its reason, and refused where names, a manifest or DICOM do not fix it. The query holds ciphertexts, the
-    program's digest and a random key label; no name, no path, no pixel. Beside it lies the case (QUERY.case), which
-    `decrypt` and `report` need: it is private (mode 0600) and never leaves the hospital.
+    look alike at all (brightness, grain, colour, likeness of neighbours, place): of images that do not, no decision
+    is made, unless --override says why one should be. Their order is told with its reason, and refused where names,
+    a manifest or DICOM do not fix it. The query holds ciphertexts, the program's digest and a random key label; no
+    name, no path, no pixel. Beside it lies the case (QUERY.case), which `decrypt` and `report` need: it is private
+    (mode 0600) and never leaves the hospital.
 
     With --each, every INPUT is another patient, and so is every row of a NumPy file that holds many. Queries are
     numbered in their order, since their names go to the server; the table at the end says whose each is.

@@ -27,6 +27,10 @@ SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 # verb → how to go on with what an interruption left on purpose; others leave nothing.
 RESUME = {
+    "connect": "the same command goes on where this one ended",
+    "diagnose": "what was sent goes on at the server; the same with --resume (and -o) goes on",
+    "jobs": "what is under way stays so; `heclstm jobs --collect` goes on",
+    "rotate-keys": "the keys in use stay; the same command begins anew",
     "train": "its checkpoints stay; add --resume to go on after the last whole epoch",
     "run": "what is whole stays; with --each, add --resume to go on after it",
 }

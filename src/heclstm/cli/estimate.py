@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from heclstm.cli.layers import print_layers, print_sizes
 from heclstm.cli.options import AsJson, Index, Threads
-from heclstm.cli.terminal import TERMINAL, emit, seconds
+from heclstm.cli.terminal import TERMINAL, emit, out, seconds, size, table
+
+if TYPE_CHECKING:
+    from heclstm.usecases.estimate import Choice
 
 
 def estimate(
@@ -21,6 +24,9 @@ def estimate(
         Path | None,
         typer.Option("--input", metavar="INPUT", help="Images to predict the precision for; black ones by default."),
     ] = None,
+    preferences: Annotated[
+        bool, typer.Option("--preferences", help="Of a model folder: what each --prefer of compile would give.")
+    ] = False,
     index: Index = None,
     threads: Threads = None,
     as_json: AsJson = False,
@@ -30,12 +36,16 @@ def estimate(
     Prints levels by layer, rotations, products, diagonals, bytes of keys and ciphertexts, peak memory, the
     precision that the noise model predicts, and seconds once this machine was measured (--measure).
 
-    Example:
+    Examples:
 
         heclstm estimate program/ --measure
+        heclstm estimate model/ --preferences
     """
     from heclstm.usecases import estimate as usecase
 
+    if preferences:
+        _compare(usecase.choices(path, TERMINAL), as_json)
+        return
     program = usecase.read_program(path, TERMINAL)
     sequence = None
     if images:
@@ -54,3 +64,19 @@ def estimate(
     if found.error is not None:
         precision = f"{found.precision_bits:.1f} bits (rms error {found.error:.1e} of a score)"
     print_sizes(found.costs, {"seconds": timing, "precision": precision})
+
+
+def _compare(choices: list[Choice], as_json: bool) -> None:
+    """Key bytes against work: the ends, and the default between them."""
+    if as_json:
+        emit({"preferences": [choice.to_json() for choice in choices]})
+        return
+    rows = table("prefer", "keys", "number", "uploaded in", "query", "server memory", "work")
+    for choice in choices:
+        costs = choice.costs
+        sizes = map(size, (costs.query_bytes, costs.peak_memory))
+        upload = seconds(choice.upload_seconds)
+        keys = (size(costs.evaluation_key_bytes), str(costs.rotation_keys), upload)
+        rows.add_row(choice.prefer, *keys, *sizes, f"{choice.work:.2f}")
+    out().print(rows)
+    out().print("Uploaded once, at 100 Mbit/s. Work: of an evaluation, beside the default's.")

@@ -43,6 +43,9 @@ def jobs(
         if cancel:
             gone = hospital_jobs.cancel(remote, cancel)
             note(f"{gone.name or gone.query[:12]}: erased, here and at the server")
+        elif collect and not remote.hospital.pending.all() and not as_json:
+            settle(remote, events=TERMINAL)
+            note("nothing is under way")
         elif collect:
             outcomes = diagnose.collect(remote, remote.hospital.pending.all(), output, events=TERMINAL)
             settle(remote, events=TERMINAL)
@@ -56,6 +59,9 @@ def jobs(
 
 
 def _print(rows: list[Row]) -> None:
+    if not rows:
+        note("nothing is under way")
+        return
     shown = table("patient", "state", "done", "left", left=2)
     for row in rows:
         job, name = row.job, row.pending.name or row.pending.query[:12] if row.pending else "of another site"

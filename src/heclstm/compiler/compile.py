@@ -12,6 +12,7 @@ from heclstm.compiler.fuse import fuse
 from heclstm.compiler.layouts import choose_layouts
 from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import Lowered, lower
+from heclstm.compiler.rates import WORTH, Preference, Rates
 from heclstm.model.weights import Model
 from heclstm.program.program import Program
 
@@ -23,6 +24,7 @@ class Options:
     ring_degree: of the ring; by default the smallest that is secure at the depth of the circuit.
     scale_bits: log2 of the scale; more bits are more precise and leave fewer levels.
     security: "128", or "INSECURE_TEST" for small and fast circuits in tests, never for patients.
+    prefer: what to save: bytes of keys, seconds, or both in balance.
     """
 
     ring: RingType = "conjugate_invariant"
@@ -30,6 +32,7 @@ class Options:
     scale_bits: float = 29.0
     special_count: int | None = None
     security: Security = "128"
+    prefer: Preference = "balance"
 
 
 def compile_model(model: Model, options: Options = Options()) -> Program:
@@ -42,15 +45,15 @@ def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
 
     Raises ModelError if the model has exact (non-polynomial) activations, ParameterError if no ring holds it.
     """
-    fused = fuse(model)
+    fused, worth = fuse(model), WORTH[options.prefer]
     ring_degree = options.ring_degree or 1 << 15
     while True:
-        lowered = lower(fused, choose_layouts(fused, _slots(ring_degree, options)))
+        lowered = lower(fused, choose_layouts(fused, _slots(ring_degree, options), worth))
         parameters = _parameters(lowered, options, ring_degree)
         if parameters.ring_degree == ring_degree:
             break
         ring_degree = parameters.ring_degree  # another ring has other slots, hence other layouts
-    operations, result = manage_levels(lowered.trace, lowered.output, parameters)
+    operations, result = manage_levels(lowered.trace, lowered.output, parameters, worth)
     return check(
         Circuit(
             parameters=parameters,
@@ -67,6 +70,7 @@ def _slots(ring_degree: int, options: Options) -> int:
 
 
 def _parameters(lowered: Lowered, options: Options, ring_degree: int) -> Parameters:
+    worth = WORTH[options.prefer]
     return choose(
         depth_of(lowered.trace, lowered.output),
         slots_min=1,
@@ -75,4 +79,5 @@ def _parameters(lowered: Lowered, options: Options, ring_degree: int) -> Paramet
         ring_degree=ring_degree if options.ring_degree or options.security != "128" else None,
         special_count=options.special_count,
         security=options.security,
+        price=lambda level, special: Rates.at(level, special, worth).typical,
     )

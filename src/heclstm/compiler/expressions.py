@@ -85,6 +85,7 @@ class DiagonalMatrix:
 
     period: length of every vector, a power of two that divides the slots; the vectors repeat.
     folds: rotate-and-adds that follow, x ← x + rotate(x, fold), one after another.
+    modulus: offsets may be taken modulo this, the shorter period of the two ends; 0 for the slots.
     """
 
     outputs: int
@@ -92,6 +93,7 @@ class DiagonalMatrix:
     period: int
     vectors: dict[tuple[int, int, int], Floats]
     folds: tuple[int, ...] = ()
+    modulus: int = 0
 
     def offsets(self) -> list[int]:
         return sorted({k for _, _, k in self.vectors})

@@ -10,30 +10,33 @@ import numpy as np
 
 from heclstm.circuit.layout import ImageLayout, Layout, VectorLayout, power_of_two
 from heclstm.compiler.affine import AffineMap, Shape
-from heclstm.compiler.bsgs import BABY_COST, GIANT_COST, split_offsets
+from heclstm.compiler.bsgs import split_offsets, work
 from heclstm.compiler.expressions import DiagonalMatrix
 from heclstm.compiler.fuse import Fused
 from heclstm.compiler.linear import fold_of, offsets_of
+from heclstm.compiler.patches import patched, reading
+from heclstm.compiler.rates import TYPICAL_LEVEL, TYPICAL_SPECIAL, WORTH, Rates
 
-DIAGONAL_COST = 0.25  # one multiplication with an encoded diagonal, against one baby step
 
-
-def choose_layouts(fused: Fused, slots: int) -> list[ImageLayout]:
-    """The layout of the input and of every stage's output."""
+def choose_layouts(fused: Fused, slots: int, worth: float = WORTH["balance"]) -> list[ImageLayout]:
+    """The layout of the input and of every stage's output. worth: of a limb of keys, in NTTs."""
+    rates = Rates.at(TYPICAL_LEVEL, TYPICAL_SPECIAL, worth)
     frames, cell = fused.frames, fused.cell.cell
     first = image_layout(fused.input_shape, frames, slots)
     state = VectorLayout(slots, frames, cell.hidden_size)
-    ways: list[tuple[float, list[ImageLayout]]] = [(0.0, [first])]
+    inputs = [first, *(patched(first, fused.stages[0].affine) if fused.stages else ())]
+    ways: list[tuple[float, list[ImageLayout]]] = [(0.0, [layout]) for layout in inputs]
     for stage in fused.stages:
         reached = []
         for candidate in _candidates(stage.affine.shape, frames, slots, {way[-1] for _, way in ways}):
             prices = [
-                (cost + map_cost(stage.affine, way[-1], candidate), index) for index, (cost, way) in enumerate(ways)
+                (cost + map_cost(stage.affine, way[-1], candidate, rates), index)
+                for index, (cost, way) in enumerate(ways)
             ]
             cost, index = min(prices)
             reached.append((cost, [*ways[index][1], candidate]))
         ways = reached
-    closing = [cost + cell.projections * _projection_cost(way[-1], state) for cost, way in ways]
+    closing = [cost + cell.projections * _projection_cost(way[-1], state, rates) for cost, way in ways]
     return ways[int(np.argmin(closing))][1]
 
 
@@ -44,8 +47,12 @@ def image_layout(shape: Shape, frames: int, slots: int, gap_y: int = 1, gap_x: i
     return ImageLayout(slots, frames, channels, height, width, rows, columns, gap_y, gap_x)
 
 
-def map_cost(affine: AffineMap, source: Layout, target: Layout) -> float:
-    """Price of one affine map, in baby steps: its rotations, diagonals and rotate-and-adds."""
+def map_cost(affine: AffineMap, source: Layout, target: Layout, rates: Rates) -> float:
+    """Price of one affine map: its rotations, diagonals and rotate-and-adds, and their keys."""
+    if isinstance(source, ImageLayout) and source.patches:
+        read = reading(affine, source)
+        assert read is not None  # or it were no candidate
+        affine, source = read, source.spread
     coo = affine.matrix.tocoo()
     slot_in = source.positions[coo.col] * source.frame_slots
     slot_out = target.positions[coo.row] * target.frame_slots
@@ -56,20 +63,16 @@ def map_cost(affine: AffineMap, source: Layout, target: Layout) -> float:
     distinct = np.stack([*np.divmod(block, source.ciphertexts), offset - slots])
     empty = np.zeros(1)
     vectors = {(int(i), int(j), int(k)): empty for i, j, k in distinct.T}
-    matrix = DiagonalMatrix(target.ciphertexts, source.ciphertexts, 1, vectors)
-    split = split_offsets(matrix, set(), slots)
-    giants = sum(len(chain) for chain in split.chains)
-    folds = len(fold_of(source, target))
-    return (
-        BABY_COST * len(split.babies) * source.ciphertexts
-        + GIANT_COST * (giants + folds) * target.ciphertexts
-        + DIAGONAL_COST * len(vectors)
-    )
+    folds = fold_of(source, target)
+    modulus = min(source.period, target.period, slots)
+    matrix = DiagonalMatrix(target.ciphertexts, source.ciphertexts, 1, vectors, folds, modulus)
+    split = split_offsets(matrix, set(), slots, rates)
+    return work(matrix, split, rates) + rates.key * (len(split.rotation_steps) + len(folds))
 
 
-def _projection_cost(source: Layout, state: VectorLayout) -> float:
+def _projection_cost(source: Layout, state: VectorLayout, rates: Rates) -> float:
     """Price of one projection from pooled features: dense, at most `cells` diagonals."""
-    return GIANT_COST * len(fold_of(source, state)) + DIAGONAL_COST * state.cells
+    return (rates.giant + rates.key) * len(fold_of(source, state)) + rates.diagonal * state.cells
 
 
 def _candidates(shape: Shape, frames: int, slots: int, before: set[ImageLayout]) -> list[ImageLayout]:

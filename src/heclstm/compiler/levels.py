@@ -26,8 +26,10 @@ from heclstm.circuit.operations import (
     SumOfProducts,
 )
 from heclstm.circuit.parameters import LEVEL_MIN, Parameters
-from heclstm.compiler.bsgs import plan, split_offsets
+from heclstm.compiler.bsgs import Split, plan
 from heclstm.compiler.expressions import Expression, Linear, Products, Rotation, Source, Sum, Trace
+from heclstm.compiler.planner import Demand, Planned, plan_keys
+from heclstm.compiler.rates import WORTH, Rates
 from heclstm.errors import LevelError
 
 ONE = np.ones(1)
@@ -58,17 +60,20 @@ def depth_of(trace: Trace, output: int) -> int:
     return max(required_levels(trace, output).values()) - LEVEL_MIN
 
 
-def manage_levels(trace: Trace, output: int, parameters: Parameters) -> tuple[list[Operation], int]:
-    """The operations of the circuit and the value that is its result."""
+def manage_levels(
+    trace: Trace, output: int, parameters: Parameters, worth: float = WORTH["balance"]
+) -> tuple[list[Operation], int]:
+    """The operations of the circuit and the value that is its result. worth: of a limb of keys, in NTTs."""
     writer = _Writer(trace.slots, parameters, required_levels(trace, output))
     if max(writer.needed.values()) > parameters.max_level:
         raise LevelError(
             f"circuit: needs {max(writer.needed.values())} levels but its parameters have {parameters.max_level}; "
             "shorten the sequence, lower the gate degree, or choose larger parameters"
         )
-    for expression in trace.expressions:
-        if any(value in writer.needed for value in expression.outputs):
-            writer.write(expression)
+    written = [item for item in trace.expressions if any(value in writer.needed for value in item.outputs)]
+    writer.plan(written, worth)
+    for expression in written:
+        writer.write(expression)
     return writer.operations, writer.at(output, LEVEL_MIN)
 
 
@@ -81,13 +86,33 @@ class _Writer:
     defined: dict[int, tuple[int, int]] = field(default_factory=dict)  # traced value → (operand, level)
     aligned: dict[tuple[int, int], int] = field(default_factory=dict)  # (traced value, level) → operand
     dropped: dict[tuple[int, int], int] = field(default_factory=dict)
-    known_steps: set[int] = field(default_factory=set)
+    planned: Planned = field(default_factory=lambda: Planned([]))
+    splits: dict[int, Split] = field(default_factory=dict)  # by the first output of an expression
     count: int = 0
     layer: str = ""
 
+    def plan(self, expressions: list[Expression], worth: float) -> None:
+        """Choose the steps of all transforms together."""
+        rotations: dict[int, int] = {}
+        linear = [expression for expression in expressions if isinstance(expression, Linear)]
+        for expression in expressions:
+            if isinstance(expression, Rotation):
+                step, level = expression.step % self.slots, self._level(expression)
+                rotations[step] = max(rotations.get(step, 0), level)
+        demands = []
+        for expression in linear:
+            level = self._level(expression) + 1
+            rates = Rates.at(level, self.parameters.special_at(level), worth)
+            demands.append(Demand(expression.matrix, level, rates, self.slots))
+        self.planned = plan_keys(demands, rotations, self.parameters, worth)
+        self.splits = {e.outputs[0]: split for e, split in zip(linear, self.planned.splits, strict=True)}
+
+    def _level(self, expression: Expression) -> int:
+        return max(self.needed[value] for value in expression.outputs if value in self.needed)
+
     def write(self, expression: Expression) -> None:
         self.layer = expression.layer
-        level = max(self.needed[value] for value in expression.outputs if value in self.needed)
+        level = self._level(expression)
         match expression:
             case Source():
                 level = max(self.needed.values())
@@ -98,7 +123,6 @@ class _Writer:
                 results = [self._products(expression, level)]
             case Rotation():
                 step = expression.step % self.slots
-                self.known_steps.add(step)
                 value = self.at(expression.input, level)
                 results = [self._new(Rotate, level, self.scale(level), input=value, step=step)]
             case Sum():
@@ -136,21 +160,36 @@ class _Writer:
     def _linear(self, expression: Linear, level: int) -> list[int]:
         above = level + 1
         sources = [self._down(value, above) for value in expression.inputs]
-        split = split_offsets(expression.matrix, self.known_steps, self.slots)
-        steps = split.rotation_steps() | set(expression.matrix.folds)
-        self.known_steps |= {step % self.slots for step in steps}
+        split = self.splits[expression.outputs[0]]
         target = self._before_rescale(above)
         transform = plan(
             expression.matrix,
             split,
             level=above,
-            plaintext_scales=tuple(target / scale for _, scale in sources),
+            plaintext_scales=tuple(target / scale for _, scale in sources for _ in split.coarse),
             output_scale=target,
+            walks=self.planned.walks_of(split, expression.matrix.folds, self.slots),
+            special_count=self._special_count(split, above),
         )
+        inputs = tuple(turned for operand, scale in sources for turned in self._coarse(operand, split, above, scale))
         outputs = self._fresh(expression.matrix.outputs)
-        inputs = tuple(operand for operand, _ in sources)
         self.operations.append(LinearTransform(self.layer, outputs, above, target, inputs, transform))
         return [self._rescale(value, above) for value in outputs]
+
+    def _coarse(self, operand: int, split: Split, level: int, scale: float) -> list[int]:
+        """An input turned by every coarse step."""
+        turned = [operand]
+        for source, turn in split.turned_from:
+            step, value = turn % self.slots, turned[source]
+            turned.append(self._new(Rotate, level, scale, input=value, step=step) if step else value)
+        return turned
+
+    def _special_count(self, split: Split, level: int) -> int:
+        """The most special primes that a key of its babies has; 0 where all keys have all of them."""
+        if not self.parameters.special_counts:
+            return 0
+        levels = (self.planned.levels[baby % self.slots] for baby in split.babies if baby % self.slots)
+        return max(map(self.parameters.special_at, levels), default=self.parameters.special_at(level))
 
     def _products(self, expression: Products, level: int) -> int:
         above = level + 1

@@ -85,7 +85,10 @@ def diagonals(blocks: Blocks, sources: Sequence[Layout], targets: Sequence[Layou
         folds.add(fold_of(sources[i], targets[o]))
     if len(folds) != 1:
         raise LayoutError(f"linear map: blocks need different rotate-and-adds {sorted(folds)}; lower them apart")
-    return DiagonalMatrix(int(first_out[-1]), int(first_in[-1]), length, vectors, folds.pop())
+    # With ends of several periods, what is a multiple of the one is none of the other.
+    periods = {(min(a.period, slots), min(b.period, slots)) for a in sources for b in targets}
+    modulus = min(periods.pop()) if len(periods) == 1 else slots
+    return DiagonalMatrix(int(first_out[-1]), int(first_in[-1]), length, vectors, folds.pop(), modulus)
 
 
 def fold_of(source: Layout, target: Layout) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from heclstm.compiler.expressions import Trace
 from heclstm.compiler.fuse import Fused
 from heclstm.compiler.kernels.activation import evaluate, strands
 from heclstm.compiler.linear import Blocks, Entries, apply_linear
+from heclstm.compiler.patches import reading
 from heclstm.model.graph import part
 
 
@@ -59,11 +60,12 @@ def lower_encoder(fused: Fused, layouts: list[ImageLayout]) -> Encoded:
         blocks: Blocks = {}
         targets: list[tuple[Layout, Floats]] = []
         for strand in needed:
-            part = affine.scaled(strand.scale, strand.shift)
+            scaled = affine.scaled(strand.scale, strand.shift)
+            part = reading(scaled, source) or scaled
             blocks[len(targets), 0] = Entries.per_frame(part.matrix, target.frames)
             targets.append((target, np.tile(part.bias, (target.frames, 1))))
         trace.layer = affine.name
-        results = apply_linear(trace, [(values, source)], targets, blocks)
+        results = apply_linear(trace, [(values, source.spread)], targets, blocks)
         trace.layer = stage.name
         constants = [target.pack(np.tile(column, (target.frames, 1))) for column in stage.coefficients.T[-3:0:-1]]
         values = tuple(

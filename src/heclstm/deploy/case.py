@@ -33,8 +33,8 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """program, key, query: digest and labels, as in the header of the query. images: `images_digest`.
 
     frames: how many were real. order: why they stand as they do, in words. envelope: whether the images looked like
-    those of training, where the program can tell. outside: what did not, in words. override: why they were encrypted
-    nevertheless. notes: what else was said about the images.
+    those of training, where the program can tell. outside: what did not, in words. override: why a decision about them
+    is wanted nevertheless; without it there is none. notes: what else was said about the images.
     """
 
     program: Digest
@@ -62,6 +62,11 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             frames=real,
             **facts,
         )
+
+    @property
+    def withheld(self) -> bool:
+        """Whether no decision is made: the images are unlike those of training, and nobody said why one should be."""
+        return self.envelope == "outside" and not self.override
 
     def to_json(self) -> dict[str, Any]:
         """In plain JSON types."""
@@ -109,10 +114,14 @@ def case_path(query: Path) -> Path:
     return path
 
 
-def find_case(query: str, folders: Iterable[Path]) -> Case | None:
-    """The case of the query with this label, among the files that lie in these folders; None if it is not there."""
+def find_case(query: str, folders: Iterable[Path], near: str = "") -> Case | None:
+    """The case of the query with this label, among the files that lie in these folders; None if it is not there.
+
+    near: the name of the result; files whose names it begins with are looked at first.
+    """
     for folder in dict.fromkeys(folders):
-        for number, path in enumerate(sorted(folder.glob(f"*{ENDING}"))):
+        paths = sorted(folder.glob(f"*{ENDING}"), key=lambda path: (not near.startswith(path.stem), path))
+        for number, path in enumerate(paths):
             if number == CASES_MAX:
                 raise FileFormatError(f"{folder}: holds more than {CASES_MAX} cases; say which one it is")
             try:

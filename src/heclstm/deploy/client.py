@@ -239,7 +239,8 @@ class Client:
         """Read an encrypted result. name: what to call the sequence; it stays in this process.
 
         frames: `real_frames` of the sequence, where a program takes shorter ones and another client made the query.
-        query, case: of the query that the result should answer; a result of another one is refused (DigestError).
+        query, case: of the query that the result should answer; a result of another one is refused (DigestError). A
+        case of unusual images that nobody vouches for makes the diagnosis "not assessable".
         Raises RangeError for what cannot be a result of this program. Nothing about a diagnosis may go back to the
         server.
 
@@ -261,7 +262,8 @@ class Client:
             blob = message.blob()
         with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
-        return read_result(slots, self.card, name, frames, unrounded=unrounded)
+        found = read_result(slots, self.card, name, frames, unrounded=unrounded)
+        return found.without_decision() if case is not None and case.withheld else found
 
     def close(self) -> None:
         """Free the engine, and overwrite its copy of the secret key; docs/security.md tells which copies stay."""

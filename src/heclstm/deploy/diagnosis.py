@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from heclstm.card.program_card import Card
 from heclstm.card.temperature import Temperature
@@ -71,6 +71,10 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
         if self.temperature is None:
             return None
         return Temperature(self.temperature, self.offset).probability(self.scores[0])
+
+    def without_decision(self) -> Diagnosis:
+        """The same score, but neither a decision nor a probability, which would be one in other words."""
+        return structs.replace(self, threshold=None, undecided="not assessable", temperature=None, offset=0.0)
 
     def to_json(self) -> dict[str, Any]:
         """In plain JSON types, with the decision, and the probability where there is one."""

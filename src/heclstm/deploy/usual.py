@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import UNSET
 
@@ -28,6 +29,14 @@ def require_usual(purpose: Purpose, sequence: ImageSequence, override: str = "")
             "score would mean nothing. Whoever knows better adds --override envelope=REASON, and the report says so"
         )
     return outside
+
+
+def envelope_facts(purpose: Purpose, sequence: ImageSequence, override: str = "") -> dict[str, Any]:
+    """What a case says of it: its fields envelope, outside and override."""
+    if purpose.envelope is UNSET:
+        return {}
+    outside = purpose.envelope.outside(statistics(sequence, purpose.preparation))
+    return {"envelope": "outside", "outside": outside, "override": override} if outside else {"envelope": "inside"}
 
 
 def first_of(outside: Sequence[str]) -> str:

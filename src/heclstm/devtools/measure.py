@@ -42,19 +42,22 @@ def measure(
     top = parameters.max_level
     levels = levels or sorted({2, max(2, top // 3), max(2, 2 * top // 3), top})
     rows: dict[str, tuple[list[int], list[float]]] = {}
-    with Context(parameters, threads=threads) as context, closing(KeySet(context)) as keys:
+    with Context(parameters, threads=threads) as context:
         generator = KeyGenerator(context)
         secret = generator.secret_key()
-        keys.load(generator.relinearization_key(secret, top))
-        for step in (*range(1, BABIES + 1), GIANT):
-            keys.load(generator.rotation_key(secret, step, top))
-        evaluator, encryptor = CpuEvaluator(context, keys), Encryptor(context, secret)
+        encryptor = Encryptor(context, secret)
         values = np.random.default_rng(0).uniform(-1, 1, parameters.slots)
         for done, level in enumerate(levels):
             blob = encryptor.encrypt(values, level=level)
             fresh = context.load_ciphertext(blob, level=level)
             measured = {"input": timed(partial(context.load_ciphertext, blob, level=level))}
-            for unit, seconds in {**measured, **_plain(evaluator, fresh), **_transforms(evaluator, fresh)}.items():
+            with closing(KeySet(context)) as keys:  # of this level, with the special primes that its keys have
+                keys.load(generator.relinearization_key(secret, level))
+                for step in (*range(1, BABIES + 1), GIANT):
+                    keys.load(generator.rotation_key(secret, step, level))
+                evaluator = CpuEvaluator(context, keys)
+                measured |= {**_plain(evaluator, fresh), **_transforms(evaluator, fresh)}
+            for unit, seconds in measured.items():
                 known = rows.setdefault(unit, ([], []))
                 known[0].append(level)
                 known[1].append(seconds)
@@ -90,7 +93,7 @@ def _transforms(evaluator: CpuEvaluator, x: Ciphertext) -> dict[str, float]:
         (4, 5, 2),
         (2, 9, 6),
     ):
-        operation = _transform(x, outputs, babies, giants)
+        operation = _transform(x, outputs, babies, giants, evaluator.context.parameters)
         transform = evaluator.transform(operation.plan)
         seconds.append(timed(lambda transform=transform: evaluator.linear_transform([x], transform)))  # type: ignore[misc]
         transform.close()
@@ -102,7 +105,7 @@ def _transforms(evaluator: CpuEvaluator, x: Ciphertext) -> dict[str, float]:
     return dict(zip(TRANSFORM_UNITS, prices.tolist(), strict=True))
 
 
-def _transform(x: Ciphertext, outputs: int, babies: int, giants: int) -> LinearTransform:
+def _transform(x: Ciphertext, outputs: int, babies: int, giants: int, parameters: Parameters) -> LinearTransform:
     index = list(itertools.product(range(outputs), [0], range(giants), range(babies), [0]))
     own = TransformPlan(
         level=x.level,
@@ -114,6 +117,7 @@ def _transform(x: Ciphertext, outputs: int, babies: int, giants: int) -> LinearT
         vectors=np.tile(np.linspace(-0.5, 0.5, 1 << 10), (len(index), 1)),
         plaintext_scales=(x.scale,),
         output_scale=x.scale**2,
+        special_count=parameters.special_at(x.level),
     )
     return LinearTransform("measurement", tuple(range(1, outputs + 1)), x.level, x.scale**2, (0,), own)
 

@@ -82,16 +82,14 @@ def operating_points(
         return (choose_operating_point(scores, labels, wanted_sensitivity, chosen_on, patients=patients),)
     every, found = [], []
     for count, rows, cut in beginnings(contributions, mask):
-        if len(np.unique(labels[rows])) == 2:
+        if known := len(np.unique(labels[rows])) == 2:
             people = tuple(patients[row] for row in rows) if patients else ()
-            point = choose_operating_point(
-                cut, labels[rows], wanted_sensitivity, chosen_on, patients=people, frames=count
-            )
-            every.append(point)
-            if _assessable(cut, labels[rows], point):
-                found.append(point)
-    if not every:  # says which outcome is missing
-        return (choose_operating_point(scores, labels, wanted_sensitivity, chosen_on, patients=patients),)
+        else:  # of hardly any sequences: shorter ones stand in, as far as they go
+            rows, people, cut = np.arange(len(labels)), patients, contributions[:, :count].sum(axis=1)
+        point = choose_operating_point(cut, labels[rows], wanted_sensitivity, chosen_on, patients=people, frames=count)
+        every.append(point)
+        if known and _assessable(cut, labels[rows], point):
+            found.append(point)
     return tuple(found if every[-1] in found else every)
 
 

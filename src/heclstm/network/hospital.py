@@ -12,6 +12,7 @@ from heclstm.deploy.case import Case
 from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.diagnosis import Diagnosis, require_name
 from heclstm.deploy.keys import evaluation_key_blobs, result_blobs
+from heclstm.deploy.usual import envelope_facts
 from heclstm.deploy.wire import Kind, Message, received
 from heclstm.errors import DigestError, FileFormatError, InputError, RangeError, RefusedError
 from heclstm.network import calls
@@ -286,7 +287,7 @@ def made_of(images: Any, name: str, override_envelope: str) -> Make:
         require_name(name)
         sequence = client.prepared(images)
         query = client.encrypt(sequence, override_envelope=override_envelope)
-        envelope = {"override": override_envelope} if override_envelope else {}
+        envelope = envelope_facts(client.card, sequence, override_envelope)
         return query, Case.of(query.header, sequence, name=name, **envelope)
 
     return make

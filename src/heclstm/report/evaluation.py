@@ -27,7 +27,7 @@ class Inside:
 
     margins: largest value of each layer as a fraction of its limit. outside: sequences that leave the limit.
     votes: (T,) weight of each frame. alpha: share of the spatial score in the weighted unit.
-    contributions: (sequences, T) in clear.
+    contributions: (sequences, T) in clear. real: how many frames of each sequence are; None for all.
     """
 
     margins: Mapping[str, float]
@@ -35,6 +35,7 @@ class Inside:
     votes: Array
     alpha: float
     contributions: Array
+    real: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)

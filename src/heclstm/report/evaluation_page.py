@@ -170,6 +170,6 @@ def _examples(evaluation: Evaluation, frames: NDArray[np.float32], preparation: 
     fold, inside = evaluation.folds[0], evaluation.inside
     assert inside is not None  # the caller looked
     examples = choose(fold)
-    picture = draw_examples(examples, fold, frames, inside.contributions, preparation)
+    picture = draw_examples(examples, fold, frames, inside.contributions, preparation, inside.real)
     what = "; ".join(f"{example.title}, sequence {example.row}" for example in examples)
     return Drawing(picture, "Extremes, not typical ones", f"{what}. Bars share one scale; their sum is the score.")

@@ -51,8 +51,9 @@ def draw_examples(
     frames: NDArray[np.float32],
     contributions: NDArray[np.float64],
     preparation: Preparation | None,
+    real: NDArray[np.intp] | None = None,
 ) -> bytes:
-    """All of them in one picture, as PNG; bars of all sequences are on one scale."""
+    """All of them in one picture, as PNG; bars of all sequences are on one scale. real: frames that are no padding."""
     tiles = {example.row: montages(frames[example.row], preparation) for example in examples}
     count = len(frames[0])
     column = (WIDTH - 2 * MARGIN - GAP * (count - 1)) / count
@@ -69,7 +70,8 @@ def draw_examples(
         )
         verdict = f"score {signed(score)}, operating point {signed(fold.threshold)}"
         page.text(WIDTH - MARGIN, top + 0.36, verdict, fontsize=12, fontweight="bold", ha="right", color=colour)
-        frames_row(page, preparation, tiles[example.row], column, top + HEAD, tall)
-        bars_row(page, contributions[example.row], column, top + HEAD + tall + 0.16, BARS, reach)
+        shown = count if real is None else int(real[example.row])
+        frames_row(page, preparation, tiles[example.row][:shown], column, top + HEAD, tall)
+        bars_row(page, contributions[example.row], column, top + HEAD + tall + 0.16, BARS, reach, shown)
         top += HEAD + tall + BARS + SPACE
     return png(figure)

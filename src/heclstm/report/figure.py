@@ -21,6 +21,7 @@ from heclstm.card.preparation import Preparation
 from heclstm.report.findings import Findings
 from heclstm.report.montage import montages
 from heclstm.report.units import error, signed
+from heclstm.report.words import counted, meaning, unusual
 
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
@@ -31,12 +32,22 @@ RAISES_PALE, LOWERS_PALE = "#fbe9dc", "#e1edf7"
 INK, MUTED, RULE = "#1c2733", "#55636f", "#c9d1d9"
 WIDTH, MARGIN, GAP = 12.0, 0.55, 0.28  # inches
 HEADER, BARS, LINE, FOOTER, SPACE, TALLEST = 1.35, 1.65, 1.3, 0.6, 0.5, 3.0
-CREDIT_LINE = 0.17
+CREDIT_LINE, TEXT = 0.17, 0.2
 DISCLAIMER = "Research software, not a medical device; not for diagnosis."
 
 
-def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, *, of_data_set: bool = False) -> bytes:
-    """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own."""
+def draw(
+    findings: Findings,
+    sequence: ImageSequence,
+    dots_per_inch: int = 160,
+    *,
+    of_data_set: bool = False,
+    prevalence: float | None = None,
+) -> bytes:
+    """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own.
+
+    prevalence: as on the page.
+    """
     tiles = montages(sequence.frames, findings.purpose.preparation)[: findings.frames]
     count = len(findings.diagnosis.contributions)
     column = (WIDTH - 2 * MARGIN - GAP * (count - 1)) / count
@@ -44,13 +55,17 @@ def draw(findings: Findings, sequence: ImageSequence, dots_per_inch: int = 160, 
     bars = HEADER + tall + SPACE
     line = bars + BARS + SPACE
     credit = textwrap.wrap(findings.credit(of_data_set), 160)
-    height = line + LINE + FOOTER + CREDIT_LINE * len(credit)
+    sentences = (*unusual(findings), *meaning(findings, prevalence))
+    said = [text for sentence in sentences for text in textwrap.wrap(sentence, 150)]
+    height = line + LINE + TEXT * (len(said) + 1) + FOOTER + CREDIT_LINE * len(credit)
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     page = Page(figure, height)
     _header(page, findings)
     frames_row(page, findings.purpose.preparation, tiles, column, HEADER, tall)
     _bars(page, findings, bars, column)
     _line(page, findings, line)
+    for number, text in enumerate(said):
+        page.text(MARGIN, line + LINE + 0.28 + TEXT * number, text, fontsize=10)
     _footer(page, credit)
     buffer = BytesIO()
     FigureCanvasAgg(figure)  # no window system, no global state
@@ -211,7 +226,7 @@ def _operating_point(findings: Findings, threshold: float) -> str:
     if point is not None and point.rates is not None:
         sensitivity, specificity = point.rates
         rates = f"sensitivity {100 * sensitivity:.0f} %, specificity {100 * specificity:.0f} %"
-        text += f"\n{rates} on {point.chosen_on} data" + (f", {point.frames} frames" if point.frames else "")
+        text += f"\n{rates} on {point.chosen_on} data" + (f", {counted(point.frames)}" if point.frames else "")
     return text
 
 

@@ -132,7 +132,7 @@ class Findings:
         place = f"{name}: purpose"
         old = file.version == 1
         purpose = purpose_of_version_1(file.purpose, name) if old else typed(file.purpose, Purpose, place)
-        return cls(
+        found = cls(
             _diagnosis(own, purpose, name),
             purpose,
             file.program,
@@ -143,6 +143,11 @@ class Findings:
             file.server_memory,
             typed(file.case, Case, f"{name}: case") if file.case else None,
         )
+        if (case := found.case) and (case.program, case.frames) != (found.program, found.frames):
+            raise FileFormatError(f"{name}: its case is of another program or number of frames; it was altered")
+        if case and case.withheld and found.diagnosis.decided:
+            raise FileFormatError(f"{name}: has a decision that its case does not allow; it was altered")
+        return found
 
 
 def json_schema() -> dict[str, Any]:

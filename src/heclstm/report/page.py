@@ -14,7 +14,7 @@ from heclstm.report.montage import PAPER, Picture, montages
 from heclstm.report.places import frames_of, line_of
 from heclstm.report.rendering import render
 from heclstm.report.units import error, seconds, signed, size
-from heclstm.report.words import meaning, origin, rates, unusual
+from heclstm.report.words import chance, meaning, origin, rates, unusual
 
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
@@ -50,7 +50,7 @@ def page(
         meaning=meaning(findings, prevalence),
         unusual=unusual(findings),
         origin=origin(findings),
-        facts=_facts(findings),
+        facts=_facts(findings, prevalence),
         warnings=findings.purpose.warnings,
         checked=findings.case is not None,
         credit=findings.credit(of_data_set),
@@ -81,11 +81,12 @@ def _title(findings: Findings) -> str:
     return findings.diagnosis.name or "Image sequence"
 
 
-def _facts(findings: Findings) -> list[tuple[str, str]]:
+def _facts(findings: Findings, prevalence: float | None) -> list[tuple[str, str]]:
     """What is neither said nor drawn elsewhere on the page."""
-    rows, chance = [], findings.diagnosis.probability
-    if chance is not None and not unusual(findings):
-        rows.append(("Calibrated probability of a positive", f"{100 * chance:.1f} %"))
+    rows, found = [], chance(findings, prevalence)
+    if found is not None:
+        where = "" if prevalence is None else f", where {100 * prevalence:.1f} % are"
+        rows.append((f"Calibrated probability of a positive with such a score{where}", f"{100 * found:.1f} %"))
     if findings.truth is not None:
         rows.append(("True label", "positive" if findings.truth else "negative"))
     return rows

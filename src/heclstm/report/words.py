@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from heclstm.card.operating_point import OperatingPoint
-from heclstm.card.predictive import intervals, predictive
+from heclstm.card.predictive import intervals, predictive, require_prevalence
 from heclstm.deploy.usual import first_of
 from heclstm.report.findings import Findings
 
-__all__ = ["OperatingPoint", "meaning", "origin", "rates", "unusual"]
+__all__ = ["OperatingPoint", "chance", "counted", "meaning", "origin", "rates", "unusual"]
 
 
 def rates(point: OperatingPoint | None) -> str:
@@ -33,9 +33,24 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     prevalence: share of positives among patients like this one; that of validation by default. Raises InputError.
     """
     if not findings.diagnosis.decided:
-        return (_undecided(findings),)
+        return () if findings.case is not None and findings.case.withheld else (_undecided(findings),)
     worth = "" if unusual(findings) else _predictive(findings, prevalence)
-    return tuple(filter(None, (_both(findings), worth)))
+    return tuple(filter(None, (_both(findings, prevalence), worth)))
+
+
+def chance(findings: Findings, prevalence: float | None = None) -> float | None:
+    """The probability of a positive for such a score; where it is fitted on another prevalence, moved to this one.
+
+    None without a temperature, and of unusual images. Odds are multiplied by how much likelier a positive is (Bayes).
+    """
+    found, scale = findings.diagnosis.probability, findings.purpose.temperature
+    if found is None or unusual(findings):
+        return None
+    if prevalence is None or scale is None or not scale.positives or not scale.negatives or not 0 < found < 1:
+        return found
+    require_prevalence(prevalence)
+    odds = found / (1 - found) * prevalence / (1 - prevalence) * scale.negatives / scale.positives
+    return odds / (1 + odds)
 
 
 def unusual(findings: Findings) -> tuple[str, ...]:
@@ -43,9 +58,10 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     case = findings.case
     if case is None or case.envelope != "outside":
         return ()
+    end = f"It was wanted nevertheless: {case.override}" if case.override else "So no decision is made."
     return (
         f"These images are unlike those that the model was trained on ({first_of(case.outside)}), so the score may "
-        f"mean nothing, and no figure of the model speaks of them. They were encrypted nevertheless: {case.override}",
+        f"mean nothing, and no figure of the model speaks of them. {end}",
     )
 
 
@@ -66,16 +82,17 @@ def _undecided(findings: Findings) -> str:
     return "No decision: the program has no operating point, so its score says neither positive nor negative."
 
 
-def _both(findings: Findings) -> str:
+def _both(findings: Findings, prevalence: float | None) -> str:
     """Decision and probability answer two questions; where they seem to differ, it is said why."""
     diagnosis, point = findings.diagnosis, findings.operating_point
-    chance = diagnosis.probability
-    if chance is None or point is None or diagnosis.positive == (chance >= 0.5):
+    found = chance(findings, prevalence)
+    if found is None or point is None or diagnosis.positive == (found >= 0.5):
         return ""
     share = "" if point.prevalence is None else f", where {100 * point.prevalence:.0f} % were positive"
+    where = f"on {point.chosen_on}{share}" if prevalence is None else f"where {100 * prevalence:.1f} % are"
     probability = (
-        f"The probability of {100 * chance:.1f} % says how often patients with such a score were positive on "
-        f"{point.chosen_on}{share}; the decision says whether the score reaches the operating point"
+        f"The probability of {100 * found:.1f} % says how often patients with such a score are positive, {where}; the "
+        "decision says whether the score reaches the operating point"
     )
     if diagnosis.positive:
         return f"{probability}. That was set low, to miss few positives, so it is reached by many who are negative."
@@ -95,5 +112,5 @@ def _predictive(findings: Findings, prevalence: float | None) -> str:
     source = f"as on {point.chosen_on}" if prevalence is None else "as stated"
     return (
         f"Where {100 * found.prevalence:.1f} % of patients are positive ({source}), {value.percent} of those called "
-        f"{word} are {word} ({word} predictive value)."
+        f"{word} are {word}, whatever their score ({word} predictive value)."
     )

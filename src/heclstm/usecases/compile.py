@@ -13,6 +13,7 @@ from heclstm.card.purpose import Purpose
 from heclstm.circuit.cost import Estimate
 from heclstm.circuit.cost import estimate as read_costs
 from heclstm.compiler.compile import Options, compile_model
+from heclstm.compiler.rates import WORTH
 from heclstm.errors import ModelError
 from heclstm.model.weights import Model, load_model
 from heclstm.program.files import save_program
@@ -22,7 +23,7 @@ from heclstm.usecases.card import tell_warnings
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.private_files import warn_if_others_read
 
-__all__ = ["Compiled", "Options", "compile"]
+__all__ = ["WORTH", "Compiled", "Options", "compile"]
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,6 +14,7 @@ from heclstm.network.site import OWNER
 from heclstm.network.steps import OnProgress
 from heclstm.network.transport import Certificate, Transport
 from heclstm.network.trust import Wish, find_program, take
+from heclstm.storage.atomic import sole_writer
 from heclstm.usecases.card import tell_warnings
 from heclstm.usecases.events import SILENT, Events, Update
 
@@ -72,6 +73,7 @@ def connect(
     options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "patience": patience}
     options["allow_insecure"] = wish.allow_insecure
     with (
+        sole_writer(site.folder),
         closing(Hospital(site, **options)) as hospital,
         closing(Transport(site.route())) as transport,
         stages(events) as titled,

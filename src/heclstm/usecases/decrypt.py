@@ -68,7 +68,7 @@ def _case_of(result: Source, case: Case | Source | None, query: Source | Message
     label = read_header(result, Kind.RESULT).query  # before anything that takes long
     places = [Path(each).parent for each in (result, query) if isinstance(each, str | Path)]
     places = [folder] if folder else places
-    if (found := find_case(label, [*places, Path()])) is None:
+    if (found := find_case(label, [*places, Path()], Path(result).name)) is None:
         with received(result, Kind.RESULT) as message:
             message.check()  # a label that was damaged on the way is not looked for
         where = " and ".join(dict.fromkeys(str(place) for place in places))

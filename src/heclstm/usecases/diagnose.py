@@ -123,6 +123,19 @@ def diagnose(
     return _all([Task(each.name, card, partial(one, each)) for each in patients], output, at_once, events)
 
 
+def resume(
+    remote: Remote, patients: Sequence[Patient], output: Path, *, events: Events = SILENT, **options: Any
+) -> list[Outcome[Diagnosed]]:
+    """As `diagnose`, after an earlier call of the same patients: what was under way is collected, and who has a
+    diagnosis of that name in `output` is not sent again.
+    """
+    if earlier := remote.hospital.pending.all():
+        collect(remote, earlier, output, events=events)
+    there = {patient: path for patient in patients if (path := _path(output, patient.name)).exists()}
+    left = iter(diagnose(remote, [each for each in patients if each not in there], output, events=events, **options))
+    return [Outcome(each.name, kept=there[each]) if each in there else next(left) for each in patients]
+
+
 def collect(
     remote: Remote, pending: Sequence[Pending], output: Path | None = None, *, events: Events = SILENT
 ) -> list[Outcome[Diagnosed]]:
@@ -204,11 +217,15 @@ def _is_for_all(error: Exception) -> bool:
 def _saved(findings: Findings, name: str, folder: Path) -> Path:
     """Under a name that no file in the folder has: a diagnosis is never replaced."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)[:100].strip("-") or "case"
     with _NAMING:
         for number in range(100_000):
-            path = folder / (f"{stem}-{number}.json" if number else f"{stem}.json")
+            path = _path(folder, name, f"-{number}" if number else "")
             if not path.exists():
                 findings.save(path)
                 return path
     raise FileFormatError(f"{folder}: holds too many diagnoses of one name; choose another folder")
+
+
+def _path(folder: Path, name: str, number: str = "") -> Path:
+    stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)[:100].strip("-")
+    return folder / f"{stem or 'case'}{number}.json"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from msgspec import UNSET
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
 from heclstm.deploy.case import Case, case_path
 from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.diagnosis import require_name
-from heclstm.deploy.usual import first_of, require_usual
+from heclstm.deploy.usual import envelope_facts, first_of
 from heclstm.deploy.wire import Message
 from heclstm.storage.source import Source
 from heclstm.storage.typed import one_line
@@ -59,6 +58,7 @@ class Encrypted:
             data = {"query": str(self.output), "case": str(self.beside)}
         data |= {"bytes": self.bytes, "program": self.program}
         data |= {"order": self.images.order, "notes": list(self.images.notes)}
+        data |= {"envelope": self.case.envelope, "outside": list(self.case.outside)}
         return data | ({"frames": self.real_frames} if self.padded else {})
 
 
@@ -80,33 +80,43 @@ def encrypt(
     asked for that of a sealed one. name, study: what the patient's sequence is called, and where it belongs; they stay
     in the case, which lies beside `output` with the ending .case.
 
-    override_envelope: why images are encrypted that do not look like those of training; the report says so.
+    override_envelope: why a decision is wanted about images that do not look like those of training; the report says
+    so. Without it, their case allows none, and `decrypt` makes none.
 
-    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel. Before anything is
-    encrypted, raises NotAssessableError for a sequence of too few frames, and EnvelopeError for unusual images.
+    The query holds ciphertexts, the program's digest and random labels; no name, no path, no pixel. Raises
+    NotAssessableError for a sequence of too few frames, before anything is encrypted.
     """
     card.operating_point(images.sequence.real_frames)
-    outside = require_usual(card, images.sequence, override_envelope)
-    if card.envelope is UNSET:
-        events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
-    if outside:
-        events.note(f"warning: unlike the images that the model was trained on: {first_of(outside)}")
+    envelope = envelope_facts(card, images.sequence, override_envelope)
+    _tell(envelope, events)
     for text in (name, study, override_envelope):
         require_name(text)
     beside = case_path(output) if output else None
     options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
     with hospital(card, key, events=events, **options) as client:
-        query = client.encrypt(images.sequence, override_envelope=override_envelope)
+        query = client.encrypt(images.sequence, override_envelope=override_envelope or "no decision is made")
     notes = tuple(one_line(note) for note in images.remarks)[:64]
     facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}
-    if card.envelope is not UNSET:
-        facts["envelope"] = "outside" if outside else "inside"
-    if outside:
-        facts |= {"outside": outside, "override": override_envelope}
-    case = Case.of(query.header, images.sequence, **facts)
+    case = Case.of(query.header, images.sequence, **facts, **envelope)
     if output and beside:
         save_both(query, output, case, beside)
     return Encrypted(query, case, output, card.digest, images, card.padded)
+
+
+def _tell(envelope: Mapping[str, Any], events: Events) -> None:
+    """What the hospital should know of its images before they are sent."""
+    if not envelope:
+        events.note("note: this program has no envelope, so images unlike those it was trained on are not noticed")
+    if not envelope.get("outside"):
+        return
+    what = f"unlike the images that the model was trained on: {first_of(envelope['outside'])}"
+    if envelope["override"]:
+        events.note(f"warning: {what}; the report says that a decision was wanted nevertheless")
+        return
+    events.note(
+        f"warning: not assessable: {what}. No decision will be made of the result; look at the images. Whoever knows "
+        "better encrypts them with --override envelope=REASON, and the report says so"
+    )
 
 
 def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:

@@ -75,6 +75,44 @@ def read_program(path: Path, events: Events = SILENT) -> Program:
         return compile_model(load_model(path))
 
 
+UPLOAD_BITS_PER_SECOND = 100e6  # a hospital's line
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one preference of `compile` gives. work: of an evaluation, beside that of the default preference."""
+
+    prefer: str
+    costs: Estimate
+    work: float
+
+    @property
+    def upload_seconds(self) -> float:
+        """Of the keys, once, at 100 Mbit/s."""
+        return 8 * self.costs.evaluation_key_bytes / UPLOAD_BITS_PER_SECOND
+
+    def to_json(self) -> dict[str, Any]:
+        bytes_of = {name: getattr(self.costs, name) for name in ("evaluation_key_bytes", "query_bytes", "peak_memory")}
+        found = {"prefer": self.prefer, "rotation_keys": self.costs.rotation_keys, **bytes_of}
+        return {**found, "upload_seconds": self.upload_seconds, "work": self.work}
+
+
+def choices(path: Path, events: Events = SILENT) -> list[Choice]:
+    """path: a model folder; it is compiled with each preference."""
+    if not (path / "model.json").exists():
+        raise FileFormatError(f"{path}: holds no model.json; preferences are compared for a model folder")
+    from heclstm.compiler.compile import Options, compile_circuit
+    from heclstm.compiler.effort import effort
+    from heclstm.compiler.rates import WORTH
+    from heclstm.model.weights import load_model
+
+    model, default = load_model(path), Options().prefer
+    with events.stage("compiling"):
+        circuits = {prefer: compile_circuit(model, Options(prefer=prefer)) for prefer in WORTH}
+    one = effort(circuits[default])
+    return [Choice(prefer, read_costs(circuit), effort(circuit) / one) for prefer, circuit in circuits.items()]
+
+
 def _prices(program: Program, threads: int, measure: bool, events: Events) -> prices.Primitives | None:
     parameters = program.circuit.parameters
     if not measure:

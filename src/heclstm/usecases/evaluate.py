@@ -205,7 +205,7 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
         of_data_set=run.of_data_set,
         operating_point=point,
         temperatures=(scale,) if scale else (),
-        inside=_inside_of(subject, values),
+        inside=_inside_of(subject, values, run.real),
         model=facts.digest or "",
         program=card.digest if card else "",
         security=card.parameters.security if card else "",
@@ -215,7 +215,7 @@ def _evaluated(run: _Run, ways: Ways, events: Events) -> Evaluation:
     )
 
 
-def _inside_of(subject: Subject, values: dict[str, Array] | None) -> Inside | None:
+def _inside_of(subject: Subject, values: dict[str, Array] | None, real: NDArray[np.intp]) -> Inside | None:
     """What only a model shows, and only a calibrated one."""
     model = subject.model
     if model is None or values is None or subject.purpose.limit("score") is None:
@@ -227,6 +227,7 @@ def _inside_of(subject: Subject, values: dict[str, Array] | None) -> Inside | No
         arrays["vote.weight"],
         float(arrays["weighted_unit.alpha"][0]),
         values["contributions"][:, :, 0],
+        real,
     )
 
 

@@ -56,4 +56,6 @@ def report(
         )
     with events.stage("drawing"):
         shown = page(findings, images, of_data_set=of_data_set, prevalence=prevalence)
-        return Report(draw(findings, images, of_data_set=of_data_set), shown, technical_page(findings))
+        return Report(
+            draw(findings, images, of_data_set=of_data_set, prevalence=prevalence), shown, technical_page(findings)
+        )

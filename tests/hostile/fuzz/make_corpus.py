@@ -16,6 +16,7 @@ import numpy as np
 import dicom_kit
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.cpu.secret import Encryptor, KeyGenerator
+from heclstm.deploy.case import Case
 from heclstm.program.public import save_card
 from heclstm.storage.container import Header, Kind, Message
 from hostile.fuzz.targets import CORPUS, LEVEL, context
@@ -52,6 +53,16 @@ def cards(folder: Path) -> None:
     save_card(tiny_program().card, folder / "program.json")
     seed("card", "version_2.json", json.dumps(json.loads((folder / "program.json").read_bytes())).encode())
     seed("card", "version_1.json", (GOLDEN / "program_v1" / "program.json").read_bytes())
+    facts = {
+        "order": "by names",
+        "name": "somebody",
+        "envelope": "outside",
+        "outside": ("too bright",),
+        "override": "x",
+    }
+    labels = {"program": "a" * 64, "key": "b" * 32, "query": "c" * 32, "images": "d" * 64}
+    case = Case(**labels, frames=2, **facts)
+    seed("case", "version_1.json", json.dumps(case.to_json()).encode())
     seed("diagnosis", "version_1.json", (GOLDEN / "hospital_v1" / "diagnosis.json").read_bytes())
 
 

@@ -76,7 +76,7 @@ def _near(value: object, rng: Random) -> object:
     if isinstance(value, int):
         return rng.choice((value + 1, value - 1, -value, 2 * value, value // 2, value + 0.5, 0, 2**53, 10**20))
     if isinstance(value, float):
-        return rng.choice((-value, value * 1e9, value / 1e9, 0.0, 1e308, float(int(value))))
+        return rng.choice((-value, value * 1e9, value / 1e9, 0.0, 1e308, value + 1.0))
     if isinstance(value, str):
         return rng.choice((value[:-1], value + "0", value.upper(), value[::-1], value * 50, value + "\n"))
     return rng.choice(JSON_VALUES)

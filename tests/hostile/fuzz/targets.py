@@ -21,6 +21,7 @@ from heclstm.backend.cpu.secret import SecretKey
 from heclstm.card.program_card import Card, program_digest
 from heclstm.circuit.parameters import choose
 from heclstm.data.images import read_images
+from heclstm.deploy.case import Case
 from heclstm.errors import HeclstmError
 from heclstm.program.public import load_card
 from heclstm.report.findings import Findings
@@ -160,6 +161,7 @@ TARGETS = {
         Target("container", _container, _WIRE_WORDS, _whole_container),
         Target("card", load_card, fit=_whole_card, is_json=True),
         Target("diagnosis", _diagnosis, is_json=True),
+        Target("case", Case.read, is_json=True),
         Target("npy", lambda content: read_npy(content, LIMITS), _ARRAY_WORDS),
         Target("npz", lambda content: read_npz(content, LIMITS), _ARRAY_WORDS),
         Target("dicom", _images, _DICOM_WORDS),

@@ -56,8 +56,7 @@ class CpuProgram:
     def _expand(self, keys: KeySet, blobs: Iterable[tuple[str, bytes]], on_progress: OnProgress | None) -> None:
         """Expanding seeds is most of the work and runs outside of the GIL, a few keys at a time."""
         parameters, needed = self.circuit.parameters, self.circuit.needed_keys
-        levels = [level for level in (needed.relinearization_level, *needed.rotations.values()) if level is not None]
-        total, done = sum(evaluation_key_bytes(parameters, level) for level in levels), 0
+        total, done = sum(evaluation_key_bytes(parameters, level) for level in needed.levels.values()), 0
 
         def load(name: str, blob: bytes) -> int:
             keys.load(blob, key_step(name))
@@ -77,11 +76,11 @@ class CpuProgram:
             on_progress(total, total)
 
     def _require_all(self, keys: KeySet) -> None:
-        loaded, needed = keys.loaded, self.circuit.needed_keys
+        loaded, special_at = keys.loaded, self.circuit.parameters.special_at
         found = {0: loaded.relinearization_level, **loaded.rotations}
-        for step, level in {0: needed.relinearization_level, **needed.rotations}.items():
+        for step, level in self.circuit.needed_keys.levels.items():
             reached = found.get(step)
-            if level is not None and (reached is None or reached < level):
+            if reached is None or reached < level or special_at(reached) != special_at(level):
                 raise MissingKeyError(
                     f"evaluation keys: {key_name(step)} is needed at level {level}, "
                     f"got {'none' if reached is None else f'one for level {reached}'}; get the file again"

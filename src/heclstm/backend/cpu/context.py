@@ -110,16 +110,29 @@ class Context(Handle):
                 f"expected {(len(vectors), 5)} and {plan.n_inputs}"
             )
         steps = [step for chain in plan.chains for step in chain]
+        walked = [step for walk in plan.walks for step in walk]
+        special = plan.special_count or len(self.parameters.special_moduli)
         shape = (plan.level, plan.n_inputs, plan.n_outputs, len(plan.babies), len(plan.chains), len(steps))
         lengths = [len(chain) for chain in plan.chains]
         arrays: list[NDArray[Any]] = [
             np.array(numbers, dtype=np.int64)
             for numbers in (
-                (*shape, *vectors.shape, len(plan.folds), self.compact),
+                (
+                    *shape,
+                    *vectors.shape,
+                    len(plan.folds),
+                    len(plan.walks),
+                    len(walked),
+                    special,
+                    plan.nested,
+                    self.compact,
+                ),
                 plan.babies,
                 lengths,
                 steps,
                 plan.folds,
+                [len(walk) for walk in plan.walks],
+                walked,
             )
         ]
         arrays += [index, vectors, np.array(plan.plaintext_scales, dtype=np.float64)]

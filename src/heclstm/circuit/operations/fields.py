@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from heclstm.errors import FileFormatError
 
 Array = NDArray[Any]
+LATER = {"later": True}  # metadata of a field that a later release added: left out where it has its default
 Kind = TypeVar("Kind")
 
 
@@ -26,7 +27,12 @@ def encode(value: Any, arrays: list[Array]) -> Any:
         arrays.append(value)
         return {"array": len(arrays) - 1}
     if is_dataclass(value):
-        named = {field.name: encode(getattr(value, field.name), arrays) for field in fields(value)}
+        written = [(field, getattr(value, field.name)) for field in fields(value)]
+        named = {
+            field.name: encode(content, arrays)
+            for field, content in written
+            if not (field.metadata.get("later") and content == field.default)
+        }
         return {"operation": type(value).__name__, **named}
     if isinstance(value, tuple):
         return [encode(item, arrays) for item in value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from heclstm.circuit.layout import Floats
 from heclstm.circuit.operations.base import Operation, check_vector
 from heclstm.circuit.operations.evaluator import Evaluator, Value
+from heclstm.circuit.operations.fields import LATER
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LayoutError, LevelError
 
@@ -29,6 +30,10 @@ class TransformPlan:
     index: (E, 5) int32: output, chain, position in the chain, baby, input of each vector.
     vectors: (E, period), already turned for their giant step.
     plaintext_scales: one for each input. output_scale: before the rescale that follows.
+    special_count: how many special primes the keys of its babies have at most, for which its vectors are encoded; 0 for
+        all that there are.
+    nested: the chains are summed by Horner's rule, too: differences of neighbouring heads take the place of heads.
+    walks: (step, part, …, part): a giant step or fold that has no key of its own is walked in parts that have.
     """
 
     level: int
@@ -41,6 +46,9 @@ class TransformPlan:
     plaintext_scales: tuple[float, ...]
     output_scale: float
     folds: tuple[int, ...] = ()
+    special_count: int = field(default=0, metadata=LATER)
+    nested: bool = field(default=False, metadata=LATER)
+    walks: tuple[tuple[int, ...], ...] = field(default=(), metadata=LATER)
 
     @property
     def period(self) -> int:
@@ -48,12 +56,22 @@ class TransformPlan:
 
     @property
     def giant_steps(self) -> list[int]:
-        """One entry for every rotation of a partial sum, for one output."""
-        steps = []
+        """One entry for every rotation of a partial sum, for one output; the folds come last."""
+        steps, before = [], 0
         for chain in self.chains:
             steps += [after - before for before, after in zip(chain, chain[1:], strict=False)]
-            steps += [chain[0]] if chain[0] else []
-        return [*steps, *self.folds]
+            steps += [chain[0] - before] if chain[0] != before else []
+            before = chain[0] if self.nested else 0
+        return [part for step in (*steps, *self.folds) for part in self.walk(step)]
+
+    def walk(self, step: int) -> tuple[int, ...]:
+        """The steps with keys that make up a giant step or fold."""
+        return next((tuple(parts) for target, *parts in self.walks if target == step), (step,))
+
+    @property
+    def folding(self) -> int:
+        """How many of the giant steps fold."""
+        return sum(len(self.walk(fold)) for fold in self.folds)
 
     def check(self, layer: str, slots: int) -> None:
         """Raise LayoutError unless its parts fit each other and the slots."""
@@ -68,6 +86,11 @@ class TransformPlan:
             raise LayoutError(f"{layer}: the plan's index does not fit its steps {shape}")
         if any(position >= len(self.chains[chain]) for _, chain, position, _, _ in self.index.tolist()):
             raise LayoutError(f"{layer}: the plan's index points behind the end of a chain")
+        for target, *parts in self.walks:
+            if len(parts) < 1 or (sum(parts) - target) % slots or any(part % slots == 0 for part in parts):
+                raise LayoutError(f"{layer}: a walk of its plan does not lead where it should")
+        if self.special_count < 0:
+            raise LayoutError(f"{layer}: its plan has {self.special_count} special primes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,4 +155,7 @@ class LinearTransform(Operation):
         return evaluator.linear_transform([values[value] for value in self.inputs], prepared)
 
     def _limbs(self, parameters: Parameters) -> int:
-        return self.level + 1 + len(parameters.special_moduli)
+        """Of a vector: with special primes if some input is turned."""
+        if not any(step % parameters.slots for step in self.plan.babies):
+            return self.level + 1
+        return self.level + 1 + (self.plan.special_count or len(parameters.special_moduli))
