@@ -1,11 +1,12 @@
 """Two builds of heclstm beside each other: the same program, keys and query, evaluated in turn, A B A B …
 
     python benchmarks/compare.py OTHER_CHECKOUT [--repeats 20] [--threads 1 2] [--arithmetic auto] [--program PROGRAM/]
+        [--output compare.json]
 
 OTHER_CHECKOUT is a checkout of an older commit with its library built; it makes the keys and the query, so that their
 files are those of the older release. Each build gets a process of its own, and the two take turns within the same
 seconds, so that what else the machine does hits both alike. Prints medians and their ratio as a table, and writes
-benchmarks/results/compare.json. Exit code 1 if a ratio exceeds --limit.
+benchmarks/results/compare.json, or where --output says. Exit code 1 if a ratio exceeds --limit.
 
 With --program PROGRAM/ the new build runs that program, with its own keys, beside the other build's: what a
 compiler's choices cost and save. Bytes of keys are told then, results are not compared.
@@ -153,9 +154,10 @@ def main() -> int:
     parser.add_argument("--arithmetic", default="auto")
     parser.add_argument("--limit", type=float, default=1.02)
     parser.add_argument("--program", type=Path)
+    parser.add_argument("--output", default="compare.json", help="file in benchmarks/results/")
     options = parser.parse_args()
     report = compare(options.other.resolve(), options.repeats, options.threads, options.arithmetic, options.program)
-    (ROOT / "benchmarks" / "results" / "compare.json").write_text(json.dumps(report, indent=1) + "\n")
+    (ROOT / "benchmarks" / "results" / options.output).write_text(json.dumps(report, indent=1) + "\n")
     print("| threads | old, s | new, s | new over old | median of pairs | processor |\n|---|---|---|---|---|---|")
     for count, row in report["threads"].items():
         medians = f"{row['old_median']:.3f} | {row['new_median']:.3f}"

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 
 # No deadline: times depend on the machine. The blob of a failing example is printed, to run it again.
-settings.register_profile("heclstm", deadline=None, print_blob=True)
+settings.register_profile("heclstm", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("heclstm")
 
 

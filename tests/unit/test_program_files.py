@@ -7,6 +7,7 @@ import zipfile
 from hashlib import sha256
 
 import numpy as np
+import msgspec
 import pytest
 
 from heclstm.card.operating_point import OperatingPoint
@@ -224,7 +225,11 @@ def test_a_description_with_a_wrong_field_is_refused(folder, changes):
         load_card(folder)
 
 
-@pytest.mark.parametrize("name", Card.__struct_fields__)
+# Those that earlier cards do not have may be absent; whoever takes one away changes the digest.
+WRITTEN = [field.name for field in msgspec.structs.fields(Card) if field.default is not msgspec.UNSET]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_a_description_with_a_missing_field_is_refused(folder, name):
     """Also where a default exists: what is digested is what is written."""
     public = json.loads((folder / "program.json").read_text())
