@@ -6,8 +6,8 @@ import os
 import zipfile
 from hashlib import sha256
 
-import numpy as np
 import msgspec
+import numpy as np
 import pytest
 
 from heclstm.card.operating_point import OperatingPoint
