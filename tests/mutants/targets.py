@@ -30,7 +30,7 @@ MODULES = {
     "card/temperature.py": CARD,
     "card/warnings.py": ["unit/test_card_warnings.py"],
     "card/version1.py": ["unit/test_program_files.py"],
-    "deploy/diagnosis.py": ["unit/test_diagnosis.py"],
+    "deploy/diagnosis.py": ["unit/test_diagnosis.py", "unit/test_rounding.py"],
     "deploy/case.py": ["unit/test_case.py", "unit/test_words.py"],
     "deploy/usual.py": CLIENT,
     "deploy/rounding.py": ["unit/test_rounding.py"],

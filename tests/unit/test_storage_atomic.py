@@ -207,6 +207,70 @@ def test_one_writer_at_a_time_cleans_up_after_killed_ones(tmp_path):
     assert (tmp_path / ".heclstm-abc").exists()
 
 
+def test_somebody_faster_is_not_replaced(tmp_path, monkeypatch):
+    """Between looking whether a file is there and making it: what was made before goes again."""
+    link = os.link
+
+    def faster(source, target):
+        if target.name == "b":
+            target.write_text("theirs")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", faster)
+    with pytest.raises(OutputError, match="b: exists, and is not replaced"):
+        write_both(tmp_path, lambda: None, replace=False)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"b": "theirs"}
+
+
+def test_a_disk_that_fails_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
+    """On a file system without links, too."""
+    replace = os.replace
+
+    def no_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def failing(source, target):
+        if target.name == "b":
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(os, "replace", failing)
+    folder = tmp_path / "folder"
+    with new_files(tmp_path / "whole", replace=False) as partial:
+        (partial / "a").write_text("new")
+    assert (tmp_path / "whole" / "a").read_text() == "new"
+
+    def make():
+        with new_files(folder, replace=False) as partial:
+            (partial / "a").write_text("new")
+            (partial / "b").write_text("new")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        make()
+    assert os.listdir(folder) == []
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    folder, replace = tmp_path / "model", os.replace
+    save_file(folder / "a", "old")
+
+    def failing(source, target):
+        if target == folder and (source / "a").read_text() == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+
+    def make():
+        with new_folder(folder, "model", ["a"]) as partial:
+            (partial / "a").write_text("new")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        make()
+    assert (os.listdir(tmp_path), (folder / "a").read_text()) == (["model"], "old")
+
+
 def test_a_folder_is_made_and_held_though_something_odd_lies_in_it(tmp_path):
     folder = tmp_path / "one" / "two"
     with sole_writer(folder):
