@@ -202,7 +202,9 @@ def test_a_program_knows_what_its_model_is_for():
     metadata = {"name": "adrenal", "operating_point": {"threshold": 0.3}, "preparation": preparation.to_json()}
     model = random_model(small_config(), seed=0).with_metadata(**metadata)
     card = compile_model(model, TEST).card
-    assert card.model == ModelFacts(name="adrenal", digest=model.digest)
+    (warning,) = card.model.warnings
+    assert "never calibrated" in warning
+    assert card.model == ModelFacts(name="adrenal", digest=model.digest, warnings=(warning,))
     assert card.operating_points == (OperatingPoint(0.3),)
     assert card.preparation == preparation
     assert card.purpose == Purpose.of(model)
