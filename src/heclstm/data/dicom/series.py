@@ -126,7 +126,8 @@ def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) ->
     palette, bits = None, form.bits_stored
     if form.photometric == PALETTE:
         with guarded(header.source):
-            palette, bits = coloured(header.source, dataset), mapping.palette_bits()
+            palette = coloured(header.source, dataset)
+            bits = mapping.palette_bits(palette)
     for number, stored in enumerate(frames):
         if palette:
             yield _eight_bits(palette(stored), bits), None
