@@ -81,7 +81,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, source: Source) -> Case:
-        """Raises FileFormatError; DigestError where the file is not as it was written (earlier releases cannot tell)."""
+        """Raises FileFormatError; DigestError where the file was changed (earlier ones cannot tell)."""
         data, name = read_json(source, SMALL), name_of(source)
         digest = data.pop("digest", None)
         changed = digest is not None and digest != digest_of(data)
