@@ -231,10 +231,20 @@ def test_a_number_that_is_none_is_refused_without_showing_it(tmp_path, name):
     assert "Doe" not in str(refused.value)
 
 
+def test_a_picture_that_is_dark_all_over_is_told(tmp_path):
+    """Eight bits in a window that was made for twelve."""
+    save(tmp_path / "a", ramp(0, 255, np.uint8), WindowCenter=2048, WindowWidth=4096)
+    assert read_images(tmp_path).notes == (
+        "no grey is above 16 of 255: its window or its range may not be what was meant",
+    )
+    save(tmp_path / "a", ramp(0, 255, np.uint8))
+    assert not read_images(tmp_path).notes
+
+
 def test_few_greys_are_told(tmp_path):
     save(tmp_path / "few", ramp(0, 14, np.uint8), WindowCenter="128", WindowWidth="256")
     assert "only 15 grey levels are left in the whole sequence" in read_images(tmp_path / "few").notes[0]
-    save(tmp_path / "enough", ramp(0, 15, np.uint8), WindowCenter="128", WindowWidth="256")
+    save(tmp_path / "enough", 17 * ramp(0, 15, np.uint8), WindowCenter="128", WindowWidth="256")
     assert not read_images(tmp_path / "enough").notes
     assert "only 1 grey levels" in read_images(save(tmp_path / "one", flat(7))).notes[0]
 
