@@ -163,6 +163,15 @@ def test_two_patients_two_series_two_studies_are_refused_with_the_choice(tmp_pat
         save(tmp_path / "names" / name, flat(number), PatientID="", PatientName=name, InstanceNumber=number + 1)
     with pytest.raises(SequenceError, match="names: holds images of 2 patients"):
         read_images(tmp_path / "names")
+    for tag, values in (("PatientBirthDate", ("19500131", "19720101")), ("IssuerOfPatientID", ("here", "there"))):
+        for number, value in enumerate(values):  # one ID, such as of all who were made anonymous
+            save(tmp_path / tag / str(number), flat(number), InstanceNumber=number + 1, **{tag: value})
+        with pytest.raises(SequenceError, match="holds images of 2 patients"):
+            read_images(tmp_path / tag)
+        with pytest.raises(SequenceError, match="holds images of 2 patients"):
+            read_images([tmp_path / tag / "0", tmp_path / tag / "1"], as_given=True)
+        save(tmp_path / tag / "1", flat(1), InstanceNumber=2)  # one that does not say it speaks against nobody
+        assert len(read_images(tmp_path / tag).frames) == 2
     study = tmp_path / "study"
     slices(study / "a", count=3, numbers=[1, 2, 3], Modality="US", SeriesDescription="long axis", SeriesNumber=1)
     slices(

@@ -74,7 +74,7 @@ def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) 
     where = where_are(found.dicom)
     if len(headers) != len(files):
         raise SequenceError(f"{where}: {reason}: {len(files) - len(headers)} of {len(files)} files hold no pixels")
-    if (count := len(patients_of(headers))) > 1:
+    if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the files of one")
     shown = show(headers, order_as_given(headers, reason, where), selection, Budget())
     return _said(Images(shown.frames, reason, shown.names, DICOM, shown.notes))
