@@ -131,7 +131,7 @@ class Mapping:
 
     def _table_of_greys(self, item: Dataset, *, signed: bool) -> Table:
         table = self._table(item, signed=signed)
-        if table.entries.max() < 2 ** (table.bits - 2):
+        if table.bits > PLAIN_BITS and table.entries.max() < 2 ** (table.bits - 2):
             raise FileFormatError(
                 f"{self.source}: no image: its look-up table of greys uses only the lowest quarter of the {table.bits} "
                 "bits that its descriptor says; export it with a window, or with the right descriptor"
