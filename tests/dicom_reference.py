@@ -72,6 +72,10 @@ def shown(path):
     if data_set.SamplesPerPixel == 3:
         return [in_eight_bits(frame, 2**data_set.BitsStored - 1) for frame in frames], False
     if data_set.PhotometricInterpretation == "PALETTE COLOR":
+        if data_set.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.2":  # whose palettes pydicom reads swapped
+            for name in (f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")):
+                if name in data_set:
+                    setattr(data_set, name, np.frombuffer(data_set[name].value, ">u2").astype("<u2").tobytes())
         white = 2 ** data_set.RedPaletteColorLookupTableDescriptor[2] - 1
         return [in_eight_bits(apply_color_lut(frame, data_set), white) for frame in frames], False
     values = [modality(data_set, number, frame) for number, frame in enumerate(frames)]

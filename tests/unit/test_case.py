@@ -103,6 +103,26 @@ def test_a_result_is_read_with_the_case_of_its_own_query_alone(sent, keys, tmp_p
     assert found.diagnosis.name == "case 7"
 
 
+@pytest.mark.parametrize("change", [('"frames": 1', '"frames": 2'), ("case 7", "case 8"), ("by names", "by number")])
+def test_a_case_that_was_changed_since_is_refused(sent, keys, tmp_path, change):
+    """Another number of frames is another score, and a name another patient."""
+    path, result = tmp_path / "query.case", tmp_path / "result.he"
+    text = path.read_text()
+    path.write_text(text.replace(*change))
+    assert path.read_text() != text
+    for given in ({}, {"case": path}, {"case": tmp_path}):
+        with pytest.raises(DigestError, match=r"query\.case: was changed since it was written"):
+            decrypt.decrypt(PROGRAM.card, result, keys.secret, **given, **INSECURE)
+    sent.case.save(tmp_path / "copy.case")  # one that is whole is found beside it
+    assert decrypt.decrypt(PROGRAM.card, result, keys.secret, **INSECURE).case == sent.case
+
+
+def test_cases_of_earlier_releases_are_read(sent, tmp_path):
+    """They carry no digest."""
+    (tmp_path / "old.case").write_text(json.dumps(sent.case.to_json()))
+    assert Case.read(tmp_path / "old.case") == sent.case
+
+
 def test_without_a_case_no_images_are_shown_unseen(sent, keys, tmp_path):
     """Of the queries of earlier releases."""
     found = decrypt.decrypt(

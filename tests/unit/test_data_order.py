@@ -130,6 +130,10 @@ def test_a_list_of_files_follows_the_names_unless_it_is_as_given(tmp_path):
     assert read_images(files, as_given=True).names == ("10.png", "9.png", "1.png")
     with pytest.raises(SequenceError, match="as given: expected files, each of them once"):
         read_images([*files, files[0]], as_given=True)
+    (tmp_path / "sub").mkdir()
+    same = tmp_path / "sub" / ".." / "1.png"  # in another spelling
+    with pytest.raises(SequenceError, match="as given: expected files, each of them once"):
+        read_images([tmp_path / "1.png", same], as_given=True)
     with pytest.raises(SequenceError, match="as given: expected files"):
         read_images([tmp_path], as_given=True)
 

@@ -1,5 +1,8 @@
 """Pictures of every kind that cameras and scanners write, and other sizes."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,6 +47,22 @@ def test_what_is_transparent_becomes_black(tmp_path, grey):
     pixels[..., -1] = [[255, 0], [255, 255]]
     read = read_picture(saved(tmp_path / "a.png", Image.fromarray(pixels)))
     assert np.array_equal(read, np.broadcast_to([[200, 0], [200, 200]], (1 if grey else 3, 2, 2)))
+
+
+def test_a_transparent_grey_of_sixteen_bits_becomes_black(tmp_path):
+    """Written by hand: Pillow writes no such file."""
+    rows = np.array([[40000, 41000], [41000, 40000]], ">u2")
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", 2, 2, 16, 0, 0, 0, 0),
+        b"tRNS": struct.pack(">H", 40000),
+        b"IDAT": zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)),
+        b"IEND": b"",
+    }
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks.items():
+        content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    (tmp_path / "a.png").write_bytes(content)
+    assert np.array_equal(read_picture(tmp_path / "a.png"), [[[0, 160], [160, 0]]])
 
 
 def test_photographs_stand_upright(tmp_path):

@@ -53,6 +53,13 @@ def test_each_file_is_shown_as_pydicom_shows_it(name):
         assert (frame == wanted).mean() > 0.999
 
 
+def test_palettes_of_big_endian_files_have_the_same_colours():
+    """Read with their bytes swapped, they were nearly black."""
+    little, big = (read_dicom(FILES[f"pydicom-data: {name}.dcm"]).frames for name in ("OBXXXX1A", "OBXXXX1A_expb"))
+    assert little[0].max() == 254
+    assert np.array_equal(little, big)
+
+
 @pytest.mark.skipif(not WITHOUT_GPL, reason="the table was made without the decoder that the GPL covers")
 def test_the_table_in_the_documentation_is_true():
     assert make_dicom_table.page()[1].splitlines() == make_dicom_table.rows()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dicom_kit import flat, item, ramp, save, table, window
+from dicom_kit import data_set, flat, item, ramp, save, table, window
 from heclstm.data.dicom import read_dicom
 from heclstm.data.images import read_images
 from heclstm.errors import FileFormatError
@@ -153,6 +153,42 @@ def test_padding_has_no_say_in_the_range(tmp_path):
     assert np.array_equal(file.frames[0][0], np.rint(255 * np.clip((padded - low) / (high - low), 0, 1)))
 
 
+@pytest.mark.parametrize(("kind", "vr", "written"), [(np.int16, "US", 65536 - 2000), (np.uint16, "SS", -2000)])
+def test_padding_that_is_written_with_the_other_sign_is_padding_too(tmp_path, kind, vr, written):
+    """A scanner that stores signed values, and says in unsigned ones which of them are none."""
+    stored = ramp(1000, 2000, kind)
+    stored[:6] = np.array(-2000).astype(kind)
+    pixels = data_set(stored)
+    pixels.add_new("PixelPaddingValue", vr, written)
+    pixels.save_as(tmp_path / "a", enforce_file_format=True)
+    low, high = np.quantile(stored[6:], (0.005, 0.995))
+    expected = np.rint(255 * np.clip((stored.astype(np.int64) - low) / (high - low), 0, 1))
+    assert np.array_equal(read_dicom(tmp_path / "a").frames[0][0], expected)
+
+
+@pytest.mark.parametrize(("bits", "scale"), [(8, 1), (16, 1), (16, 257)])
+def test_palettes_that_say_sixteen_bits_may_write_eight(tmp_path, bits, scale):
+    """Read as sixteen bits they would be black."""
+    stored = np.arange(64, dtype=np.uint8).reshape(8, 8) % 4
+    shades = np.array([0, 85, 170, 255])
+    tags = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for number, colour in enumerate(("Red", "Green", "Blue")):
+        tags[f"{colour}PaletteColorLookupTableDescriptor"] = [4, 0, bits]
+        tags[f"{colour}PaletteColorLookupTableData"] = (np.roll(shades, number) * scale).astype("<u2").tobytes()
+    read = read_dicom(save(tmp_path / "a", stored, **tags)).frames[0]
+    assert np.array_equal(read, np.stack([np.roll(shades, number)[stored] for number in range(3)]))
+
+
+def test_a_table_of_greys_that_leaves_its_bits_unused_is_refused(tmp_path):
+    """Twelve bits in a table that says sixteen are nearly black; which were meant is not in the file."""
+    stored = ramp(0, 63, np.uint16)
+    for bits in (12, 16):
+        save(tmp_path / str(bits), stored, VOILUTSequence=[table(np.arange(64) * 65, bits=bits)])
+    assert shown(tmp_path / "12").max() == 255
+    with pytest.raises(FileFormatError, match="look-up table of greys uses only the lowest quarter of the 16 bits"):
+        read_dicom(tmp_path / "16")
+
+
 def test_slices_without_a_window_share_one_range(tmp_path):
     """Else a slice of air would be as bright as one of bone."""
     for number in (1, 2):
@@ -195,10 +231,20 @@ def test_a_number_that_is_none_is_refused_without_showing_it(tmp_path, name):
     assert "Doe" not in str(refused.value)
 
 
+def test_a_picture_that_is_dark_all_over_is_told(tmp_path):
+    """Eight bits in a window that was made for twelve."""
+    save(tmp_path / "a", ramp(0, 255, np.uint8), WindowCenter=2048, WindowWidth=4096)
+    assert read_images(tmp_path).notes == (
+        "no grey is above 16 of 255: its window or its range may not be what was meant",
+    )
+    save(tmp_path / "a", ramp(0, 255, np.uint8))
+    assert not read_images(tmp_path).notes
+
+
 def test_few_greys_are_told(tmp_path):
     save(tmp_path / "few", ramp(0, 14, np.uint8), WindowCenter="128", WindowWidth="256")
     assert "only 15 grey levels are left in the whole sequence" in read_images(tmp_path / "few").notes[0]
-    save(tmp_path / "enough", ramp(0, 15, np.uint8), WindowCenter="128", WindowWidth="256")
+    save(tmp_path / "enough", 17 * ramp(0, 15, np.uint8), WindowCenter="128", WindowWidth="256")
     assert not read_images(tmp_path / "enough").notes
     assert "only 1 grey levels" in read_images(save(tmp_path / "one", flat(7))).notes[0]
 

@@ -163,6 +163,15 @@ def test_two_patients_two_series_two_studies_are_refused_with_the_choice(tmp_pat
         save(tmp_path / "names" / name, flat(number), PatientID="", PatientName=name, InstanceNumber=number + 1)
     with pytest.raises(SequenceError, match="names: holds images of 2 patients"):
         read_images(tmp_path / "names")
+    for tag, values in (("PatientBirthDate", ("19500131", "19720101")), ("IssuerOfPatientID", ("here", "there"))):
+        for number, value in enumerate(values):  # one ID, such as of all who were made anonymous
+            save(tmp_path / tag / str(number), flat(number), InstanceNumber=number + 1, **{tag: value})
+        with pytest.raises(SequenceError, match="holds images of 2 patients"):
+            read_images(tmp_path / tag)
+        with pytest.raises(SequenceError, match="holds images of 2 patients"):
+            read_images([tmp_path / tag / "0", tmp_path / tag / "1"], as_given=True)
+        save(tmp_path / tag / "1", flat(1), InstanceNumber=2)  # one that does not say it speaks against nobody
+        assert len(read_images(tmp_path / tag).frames) == 2
     study = tmp_path / "study"
     slices(study / "a", count=3, numbers=[1, 2, 3], Modality="US", SeriesDescription="long axis", SeriesNumber=1)
     slices(
@@ -324,3 +333,20 @@ def test_a_folder_of_clips_holds_clips_of_all_kinds(tmp_path):
     dataset_trees.picture(tmp_path / "negative" / "stray.png")
     with pytest.raises(FileFormatError, match="stray.png: lies in the folder of a class"):
         load_dataset("clips", tmp_path)
+
+
+def test_clocks_that_are_turned_back_do_not_turn_the_order(tmp_path):
+    """02:30 of summer time is before 02:10 of the winter time that follows it."""
+    for number, moment in enumerate(("20241027023000+0200", "20241027021000+0100")):
+        save(tmp_path / str(number), flat(10 + number), InstanceNumber=number + 1, AcquisitionDateTime=moment)
+    images = read_images(tmp_path)
+    assert [int(frame[0, 0, 0]) for frame in images.frames] == [10, 11]
+    assert images.order == "by acquisition time"
+    assert not any("another order" in note for note in images.notes)
+
+
+def test_times_against_instance_numbers_are_told_even_where_they_run_backwards(tmp_path):
+    """Over midnight, without a date: a stack may be numbered from either end, an examination may not."""
+    for number, time in enumerate(("235958", "000002")):
+        save(tmp_path / str(number), flat(10 + number), InstanceNumber=number + 1, AcquisitionTime=time)
+    assert "instance numbers tell another order; frames stand by acquisition time" in read_images(tmp_path).notes

@@ -30,6 +30,8 @@ def fit(raw: Any, preparation: Preparation, name: str) -> tuple[NDArray[Any], in
     raw: what `image_array` takes for each frame, (channels, height, width) or (height, width). Raises
     SequenceError.
     """
+    if isinstance(raw, np.ndarray) and raw.ndim == 0:
+        raise SequenceError(f"{name}: no image: got a single number, expected frames")
     frames = _chosen([_frame(frame, name) for frame in raw], preparation, name)
     if len({frame.dtype.kind for frame in frames}) > 1:
         raise SequenceError(f"{name}: got some frames of whole numbers and some of floating point, expected one kind")

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
 from heclstm.data.dicom import ANY, Selection
@@ -14,7 +18,9 @@ from heclstm.data.prepare import prepare
 from heclstm.data.reading import holds_arrays, read_volume, stacked
 from heclstm.data.sequence import ImageSequence
 from heclstm.data.sources import some
-from heclstm.errors import FileFormatError
+from heclstm.errors import FileFormatError, SequenceError
+
+FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others counts frames, and no pixels
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,10 +44,7 @@ class HandedIn:
     @property
     def remarks(self) -> list[str]:
         """Without names of files: how many frames are used, and the notes."""
-        left_out = len(self.used) < len(self.names)
-        rows = ", ".join(str(row + 1) for row in self.used)
-        counts = f"{len(self.used)} of {len(self.names)} frames are used, evenly spaced: {rows}"
-        return [*([counts] if left_out else []), *self.notes]
+        return [*_left_out(self.used, len(self.names)), *self.notes]
 
 
 def read_handed_in(
@@ -65,7 +68,10 @@ def read_handed_in(
     name = str(paths[0])
     if len(paths) == 1 and holds_arrays(paths[0]):
         array = read_volume(paths[0], row=row, slice_axis=preparation.axis)
-        return HandedIn(prepare(array, preparation, name), "as the array holds them", (), "arrays", ())
+        _require_plausible(array, preparation, name)
+        prepared = prepare(array, preparation, name)
+        notes = _left_out(evenly(len(array), preparation.frames), len(array)) if preparation.kind == "frames" else ()
+        return HandedIn(prepared, "as the array holds them", (), "arrays", (), notes)
     images = read_images(paths, sequence=sequence, as_given=as_given, selection=selection)
     if preparation.kind == "frames":
         prepared = prepare(images.frames, preparation, name)
@@ -74,3 +80,25 @@ def read_handed_in(
         prepared = prepare(stacked(images.frames, name, preparation.axis), preparation, name)
         used = list(range(len(images.frames)))
     return HandedIn(prepared, images.order, images.names, images.kind, tuple(used), images.notes)
+
+
+def _left_out(used: Sequence[int], count: int) -> tuple[str, ...]:
+    """Which frames are used, where that is not all of them."""
+    rows = ", ".join(str(row + 1) for row in used)
+    return (f"{len(used)} of {count} frames are used, evenly spaced: {rows}",) if len(used) < count else ()
+
+
+def _require_plausible(array: NDArray[Any], preparation: Preparation, name: str) -> None:
+    """Raise SequenceError for an array that can be read in one way, and is meant in another."""
+    if array.dtype == np.uint8 and array.size and array.max() == 1:
+        raise SequenceError(
+            f"{name}: got uint8 of 0 and 1 alone, which is black, where white is 255; hand in a mask as bool, or "
+            "multiply it by 255"
+        )
+    if preparation.flexible and array.ndim == 3 and array.shape[1:] != preparation.source[2:]:
+        first, second, last = array.shape
+        if FRAMES_BEHIND * last <= min(first, second):
+            raise SequenceError(
+                f"{name}: got {first} frames of {second}×{last} pixels; if that are {last} frames of {first}×{second}, "
+                "hand in (frames, height, width), as by np.moveaxis(images, -1, 0)"
+            )

@@ -5,6 +5,7 @@ The same code reads for training and for serving. Nothing about a patient is in 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from heclstm.data.sources import Found, Source, find, some, where_are
 from heclstm.errors import SequenceError
 
 FEW_LEVELS = 16
+DARK = 32  # an eighth of the whole range
 DICOM = "DICOM files"
 BLOCK = 1 << 22  # pixels that are counted at a time: counting takes eight times their size
 
@@ -64,7 +66,7 @@ def read_images(
 def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) -> Images:
     """Files whose order is known. reason: why they stand so, in words."""
     found = find(files)
-    if len(found.pictures) + len(found.dicom) != len(files) or len(files) != len(set(files)):
+    if len(found.pictures) + len(found.dicom) != len(files) or len(files) != len(set(map(os.path.normpath, files))):
         raise SequenceError(f"{files[0]}: {reason}: expected files, each of them once")
     if not _is_dicom(found, files[0]):
         return _made(read_pictures(found.pictures, Budget()), reason, found.pictures, found.notes)
@@ -72,7 +74,7 @@ def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) 
     where = where_are(found.dicom)
     if len(headers) != len(files):
         raise SequenceError(f"{where}: {reason}: {len(files) - len(headers)} of {len(files)} files hold no pixels")
-    if (count := len(patients_of(headers))) > 1:
+    if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the files of one")
     shown = show(headers, order_as_given(headers, reason, where), selection, Budget())
     return _said(Images(shown.frames, reason, shown.names, DICOM, shown.notes))
@@ -116,8 +118,11 @@ def _made(frames: list[NDArray[np.uint8]], reason: str, sources: Sequence[Source
 
 
 def _said(images: Images) -> Images:
-    """With a note where hardly any grey is left."""
-    count = levels(images.frames)
+    """With a note where hardly any grey is left, or all are dark, as after a window for more bits."""
+    count, brightest = levels(images.frames), max(int(frame.max()) for frame in images.frames)
+    if count >= FEW_LEVELS and brightest < DARK:
+        note = f"no grey is above {brightest} of 255: its window or its range may not be what was meant"
+        return replace(images, notes=(*images.notes, note))
     if count >= FEW_LEVELS:
         return images
     note = f"only {count} grey levels are left in the whole sequence: its window or its range may not be what was meant"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def require_one_value(rows: Sequence[Row], column: str, problems: Problems) -> N
 
 
 def require_one_spelling(rows: Sequence[Row], column: str, problems: Problems) -> None:
-    """7 and 7.0, 007 and 7, p1 and P1 are one name in two spellings, and would become two."""
+    """7 and 7.0, 007 and 7, p1 and P1, é as one letter and as two: one name in two spellings would become two."""
     spelled: dict[str, str] = {}
     for row in rows:
         if row[column] and spelled.setdefault(_same(row[column]), row[column]) != row[column]:
@@ -187,7 +188,7 @@ def require_one_spelling(rows: Sequence[Row], column: str, problems: Problems) -
 
 def _same(name: str) -> str:
     """What two spellings of one name share."""
-    plain = re.sub(r"\s+", " ", name.casefold())
+    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", name).casefold())
     try:
         value = float(plain)
     except ValueError:

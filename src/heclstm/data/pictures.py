@@ -111,7 +111,9 @@ def _depth(source: Source) -> tuple[int, int]:
 def _plain(picture: Image.Image) -> NDArray[Any]:
     """(height, width) or (height, width, 3)."""
     if picture.mode.startswith("I"):  # 16 bits of grey; some versions of Pillow hand them over in 32
-        return np.rint(np.asarray(picture).astype(np.float32) / 257).astype(np.uint8)
+        deep = np.asarray(picture).astype(np.float32)
+        deep[deep == picture.info.get("transparency", -1)] = 0
+        return np.rint(deep / 257).astype(np.uint8)
     if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
         grey = picture.mode in ("LA", "La", "L", "1")
         picture = picture.convert("RGBA")

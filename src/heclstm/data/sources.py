@@ -24,12 +24,17 @@ from heclstm.errors import FileFormatError
 HEAD_BYTES = 132 + 8
 # What systems leave in folders without being asked.
 LITTER = ("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "__macosx")
-# Images and clips that nothing here reads: they might be frames, so they are never passed over.
+# Images, clips, archives and unfinished transfers that nothing here reads: they might be frames, so they are never
+# passed over.
 OTHER_IMAGES = re.compile(
-    r"\.(tiff?|bmp|gif|webp|jp2|j2k|jpf|jxl|heic|heif|avif|nii|nii\.gz|nrrd|nhdr|mha|mhd|mp4|m4v|mov|avi|mpe?g|mkv|wmv)$",
+    r"\.(tiff?|bmp|gif|webp|jp2|j2k|jpf|jxl|heic|heif|avif|nii|nrrd|nhdr|mha|mhd|mp4|m4v|mov|avi|mpe?g|mkv|wmv|webm"
+    r"|p[bgnp]m|tga|pcx|psd|cr2|cr3|nef|arw|jfif|jpe|7z|rar|tar|tgz"
+    r"|(nii|png|jpe?g|dcm|dicom|ima|tar)\.(gz|bz2|xz|zst|part|partial|crdownload|tmp|download|filepart))$",
     re.IGNORECASE,
 )
-OTHER_STARTS = (b"II*\x00", b"MM\x00*", b"GIF8", b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
+OTHER_STARTS = (
+    b"II*\x00", b"MM\x00*", b"GIF8", b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS", b"\x1aE\xdf\xa3",
+)  # fmt: skip
 # What a data set begins with where the preamble of a DICOM file was lost: an element of group 2 or 8.
 BARE_DICOM = re.compile(rb"(\x02\x00|\x08\x00)[\x00-\x20]\x00([A-Z]{2}|.\x00\x00\x00)", re.DOTALL)
 
@@ -110,9 +115,15 @@ def kind_of(source: Source) -> str:
         return "dicom"
     if head.startswith(b"PK\x03\x04"):
         return "zip"
-    if OTHER_IMAGES.search(source.name) or head.startswith(OTHER_STARTS) or head[8:12] in (b"WEBP", b"AVI "):
+    if OTHER_IMAGES.search(source.name) or head.startswith(OTHER_STARTS) or _is_other(head):
         return "image"
     return "bare" if BARE_DICOM.match(head) else ""
+
+
+def _is_other(head: bytes) -> bool:
+    """Containers that name their kind behind their size: WebP and AVI, films of MPEG-4, HEIC and AVIF; and bitmaps."""
+    bitmap = head[:2] == b"BM" and head[6:10] == bytes(4)
+    return bitmap or head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"AVI "))
 
 
 def find(inputs: Sequence[Path]) -> Found:

@@ -1,7 +1,8 @@
 """What a hospital must remember of a query, so that its result is read for the right patient: nothing is typed twice.
 
 A case is private: it holds a name, a study, and what tells the images again. It lies beside the query, mode 0600, and
-never leaves the hospital. Neither server nor result knows any of it.
+never leaves the hospital. Neither server nor result knows any of it. Its file carries its own digest: a digit that was
+changed by hand or on a disk (of the number of frames, say) would change a decision.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.wire import Header
 from heclstm.errors import DigestError, FileFormatError, OutputError
 from heclstm.storage.atomic import save_file
-from heclstm.storage.json import SMALL, read_json
+from heclstm.storage.json import SMALL, digest_of, read_json
 from heclstm.storage.source import Source, name_of
 from heclstm.storage.typed import Digest, Label, Line, Name, plain, typed
 
@@ -74,14 +75,22 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def save(self, path: Path) -> None:
         """For its owner only."""
-        save_file(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", 0o600)
+        data = self.to_json()
+        data["digest"] = digest_of(data)
+        save_file(path, json.dumps(data, indent=1, allow_nan=False) + "\n", 0o600)
 
     @classmethod
     def read(cls, source: Source) -> Case:
-        """Raises FileFormatError."""
+        """Raises FileFormatError; DigestError where the file was changed (earlier ones cannot tell)."""
         data, name = read_json(source, SMALL), name_of(source)
+        digest = data.pop("digest", None)
+        changed = digest is not None and digest != digest_of(data)
         if (found := data.pop("format", None)) != FORMAT or data.pop("version", None) != VERSION:
             raise FileFormatError(f"{name}: is a {str(found)[:40]!r}, expected {FORMAT!r} of version {VERSION}")
+        if changed:
+            raise DigestError(
+                f"{name}: was changed since it was written; take a copy of it, or encrypt the images again"
+            )
         return typed(data, cls, name)
 
     def require(self, result: Header, name: Path | str) -> None:
@@ -99,7 +108,8 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def require_images(self, sequence: ImageSequence) -> None:
         """Raise DigestError unless these are the images that were encrypted, prepared in the same way."""
-        if images_digest(sequence) != self.images:
+        real = len(sequence) if sequence.real_frames is None else sequence.real_frames
+        if real != self.frames or images_digest(sequence) != self.images:
             raise DigestError(
                 f"{sequence.name}: are not the images that were encrypted for this result; give those of query "
                 f"{self.query[:12]}, in the same order"
@@ -117,8 +127,10 @@ def case_path(query: Path) -> Path:
 def find_case(query: str, folders: Iterable[Path], near: str = "") -> Case | None:
     """The case of the query with this label, among the files that lie in these folders; None if it is not there.
 
-    near: the name of the result; files whose names it begins with are looked at first.
+    near: the name of the result; files whose names it begins with are looked at first. Raises DigestError if it is not
+    there, but a file that was changed, and may be it.
     """
+    changed: DigestError | None = None
     for folder in dict.fromkeys(folders):
         paths = sorted(folder.glob(f"*{ENDING}"), key=lambda path: (not near.startswith(path.stem), path))
         for number, path in enumerate(paths):
@@ -126,10 +138,15 @@ def find_case(query: str, folders: Iterable[Path], near: str = "") -> Case | Non
                 raise FileFormatError(f"{folder}: holds more than {CASES_MAX} cases; say which one it is")
             try:
                 case = Case.read(path)
+            except DigestError as error:
+                changed = changed or error
+                continue
             except FileFormatError:
                 continue  # that of another program, perhaps
             if case.query == query:
                 return case
+    if changed:
+        raise changed
     return None
 
 

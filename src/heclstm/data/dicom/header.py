@@ -30,9 +30,12 @@ SECRET = (
 
 @dataclass(frozen=True, repr=False)
 class Identity:
-    """Who and what, as the file says it: "" where it does not. patient: his ID, or his name where there is none."""
+    """Who and what, as the file says it: "" where it does not. patient: his ID, or his name where there is none.
+    issuer: whose number that ID is. birth: his date of birth."""
 
     patient: str
+    issuer: str
+    birth: str
     study: str
     series: str
     instance: str
@@ -90,7 +93,8 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
         raise FileFormatError(f"{source}: no image: its pixels are floating-point values, not greys; export an image")
     study, group, instance = (text(dataset, name) for name in IDENTIFIERS)
     patient = text(dataset, "PatientID") or text(dataset, "PatientName").casefold()
-    identity = Identity(patient, study, group, instance)
+    issuer, birth = text(dataset, "IssuerOfPatientID").casefold(), text(dataset, "PatientBirthDate")
+    identity = Identity(patient, issuer, birth, study, group, instance)
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
     secrets, names = _secrets(dataset), ("Modality", "SeriesDescription", "BodyPartExamined")
     modality, description, body_part = (_words(text(dataset, name), secrets) for name in names)

@@ -127,6 +127,7 @@ def encoded(source: Source, dataset: Dataset, count: int) -> Iterator[bytes]:
 def coloured(source: Source, dataset: Dataset) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The palette of a data set, as a function of stored frames."""
     library = pydicom(source)
+    _make_palette_native(dataset)
 
     def apply(frame: NDArray[Any]) -> NDArray[Any]:
         with guarded(source, "its palette cannot be used"):
@@ -134,6 +135,17 @@ def coloured(source: Source, dataset: Dataset) -> Callable[[NDArray[Any]], NDArr
             return colours
 
     return apply
+
+
+def _make_palette_native(dataset: Dataset) -> None:
+    """Of a big-endian file, pydicom reads palettes of 16 bits as if they were little-endian."""
+    if dataset.original_encoding[1] is not False:
+        return
+    for colour in ("Red", "Green", "Blue"):
+        name = f"{colour}PaletteColorLookupTable"
+        entries, content = dataset.get(f"{name}Descriptor", [0])[0] or 1 << 16, dataset.get(f"{name}Data")
+        if isinstance(content, bytes) and len(content) == 2 * entries:
+            setattr(dataset, f"{name}Data", np.frombuffer(content, ">u2").astype("<u2").tobytes())
 
 
 def has_plugin(name: object, syntax: str, plugin: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -36,12 +37,14 @@ class Mapping:
         modality = self._modality(frame)
         return Greys(modality, self._voi(frame, modality), self._inverted(), self._padding())
 
-    def palette_bits(self) -> int:
-        """How many bits its colours have."""
+    def palette_bits(self, palette: Callable[[Array], Array]) -> int:
+        """How many bits its colours have: those that its descriptor says, but some files say 16 and write 8."""
         described = floats(self.dataset, "RedPaletteColorLookupTableDescriptor")
         if described is None or len(described) != 3 or described[2] not in (8, 16):
             raise FileFormatError(f"{self.source}: no image: its palette has no descriptor of three numbers")
-        return int(described[2])
+        count, first, bits = (int(number) for number in described)
+        entries = np.arange(max(0, first), max(0, first) + (count or ENTRIES_MAX))
+        return bits if palette(entries).max() >= 1 << PLAIN_BITS else PLAIN_BITS
 
     def _modality(self, frame: int) -> Rescale | Table:
         if tables := items(self.dataset, "ModalityLUTSequence"):
@@ -58,7 +61,7 @@ class Mapping:
     def _voi(self, frame: int, modality: Rescale | Table) -> Window | Table | Span | None:
         for holder in [*groups(self.dataset, frame, "FrameVOILUTSequence"), self.dataset]:
             if tables := items(holder, "VOILUTSequence"):
-                return self._table(tables[0], signed=self._whole(modality).low < 0)
+                return self._table_of_greys(tables[0], signed=self._whole(modality).low < 0)
             if window := self._window(holder):
                 return window
         if self.form.bits_stored <= PLAIN_BITS:
@@ -97,11 +100,18 @@ class Mapping:
         return self.form.photometric == "MONOCHROME1" or text(self.dataset, "PresentationLUTShape") == "INVERSE"
 
     def _padding(self) -> tuple[int, int] | None:
+        """As pixels are stored: some files write the same bits with the other sign."""
         value = whole(self.dataset, "PixelPaddingValue")
         limit = whole(self.dataset, "PixelPaddingRangeLimit")
         if value is None:
             return None
-        return min(value, value if limit is None else limit), max(value, value if limit is None else limit)
+        ends = [self._as_stored(end) for end in (value, value if limit is None else limit)]
+        return min(ends), max(ends)
+
+    def _as_stored(self, value: int) -> int:
+        if self.form.signed:
+            return value - ENTRIES_MAX if value >= ENTRIES_MAX // 2 else value
+        return value + ENTRIES_MAX if value < 0 else value
 
     def _table(self, item: Dataset, *, signed: bool) -> Table:
         """signed: whether the table's input may lie below 0, and so its first value."""
@@ -118,6 +128,15 @@ class Mapping:
                 f"{self.source}: no image: a look-up table has other entries than its descriptor says"
             )
         return Table(first, bits, entries)
+
+    def _table_of_greys(self, item: Dataset, *, signed: bool) -> Table:
+        table = self._table(item, signed=signed)
+        if table.bits > PLAIN_BITS and table.entries.max() < 2 ** (table.bits - 2):
+            raise FileFormatError(
+                f"{self.source}: no image: its look-up table of greys uses only the lowest quarter of the {table.bits} "
+                "bits that its descriptor says; export it with a window, or with the right descriptor"
+            )
+        return table
 
     def _entries(self, item: Dataset, count: int) -> Array:
         if not given(item, "LUTData"):

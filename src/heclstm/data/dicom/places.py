@@ -18,10 +18,12 @@ from heclstm.data.order import REMEDY, Order, Rule, decide
 from heclstm.data.sources import Source
 from heclstm.errors import SequenceError
 
-MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?")
+MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))? *(?:([-+])(\d{2})(\d{2}))?")
 ALIGNED = 1e-3  # unit directions that differ by less are one
 HUNDREDTHS = 2  # positions are compared in hundredths of a millimetre
 EPOCH = datetime(1, 1, 1)
+SLICES, DIMENSIONS = "by slice position along the normal", "by dimension index"
+BACKWARDS = (SLICES, DIMENSIONS)  # a stack may be numbered from either end; time goes one way
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,7 +83,7 @@ def order_of(places: Sequence[Place], where: str) -> Order:
         return Order((0,), "one frame")
     positions = _positions(places)
     shared = len(set(positions)) < len(positions) if None not in positions else False
-    dimensions = Rule("by dimension index", [place.dimension for place in places])
+    dimensions = Rule(DIMENSIONS, [place.dimension for place in places])
     if shared and len(set(positions)) > 1 and not dimensions.decides:
         raise SequenceError(
             f"{where}: {len(places)} frames stand at {len(set(positions))} slice positions, so that several share one; "
@@ -89,7 +91,7 @@ def order_of(places: Sequence[Place], where: str) -> Order:
         )
     numbers = [None if place.number is None else (place.number, place.frame) for place in places]
     rules = [
-        Rule("by slice position along the normal", positions),
+        Rule(SLICES, positions),
         dimensions,
         Rule("by acquisition time", [place.time for place in places]),
         Rule("by trigger time", [place.trigger for place in places]),
@@ -118,11 +120,12 @@ def _doubts(places: Sequence[Place], positions: Sequence[Any], numbers: Sequence
             doubts.append("some files share an instance number")
         else:
             told = [numbers[row] for row in order.rows]
-            if told != sorted(told) and told != sorted(told, reverse=True):
+            backwards = order.reason in BACKWARDS and told == sorted(told, reverse=True)
+            if told != sorted(told) and not backwards:
                 doubts.append(f"instance numbers tell another order; frames stand {order.reason}")
             if gaps := _gaps(sorted({number for number, _ in numbers})):
                 doubts.append(f"images may be missing: there are gaps between instance numbers ({gaps})")
-    if order.reason.startswith("by slice position") and (gaps := _gaps([positions[row] for row in order.rows])):
+    if order.reason == SLICES and (gaps := _gaps([positions[row] for row in order.rows])):
         doubts.append(f"slices may be missing: there are gaps between slice positions ({gaps})")
     return doubts
 
@@ -202,13 +205,17 @@ def _shifts(dataset: Dataset, frames: int) -> list[int]:
 
 
 def _moment(value: str) -> int | None:
-    """20240131120000.5 → microseconds since the year 1; a time zone is taken as the same in all files of a series."""
+    """20240131120000.5 → microseconds since the year 1, in UTC where it says its distance from it (+0100): clocks are
+    turned back once a year. Without one, the zone is taken as the same in all files of a series."""
     match = MOMENT.match(value.replace(":", ""))
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
     try:
         moment = datetime(year, month, day, hour, minute, min(second, 59))
-    except ValueError:
+        if match[8]:
+            ahead = timedelta(hours=int(match[9]), minutes=int(match[10]))
+            moment += -ahead if match[8] == "+" else ahead
+    except (ValueError, OverflowError):
         return None
     return (moment - EPOCH) // timedelta(microseconds=1) + int((match[7] or "0").ljust(6, "0"))

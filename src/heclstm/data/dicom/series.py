@@ -54,14 +54,15 @@ def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
     return images, [f"{others} DICOM files beside hold no pixels (such as reports)"] if others else []
 
 
-def patients_of(headers: Sequence[Header]) -> set[str]:
-    """Those that files name."""
-    return {header.identity.patient for header in headers if header.identity.patient}
+def patients_of(headers: Sequence[Header]) -> int:
+    """How many persons files name at least: those of one ID, such as "ANON", may differ in who gave it, or in birth."""
+    persons = [(header.identity.patient, header.identity.issuer, header.identity.birth) for header in headers]
+    return max(len(set(filter(None, column))) for column in zip(*persons, strict=True))
 
 
 def one_series(headers: Sequence[Header], selection: Selection, where: str) -> tuple[list[Header], list[str]]:
     """The files of the only series that is meant, each image once. Raises SequenceError with the choice to make."""
-    if (count := len(patients_of(headers))) > 1:
+    if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the folder or the files of one")
     groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
     for header in headers:
@@ -126,7 +127,8 @@ def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) ->
     palette, bits = None, form.bits_stored
     if form.photometric == PALETTE:
         with guarded(header.source):
-            palette, bits = coloured(header.source, dataset), mapping.palette_bits()
+            palette = coloured(header.source, dataset)
+            bits = mapping.palette_bits(palette)
     for number, stored in enumerate(frames):
         if palette:
             yield _eight_bits(palette(stored), bits), None
