@@ -42,6 +42,7 @@ def test_expired_and_revoked_tokens_are_no_tokens(server):
     tenants = Tenants(database)
     token, text = tenants.create_token("goes", days=1e-9)
     expect(server.http(text).get("/v1/programs"), 401, "unauthorized")
+    assert tenants.create_token("goes", days=0)[0].expires is not None
     token, text = tenants.create_token("goes", days=1)
     expect(server.http(text).get("/v1/programs"), 200)
     tenants.revoke(token.id)
