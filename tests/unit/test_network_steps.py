@@ -362,3 +362,9 @@ def test_a_proxy_that_is_none(proxy):
 def test_a_host_that_no_name_can_be():
     with pytest.raises(InputError, match="^URL: "):
         Route(Address.of("https://\N{SNOWMAN}.org"), "token").options()
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe{}", b"", b'{"x":' + b"9" * 6000 + b"}"])
+def test_what_is_no_json_is_no_crash(content):
+    with pytest.raises(NetworkError, match="what is no JSON"):
+        Answer(200, {}, content).json()
