@@ -49,6 +49,13 @@ def test_what_ends_a_verb_is_one_line_and_json(call, site, monkeypatch, error, c
     assert words in told["message"]
 
 
+def test_memory_that_pytorch_did_not_get_is_told_as_such():
+    error = RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+    told = ending_of(error, None, "train")
+    assert (told.kind, told.code) == ("MemoryError", 2)
+    assert "memory: the system gives" in told.text
+
+
 def test_what_nobody_expects_keeps_its_traceback():
     for error in (ValueError("x"), RuntimeError("x"), ImportError("no module"), SystemExit(3)):
         assert ending_of(error, None, "run") is None

@@ -193,6 +193,27 @@ def test_a_call_that_was_stopped_is_resumed(call, refused, site, patients, tmp_p
     assert "give their folder by -o" in refused("diagnose", third, "--site", site, "--resume", INSECURE)
 
 
+def test_resuming_takes_nobody_for_another(call, refused, site, patients, tmp_path):
+    """Files of one name in two folders, and names that become one file: each patient has a diagnosis of its own."""
+    paths = [tmp_path / "a" / "scan.npy", tmp_path / "b" / "scan.npy", tmp_path / "x 1.npy", tmp_path / "x-1.npy"]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, np.random.default_rng(number).uniform(0, 1, (2, 1, 8, 8)).astype(np.float32))
+    command = ("diagnose", "--site", site, "-o", tmp_path / "out", INSECURE, "--json")
+    assert call(*command, paths[0])[0] == 0
+    assert call(*command, paths[2])[0] == 0
+    for kept in ([False, False, True, False], [True] * 4):
+        code, stdout, stderr = call(*command, *paths, "--resume")
+        assert code == 0, stderr
+        rows = json.loads(stdout)["each"]
+        assert ["kept" in row for row in rows] == kept
+        assert [row["input"] for row in rows] == ["a/scan.npy", "b/scan.npy", "x 1.npy", "x-1.npy"]
+    assert len({row["kept"] for row in rows}) == 4
+    for row in rows:
+        assert Findings.load(row["kept"]).diagnosis.name == row["input"]
+    assert "are both called 'a/scan.npy'" in refused(*command[:-1], paths[0], paths[0], "--resume")
+
+
 def test_rotate_backup_restore_forget(call, site, patients, tmp_path):
     """A backup made after the keys changed reads what is encrypted under the new ones, elsewhere."""
     before = json.loads((site / "site.json").read_text())["key"]

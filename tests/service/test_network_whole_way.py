@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from heclstm.deploy.client import Client
-from heclstm.errors import FileFormatError, InputError
+from heclstm.errors import FileFormatError, InputError, RefusedError
+from heclstm.network import calls
 from heclstm.network.hospital import made_of
 from heclstm.network.remote import AsyncRemote, Remote
 from heclstm.network.site import Site
@@ -126,6 +127,19 @@ def test_keys_that_the_server_lost_are_made_and_sent_again(connect, server):
     assert remote.diagnose(frames()).scores
     assert remote.hospital.site.state.key == label
     assert not remote.hospital.site.evaluation_keys(label).exists()
+
+
+def test_a_job_that_is_not_at_the_server_any_more(connect):
+    """Another process here has read it, or it expired: nothing that lies here is lost."""
+    remote = connect("network-gone")
+    hospital, run = remote.hospital, remote.transport.run
+    read, lost = (run(hospital.submit(made_of(frames(seed), "", ""))) for seed in (8, 9))
+    result = run(hospital._fetched(read, None))
+    assert run(hospital._fetched(read, None)) == result
+    run(calls.delete_job(lost.job))
+    with pytest.raises(RefusedError, match="is not at the server any more.*jobs --cancel"):
+        run(hospital.collect(lost))
+    assert {each.query for each in hospital.pending.all()} == {read.query, lost.query}
 
 
 def test_sealed_keys_need_their_passphrase(connect, tmp_path, monkeypatch):

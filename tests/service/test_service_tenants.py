@@ -42,6 +42,7 @@ def test_expired_and_revoked_tokens_are_no_tokens(server):
     tenants = Tenants(database)
     token, text = tenants.create_token("goes", days=1e-9)
     expect(server.http(text).get("/v1/programs"), 401, "unauthorized")
+    assert tenants.create_token("goes", days=0)[0].expires is not None
     token, text = tenants.create_token("goes", days=1)
     expect(server.http(text).get("/v1/programs"), 200)
     tenants.revoke(token.id)
@@ -208,8 +209,9 @@ def test_the_command_line_makes_lists_and_revokes(server, capsys):
     assert made["token"] not in call("list", server.path)
     call("revoke", server.path, made["id"])
     expect(server.http(made["token"]).get("/v1/keys"), 401, "unauthorized")
-    wrong = CliRunner().invoke(app, ["token", "create", str(server.path), "No Such Name"])
-    assert wrong.exit_code == 2
+    for arguments in (["No Such Name"], ["by-hand", "--days", "1e300"]):
+        wrong = CliRunner().invoke(app, ["token", "create", str(server.path), *arguments])
+        assert wrong.exit_code == 2
 
 
 @pytest.mark.parametrize("scopes", [(), ("all",), ("keys", "everything")])
@@ -218,3 +220,21 @@ def test_scopes_that_are_none_are_refused(server, scopes):
 
     with pytest.raises(InputError, match="expected some of programs, keys, jobs, metrics"):
         server.token("wrong", scopes=scopes)
+
+
+def test_certificates_that_cannot_be_shown_are_mistakes(certificates, tmp_path):
+    """Absent, swapped, or none: said by `serve --check`, too, and not only when somebody connects."""
+    from heclstm.errors import ConfigError
+    from heclstm.service.config import Tls, require_certificates
+
+    table, authority = certificates
+    require_certificates(Tls(**table, client_authority=str(authority)))
+    (tmp_path / "no.pem").write_text("nothing")
+    for changes in (
+        {"key": "/nowhere.pem"},
+        {"certificate": table["key"], "key": table["certificate"]},
+        {"key": str(tmp_path / "no.pem")},
+        {"client_authority": str(tmp_path / "no.pem")},
+    ):
+        with pytest.raises(ConfigError, match="^tls: .*cannot be used"):
+            require_certificates(Tls(**(table | changes)))

@@ -24,6 +24,7 @@ from heclstm.network.address import Address
 from heclstm.network.answers import Offered
 from heclstm.network.patience import Patience, ask
 from heclstm.network.steps import Answer, Ask, Cut, Do, Wait
+from heclstm.network.transport import Route
 from heclstm.network.trust import choose, verify
 from heclstm.program.public import save_card
 from tiny_program import tiny_program
@@ -339,8 +340,31 @@ def test_addresses(text, url):
         "https://u:p@x",
         "http://10.0.0.1",
         "https://x?a=b",
+        "https://a b",
+        "https://%00",
+        "https://x..org",
+        "https://ä..org",
+        "https://" + "x" * 64,
+        "https://\\x",
     ],
 )
 def test_addresses_that_are_none(text):
     with pytest.raises(InputError, match="^URL: "):
         Address.of(text)
+
+
+@pytest.mark.parametrize("proxy", ["ftp://x", "http://[::", "http://a\nb", "x"])
+def test_a_proxy_that_is_none(proxy):
+    with pytest.raises(InputError, match="^proxy: "):
+        Route(Address.of("https://x"), "token", proxy=proxy).options()
+
+
+def test_a_host_that_no_name_can_be():
+    with pytest.raises(InputError, match="^URL: "):
+        Route(Address.of("https://\N{SNOWMAN}.org"), "token").options()
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe{}", b"", b'{"x":' + b"9" * 6000 + b"}"])
+def test_what_is_no_json_is_no_crash(content):
+    with pytest.raises(NetworkError, match="what is no JSON"):
+        Answer(200, {}, content).json()

@@ -294,3 +294,20 @@ def test_a_file_system_without_locks_holds_nobody_off(tmp_path, monkeypatch):
     left.mkdir()
     with sole_writer(tmp_path), sole_writer(tmp_path):
         assert left.exists()  # who knows whose it is
+
+
+def test_a_file_that_is_not_to_be_replaced_stays(tmp_path):
+    """Also one that came while ours was written."""
+    path = tmp_path / "file"
+
+    def late():
+        with new_file(path, replace=False) as stream:
+            stream.write(b"late")
+            path.write_bytes(b"first")
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        late()
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+    save_file(tmp_path / "other", b"new", replace=False)
+    assert (tmp_path / "other").read_bytes() == b"new"

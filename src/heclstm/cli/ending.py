@@ -73,6 +73,8 @@ def ending_of(error: BaseException, output: Path | None, verb: str) -> Ending | 
             return Ending(kind, describe(error, output))
         case MemoryError():
             return Ending(kind, f"memory: the system gives this process no more; allow it more, or take less; {stays}")
+        case RuntimeError() if "can't allocate memory" in str(error):  # PyTorch, which knows no MemoryError
+            return ending_of(MemoryError(), output, verb)
         case RuntimeError() if "start new thread" in str(error):
             return Ending(kind, f"threads: the system gives this process no more of them (see ulimit -u); {stays}")
         case ModuleNotFoundError() if (told := missing(error, verb)) is not None:

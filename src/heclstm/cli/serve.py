@@ -26,11 +26,12 @@ def serve(
 
     required()
     from heclstm.cli.terminal import note
-    from heclstm.service.config import load_config
+    from heclstm.service.config import load_config, require_certificates
     from heclstm.service.launch import launch
     from heclstm.service.logs import set_up
 
     settings = load_config(config)
+    require_certificates(settings.tls)
     if check:
         from heclstm.service.programs import Programs
 

@@ -27,7 +27,7 @@ def create(
         str, typer.Option("--scopes", help="What it is for: some of programs, keys, jobs, metrics.")
     ] = "programs,keys,jobs",
     days: Annotated[
-        float | None, typer.Option("--days", min=0, help="After which it expires; never by default.")
+        float | None, typer.Option("--days", min=0, max=36_500, help="After which it expires; never by default.")
     ] = None,
     remark: Annotated[str, typer.Option("--note", help="Where it is used, to know it in a list.")] = "",
     as_json: AsJson = False,

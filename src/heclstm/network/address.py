@@ -24,11 +24,13 @@ class Address:
         try:
             parts = urlsplit(text)
             host, port = parts.hostname or "", parts.port
+            host.encode("idna")
         except ValueError as error:
             raise InputError("URL: is none; expected https://HOST[:PORT]") from error
         if "@" in parts.netloc:
             raise InputError("URL: holds a name or password; give the token in a file or in HECLSTM_TOKEN")
-        if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment:
+        strange = not host.isprintable() or set(host) & set(' \\"<>^`{|}') or "%" in host and ":" not in host
+        if parts.scheme not in ("https", "http") or not host or strange or parts.query or parts.fragment:
             raise InputError(f"URL: got {text[:100]!r}, expected https://HOST[:PORT]")
         if parts.scheme == "http" and host not in LOOPBACK:
             raise InputError("URL: is http, so the token would travel in clear; expected https://HOST[:PORT]")

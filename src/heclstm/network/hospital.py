@@ -189,7 +189,18 @@ class Hospital:
         self.pending.remove(pending)
 
     def _fetched(self, pending: Pending, on_status: OnStatus | None) -> Steps[bytes]:
-        status = yield from calls.ended(pending.job, on_status, self.patience)
+        try:
+            status = yield from calls.ended(pending.job, on_status, self.patience)
+        except RefusedError as error:
+            if error.code != "not-found":
+                raise
+            if (result := self.pending.result(pending)) is not None:  # another process of this site was faster
+                return result
+            raise RefusedError(
+                f"job {pending.job[:12]}: is not at the server any more: another process here has read it, or it was "
+                "not read in time; if it has no diagnosis, `heclstm jobs --cancel` it and send the images again",
+                error.code,
+            ) from error
         if status.state != "done":
             codes = ", ".join(failure.code for failure in status.failures) or "unknown"
             self.pending.remove(pending)

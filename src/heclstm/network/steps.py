@@ -70,7 +70,7 @@ class Answer:
         """Raises NetworkError: whatever is there, no server of heclstm said it."""
         try:
             return json.loads(self.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NetworkError(
                 f"server: answered {self.status} with what is no JSON; is there another service at this URL?"
             ) from error

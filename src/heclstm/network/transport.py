@@ -44,8 +44,12 @@ class Route:
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
         try:
+            httpx.URL(self.address.url)
+        except httpx.InvalidURL as error:
+            raise InputError("URL: is none; expected https://HOST[:PORT]") from error
+        try:
             proxy = httpx.Proxy(self.proxy) if self.proxy else None
-        except ValueError as error:
+        except (ValueError, httpx.InvalidURL) as error:
             raise InputError("proxy: is no URL; expected http://HOST:PORT") from error
         return {
             "base_url": self.address.url,

@@ -114,9 +114,9 @@ class Findings:
             data["case"] = plain(self.case)
         return data
 
-    def save(self, path: Path) -> None:
-        """Written for its owner only: it is about a patient."""
-        save_file(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", 0o600)
+    def save(self, path: Path, *, replace: bool = True) -> None:
+        """Written for its owner only: it is about a patient. replace: as in `new_file`."""
+        save_file(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", 0o600, replace=replace)
 
     @classmethod
     def load(cls, source: Source) -> Findings:

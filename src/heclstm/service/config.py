@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
@@ -55,6 +56,23 @@ class ProgramEntry(Table, frozen=True):
     folder: str
     retired: bool = False
     successor: Digest | None = None
+
+
+def require_certificates(tls: Tls | None) -> None:
+    """Raises ConfigError for files that a server cannot show: absent, no PEM, or a key of another certificate."""
+    if tls is None:
+        return
+    context, place = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), f"{tls.certificate} with {tls.key}"
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+        if tls.client_authority:
+            place = tls.client_authority
+            context.load_verify_locations(tls.client_authority)
+    except OSError as error:  # ssl.SSLError is one
+        reason = getattr(error, "reason", None) or error.strerror or "no PEM"
+        raise ConfigError(
+            f"tls: {place}: cannot be used ({reason}); expected PEM files that belong together"
+        ) from error
 
 
 class Evaluation(Table, frozen=True):

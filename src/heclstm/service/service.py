@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
+from heclstm.errors import ConfigError
 from heclstm.service.app_state import App
 from heclstm.service.audit import Audit
 from heclstm.service.blobs import open_blobs
@@ -158,7 +159,13 @@ def serve(config: Config, path: str | None, programs: Programs, pool: Pool, earl
         ssl_ca_certs=tls.client_authority if tls else None,
         ssl_cert_reqs=_certificates(config),
     )
-    Server(settings, app, path).run()
+    server = Server(settings, app, path)
+    try:
+        server.run()
+    except SystemExit as error:
+        if server.started:
+            raise
+        raise ConfigError(f"listen: {host}:{port} cannot be listened at; the log above says why") from error
 
 
 def _certificates(config: Config) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -15,18 +16,17 @@ from heclstm.errors import FileFormatError, OutputError
 MAGIC = b"HECLSTM\x00"  # of every container; its version follows in two bytes, its kind in two more
 SECRET_KIND = b"\x01\x00"
 SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
-
-SEALED_MAGIC = b"HECLSEAL"  # of what a passphrase opens
 FILES = ".heclstm-files-"  # how a folder of files that are not whole yet begins
 _START_BYTES = 64  # tell what a file holds
 
 
 @contextmanager
-def new_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+def new_file(path: Path, mode: int = 0o666, *, replace: bool = True) -> Iterator[IO[bytes]]:
     """A file to write into that takes its name only when the block ends well.
 
-    mode: 0o600 for its owner only; the user's umask applies. Raises OutputError if it cannot be written, or if a secret
-    key, a folder or a device stands in its place.
+    mode: 0o600 for its owner only; the user's umask applies. replace: whether it may take the place of another, also
+    of one that came meanwhile. Raises OutputError if it cannot be written, or if a secret key, a folder or a device
+    stands in its place.
     """
     require_free(path)
     partial = _partial(path)
@@ -38,7 +38,10 @@ def new_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(partial, path)
+        if replace:
+            os.replace(partial, path)
+        else:
+            _move_one_new(partial, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
@@ -46,9 +49,9 @@ def new_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
             partial.unlink()
 
 
-def save_file(path: Path, content: bytes | str, mode: int = 0o666) -> None:
+def save_file(path: Path, content: bytes | str, mode: int = 0o666, *, replace: bool = True) -> None:
     """Write one file in one step. Text is UTF-8. Raises as `new_file`."""
-    with new_file(path, mode) as stream:
+    with new_file(path, mode, replace=replace) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
 
 
@@ -79,14 +82,7 @@ def _move_new(partial: Path, folder: Path, names: list[str]) -> None:
     moved: list[Path] = []
     try:
         for name in names:
-            if (folder / name).exists():
-                raise FileExistsError
-            try:
-                os.link(partial / name, folder / name)  # fails if somebody was faster, which os.replace would not
-            except FileExistsError:
-                raise
-            except OSError:  # a file system without links
-                os.replace(partial / name, folder / name)
+            _move_one_new(partial / name, folder / name)
             moved.append(folder / name)
     except BaseException as error:
         for path in moved:
@@ -94,6 +90,18 @@ def _move_new(partial: Path, folder: Path, names: list[str]) -> None:
         if isinstance(error, FileExistsError):
             raise OutputError(f"{folder / name}: exists, and is not replaced; choose another folder") from error
         raise
+
+
+def _move_one_new(partial: Path, path: Path) -> None:
+    """Raises FileExistsError. `partial` may stay."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    try:
+        os.link(partial, path)  # fails if somebody was faster, which os.replace would not
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        os.replace(partial, path)
 
 
 @contextmanager

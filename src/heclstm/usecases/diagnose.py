@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from heclstm.deploy.case import Case
 from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.deploy.wire import Message
-from heclstm.errors import FileFormatError, HeclstmError, InputError, NetworkError, RefusedError
+from heclstm.errors import FileFormatError, HeclstmError, InputError, NetworkError, OutputError, RefusedError
 from heclstm.network.answers import JobStatus
 from heclstm.network.hospital import Keep
 from heclstm.network.pending import Pending
@@ -39,16 +41,20 @@ OnStatus = Callable[[JobStatus], None]
 
 @dataclass(frozen=True)
 class Patient:
-    """One sequence. index, sequence: which one, of a NumPy file or of a manifest that holds many."""
+    """One sequence. index, sequence: which one, of a NumPy file or of a manifest that holds many. place: the folder
+    that the path lies in, where another patient has the same name.
+    """
 
     path: Path
     index: int | None = None
     sequence: str = ""
+    place: str = ""
 
     @property
     def name(self) -> str:
         number = "" if self.index is None else f", {self.index}"
-        return one_line(self.sequence or f"{self.path.name[-NAME_MAX + 12 :]}{number}", NAME_MAX)
+        own = self.sequence or f"{self.path.name[-NAME_MAX + 12 :]}{number}"
+        return one_line(f"{self.place}/{own}" if self.place else own, NAME_MAX)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ def patients_of(paths: Sequence[Path], card: ProgramCard, rows: Sequence[int] = 
             found += [Patient(path, sequence=name) for name in sequences_of(path)]
         else:
             found += [Patient(each.path, each.row) for each in encrypt_each.patients_of([path], card)]
-    return found
+    twice = {name for name, count in Counter(each.name for each in found).items() if count > 1}
+    return [replace(each, place=each.path.absolute().parent.name) if each.name in twice else each for each in found]
 
 
 def diagnose(
@@ -127,11 +134,17 @@ def resume(
     remote: Remote, patients: Sequence[Patient], output: Path, *, events: Events = SILENT, **options: Any
 ) -> list[Outcome[Diagnosed]]:
     """As `diagnose`, after an earlier call of the same patients: what was under way is collected, and who has a
-    diagnosis of that name in `output` is not sent again.
+    diagnosis of that name in `output` is not sent again. Raises InputError if two patients have one name.
     """
+    counts = Counter(each.name for each in patients)
+    if twice := [each for each in patients if counts[each.name] > 1]:
+        raise InputError(
+            f"{twice[0].path} and {twice[1].path}: are both called {twice[0].name!r}, so it is not known which of them "
+            "has a diagnosis; rename one, or leave it out"
+        )
     if earlier := remote.hospital.pending.all():
         collect(remote, earlier, output, events=events)
-    there = {patient: path for patient in patients if (path := _path(output, patient.name)).exists()}
+    there = {patient: path for patient in patients if (path := _diagnosis_of(patient.name, output))}
     left = iter(diagnose(remote, [each for each in patients if each not in there], output, events=events, **options))
     return [Outcome(each.name, kept=there[each]) if each in there else next(left) for each in patients]
 
@@ -219,13 +232,31 @@ def _saved(findings: Findings, name: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _NAMING:
         for number in range(100_000):
-            path = _path(folder, name, f"-{number}" if number else "")
-            if not path.exists():
-                findings.save(path)
-                return path
+            path = _path(folder, name, number)
+            if path.exists():
+                continue
+            try:
+                findings.save(path, replace=False)
+            except OutputError:
+                if path.exists():  # another process was faster
+                    continue
+                raise
+            return path
     raise FileFormatError(f"{folder}: holds too many diagnoses of one name; choose another folder")
 
 
-def _path(folder: Path, name: str, number: str = "") -> Path:
+def _diagnosis_of(name: str, folder: Path) -> Path | None:
+    """The file of this very name: others may have it beside theirs, for not every letter can stand in one of a file."""
+    for number in range(100_000):
+        path = _path(folder, name, number)
+        if not path.exists():
+            return None
+        with suppress(FileFormatError):
+            if Findings.load(path).diagnosis.name == name:
+                return path
+    return None
+
+
+def _path(folder: Path, name: str, number: int) -> Path:
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)[:100].strip("-")
-    return folder / f"{stem or 'case'}{number}.json"
+    return folder / f"{stem or 'case'}{f'-{number}' if number else ''}.json"

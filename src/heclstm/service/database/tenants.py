@@ -58,7 +58,13 @@ class Tenants:
             raise InputError("note: expected at most 200 printable characters")
         now, secret, salt = clock.now(), secrets.token_urlsafe(32), secrets.token_hex(16)
         token = Token(
-            secrets.token_hex(8), tenant, tuple(scopes), now, now + 86400 * days if days else None, None, note
+            secrets.token_hex(8),
+            tenant,
+            tuple(scopes),
+            now,
+            now + 86400 * days if days is not None else None,
+            None,
+            note,
         )
         with self._database.write() as connection:
             if connection.execute(select(tenants).where(tenants.c.name == tenant)).first() is None:
