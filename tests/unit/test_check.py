@@ -65,7 +65,7 @@ def test_a_compiled_program_is_valid_and_comes_back_unchanged():
 
 
 def test_a_value_that_is_read_before_it_is_defined():
-    with pytest.raises(ParameterError, match="blocks.0.*: reads value 9999 before it is defined"):
+    with pytest.raises(ParameterError, match=r"blocks\.\d.*: reads value 9999 before it is defined"):
         check(spoilt(Rotate, lambda op: replace(op, input=9999)))
 
 
