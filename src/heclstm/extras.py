@@ -18,6 +18,8 @@ EXTRAS = {
     "cryptography": "sign",
     "httpx": "network",
     "truststore": "network",
+    "starlette": "workstation",
+    "polib": "workstation",
     "litestar": "server",
     "sqlalchemy": "server",
     "psycopg": "postgresql",
