@@ -39,6 +39,7 @@ from heclstm.cli import (
     signing_key,
     token,
     train,
+    workstation,
 )
 from heclstm.cli.verb import Verb
 
@@ -101,6 +102,7 @@ for verb in (
     connect.connect,
     diagnose.diagnose,
     jobs.jobs,
+    workstation.workstation,
     share.share,
     rotate_keys.rotate_keys,
     backup.backup,

@@ -7,9 +7,20 @@ from heclstm.card.predictive import intervals, predictive, require_prevalence
 from heclstm.deploy.usual import first_of
 from heclstm.report.findings import Findings
 from heclstm.templates.language import gettext, marked, ngettext, said
-from heclstm.templates.units import percent
+from heclstm.templates.units import percent, signed
 
-__all__ = ["DECISIONS", "OperatingPoint", "chance", "counted", "errors_of", "meaning", "origin", "rates", "unusual"]
+__all__ = [
+    "DECISIONS",
+    "OperatingPoint",
+    "chance",
+    "counted",
+    "decision_of",
+    "errors_of",
+    "meaning",
+    "origin",
+    "rates",
+    "unusual",
+]
 
 DECISIONS = (marked("positive"), marked("negative"), marked("not assessable"), marked("no decision"))
 
@@ -25,6 +36,31 @@ def rates(point: OperatingPoint | None) -> str:
     if measured is None:
         return f"{words}{frames} " + said("on {data} data", data=gettext(point.chosen_on))
     return f"{words}{frames}; " + said("chosen by {people}", people=point.chosen_by)
+
+
+def decision_of(findings: Findings) -> tuple[str, ...]:
+    """The decision in plain words, with the calibrated probability; nothing where there is none."""
+    diagnosis = findings.diagnosis
+    if diagnosis.threshold is None:
+        return ()
+    values = {"score": signed(diagnosis.score), "point": signed(diagnosis.threshold)}
+    if diagnosis.positive:
+        decided = said(
+            "The model reads these images as positive: the score {score} is not below the operating point {point}.",
+            **values,
+        )
+    else:
+        decided = said(
+            "The model reads these images as negative: the score {score} is below the operating point {point}.",
+            **values,
+        )
+    if (found := chance(findings)) is None:
+        return (decided,)
+    often = said(
+        "Of patients with such a score, about {share} are positive, where they are like those of validation.",
+        share=percent(found, 0),
+    )
+    return decided, often
 
 
 def errors_of(point: OperatingPoint | None) -> tuple[str, ...]:
