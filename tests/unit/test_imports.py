@@ -99,7 +99,7 @@ def test_dependencies_go_one_way(where, at_load):
 
 def test_no_circle_stands_anywhere():
     """Among what modules import when they are loaded. Not counted: imports within functions and for types, which is how
-    a circle is opened; and that a package runs before its modules, since no module here reads names off its package.
+    a circle is opened; and that a package runs before its modules: those that read names off it, it does not load.
     """
     graph = {name: imports(name, at_load=True) & MODULES.keys() - {name} for name in MODULES}
     tuple(TopologicalSorter(graph).static_order())  # CycleError tells the modules
@@ -162,6 +162,8 @@ def test_rules_speak_of_what_there_is():
     assert {place for place in named if not within(MODULES, place)} <= COMING | {"lowering", "training"}
     assert {room(name) for name in MODULES if name != "heclstm"} <= ALLOWED.keys()
     assert "heclstm.backend.cpu.evaluator" in reachable("heclstm.deploy.server")  # through the registry
+    for kinds, example in (("cells", "gru"), ("blocks", "convolution")):  # through folders that are looked for
+        assert f"heclstm.model.{kinds}.{example}" in imports(f"heclstm.model.{kinds}", at_load=True)
 
 
 @pytest.mark.parametrize(
