@@ -18,6 +18,7 @@ EXTRAS = {
     "cryptography": "sign",
     "httpx": "network",
     "truststore": "network",
+    "keyring": "keyring",
     "litestar": "server",
     "sqlalchemy": "server",
     "psycopg": "postgresql",
