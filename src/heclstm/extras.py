@@ -15,6 +15,7 @@ EXTRAS = {
     "torchmetrics": "train",
     "monai": "train",
     "pydicom": "dicom",
+    "highdicom": "dicom-out",
     "cryptography": "sign",
     "httpx": "network",
     "truststore": "network",

@@ -256,6 +256,7 @@ def test_nothing_is_unpickled():
         ("zipfile", {"heclstm.storage.arrays", "heclstm.data.sources"}),
         ("PIL", {"heclstm.data.pictures"}),
         ("jinja2", {"heclstm.report.rendering"}),
+        ("highdicom", {f"heclstm.report.dicom.{name}" for name in ("concepts", "structured", "summary")}),
         ("structlog", {"heclstm.service.logs"}),
         ("prometheus_client", {"heclstm.service.metrics"}),
         ("fsspec", {"heclstm.service.blobs"}),
