@@ -16,6 +16,7 @@ EXTRAS = {
     "monai": "train",
     "pydicom": "dicom",
     "highdicom": "dicom-out",
+    "pynetdicom": "gateway",
     "cryptography": "sign",
     "httpx": "network",
     "truststore": "network",
