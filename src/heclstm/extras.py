@@ -15,6 +15,8 @@ EXTRAS = {
     "torchmetrics": "train",
     "monai": "train",
     "pydicom": "dicom",
+    "highdicom": "dicom-out",
+    "pynetdicom": "gateway",
     "cryptography": "sign",
     "httpx": "network",
     "truststore": "network",
