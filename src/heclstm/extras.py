@@ -21,6 +21,8 @@ EXTRAS = {
     "httpx": "network",
     "truststore": "network",
     "keyring": "keyring",
+    "starlette": "workstation",
+    "polib": "workstation",
     "litestar": "server",
     "sqlalchemy": "server",
     "psycopg": "postgresql",
