@@ -30,8 +30,9 @@ Results = Annotated[
 def opened(site: Path, passphrase_file: Path | None, threads: int | None, insecure_test: bool) -> Remote:
     """The connection that lies in a folder; the passphrase of a sealed key is asked for when it is needed."""
     from heclstm.network.remote import Remote
+    from heclstm.network.site import Site
 
-    words = passphrase(passphrase_file)
+    words = passphrase(passphrase_file, keyring=Site.load(site).kept_passphrase())
     return Remote(site, passphrase=words, threads=threads, allow_insecure=insecure_test)
 
 

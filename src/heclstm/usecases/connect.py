@@ -9,6 +9,7 @@ from typing import Any
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.deploy.client import Passphrase
+from heclstm.network import keyring
 from heclstm.network.hospital import Connection, Hospital
 from heclstm.network.patience import DEFAULT, Patience
 from heclstm.network.site import OWNER
@@ -70,6 +71,7 @@ def connect(
     *,
     passphrase: Passphrase | None = None,
     seal: bool = False,
+    keep: bool = False,
     threads: int | None = None,
     patience: Patience = DEFAULT,
     events: Events = SILENT,
@@ -77,9 +79,11 @@ def connect(
     """Checks certificate, card, the owner's signature and the security table, in this order; makes keys; uploads them.
     Called again, it goes on where it was stopped.
 
-    seal: a new secret key by the passphrase, which is asked for then. Raises NetworkError, DigestError, SignatureError
-    or SecurityError.
+    seal: a new secret key by the passphrase, which is asked for then. keep: it in the system's keyring. Raises
+    NetworkError, DigestError, SignatureError, SecurityError or KeyringError.
     """
+    if keep:
+        keyring.require()
     before = wish.site()
     with closing(Transport(wish.route(before))) as transport:
         taken = transport.run(find_program(wish, before, patience))
@@ -100,7 +104,10 @@ def connect(
         stages(events) as titled,
     ):
         steps = hospital.connect(card, titled("making keys"), titled("uploading keys"), seal=seal)
-        return Connected(transport.run(steps), certificate, card.parameters.security)
+        connection = transport.run(steps)
+        if keep:
+            hospital.keep_passphrase()
+        return Connected(connection, certificate, card.parameters.security)
 
 
 class Titled:

@@ -21,7 +21,7 @@ from heclstm.data.dicom.places import order_of
 from heclstm.data.dicom.selection import Selection
 from heclstm.data.order import Order
 from heclstm.data.pictures import resized
-from heclstm.data.sources import Source, where_are
+from heclstm.data.sources import Origin, Source, where_are
 from heclstm.errors import FileFormatError, SequenceError
 
 RANGE_SAMPLES = 1 << 22  # values that decide about the data's own range, of all frames together
@@ -33,12 +33,17 @@ Draft = tuple[Array, Greys | None]
 
 @dataclass(frozen=True, repr=False)
 class Shown:
-    """frames: each (1 or 3, height, width). names: the file of each frame."""
+    """frames: each (1 or 3, height, width). origins: the file of each frame, and which of its frames it is."""
 
     frames: list[Frame]
     order: Order
-    names: tuple[str, ...]
+    origins: tuple[Origin, ...]
     notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The file of each frame."""
+        return tuple(origin.source.name for origin in self.origins)
 
 
 def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
@@ -108,16 +113,18 @@ def show(headers: Sequence[Header], order: Order, selection: Selection, budget: 
         draft for header, form in zip(headers, forms, strict=True) for draft in _drafts(header, form, selection, said)
     ]
     low, high = _common_range(drafts)
-    places = [number for number, form in enumerate(forms) for _ in range(form.frames)]
+    places = [(number, frame) for number, form in enumerate(forms) for frame in range(form.frames)]
     frames: list[Frame] = []
     for row in order.rows:
         values, greys = drafts[row]
-        form = forms[places[row]]
+        number, _ = places[row]
+        form = forms[number]
         shown = greys.spread(low, high).show(values) if greys else values
         drafts[row] = (shown, None)  # lets go of the stored values
         frame = _masked(shown[None] if shown.ndim == 2 else shown.transpose(2, 0, 1), selection)
-        frames.append(_square(headers[places[row]].source, frame, form, said))
-    return Shown(frames, order, tuple(headers[places[row]].source.name for row in order.rows), tuple(sorted(said)))
+        frames.append(_square(headers[number].source, frame, form, said))
+    origins = [Origin(headers[number].source, frame) for number, frame in (places[row] for row in order.rows)]
+    return Shown(frames, order, tuple(origins), tuple(sorted(said)))
 
 
 def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) -> Iterator[Draft]:
