@@ -1,10 +1,10 @@
 """Fuzz what reads bytes of strangers, and print what came of it.
 
-    PYTHONPATH=src:tests python -m hostile.fuzz.run [TARGET …] [--mutations 20000] [--minutes 0] [--seed 1] [--guided SECONDS]
+    PYTHONPATH=src:tests python -m hostile.fuzz.run [TARGET …] [--mutations N] [--minutes M] [--seed S] [--guided T]
 
 --minutes: at least so long, shared by the targets alike.
 
---guided: by coverage, with atheris (pip install atheris), which instruments what is imported after it.
+--guided: for T seconds, by coverage, with atheris (pip install atheris), which instruments what is imported after it.
 A fault is printed with the bytes that caused it, in hex, which belong into corpus/TARGET/ once it is mended; the exit
 code is then 1.
 """
@@ -52,7 +52,10 @@ HEAD = "| target | inputs | refused | reasons | a second | longest, ms | memory,
 
 
 def fuzz(name: str, mutations: int, seed: int = 0, seconds: float = 0.0) -> Outcome:
-    """So many mutations, and further ones until so many seconds are over. Raises AssertionError for the first input that is neither read nor refused by an error of ours."""
+    """So many mutations, and further ones until so many seconds are over.
+
+    Raises AssertionError for the first input that is neither read nor refused by an error of ours.
+    """
     from hostile.fuzz.targets import TARGETS
 
     target, rng, outcome = TARGETS[name], Random(f"{name} {seed}"), Outcome(name)

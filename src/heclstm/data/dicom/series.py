@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from heclstm.data.budget import Budget
 from heclstm.data.dicom.decode import stored_frames, take
 from heclstm.data.dicom.directory import listed_in
-from heclstm.data.dicom.greys import Array, Greys, own_range
+from heclstm.data.dicom.greys import Array, Greys, Span, own_range
 from heclstm.data.dicom.header import PALETTE, Form, Header, header_of
 from heclstm.data.dicom.library import coloured, guarded
 from heclstm.data.dicom.mapping import Mapping
@@ -33,12 +33,16 @@ Draft = tuple[Array, Greys | None]
 
 @dataclass(frozen=True, repr=False)
 class Shown:
-    """frames: each (1 or 3, height, width). names: the file of each frame."""
+    """frames: each (1 or 3, height, width). sources: the file of each frame."""
 
     frames: list[Frame]
     order: Order
-    names: tuple[str, ...]
+    sources: tuple[Source, ...]
     notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(source.name for source in self.sources)
 
 
 def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
@@ -103,16 +107,17 @@ def show(headers: Sequence[Header], order: Order, selection: Selection, budget: 
         draft for header, form in zip(headers, forms, strict=True) for draft in _drafts(header, form, selection, said)
     ]
     low, high = _common_range(drafts)
+    span = _common_span(drafts)
     places = [number for number, form in enumerate(forms) for _ in range(form.frames)]
     frames: list[Frame] = []
     for row in order.rows:
         values, greys = drafts[row]
         form = forms[places[row]]
-        shown = greys.spread(low, high).show(values) if greys else values
+        shown = greys.spread(low, high, span).show(values) if greys else values
         drafts[row] = (shown, None)  # lets go of the stored values
         frame = _masked(shown[None] if shown.ndim == 2 else shown.transpose(2, 0, 1), selection)
         frames.append(_square(headers[places[row]].source, frame, form, said))
-    return Shown(frames, order, tuple(headers[places[row]].source.name for row in order.rows), tuple(sorted(said)))
+    return Shown(frames, order, tuple(headers[places[row]].source for row in order.rows), tuple(sorted(said)))
 
 
 def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) -> Iterator[Draft]:
@@ -137,7 +142,8 @@ def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) ->
         else:
             with guarded(header.source):
                 greys = mapping.greys(number)
-            yield (greys.show(stored), None) if greys.voi else (stored, greys)
+            waits = greys.voi is None or isinstance(greys.voi, Span)
+            yield (stored, greys) if waits else (greys.show(stored), None)
 
 
 def _eight_bits(values: Array, bits: int) -> Frame:
@@ -150,10 +156,16 @@ def _eight_bits(values: Array, bits: int) -> Frame:
 
 def _common_range(drafts: Sequence[Draft]) -> tuple[float, float]:
     """Of all frames without a window together: their greys stay comparable."""
-    waiting = [(values, greys) for values, greys in drafts if greys]
+    waiting = [(values, greys) for values, greys in drafts if greys and greys.voi is None]
     if not waiting:
         return 0.0, 1.0
     return own_range(np.concatenate([greys.values(values, RANGE_SAMPLES // len(waiting)) for values, greys in waiting]))
+
+
+def _common_span(drafts: Sequence[Draft]) -> Span | None:
+    """From the lowest to the highest value that any frame can say: slopes may differ from slice to slice."""
+    spans = [greys.voi for _, greys in drafts if greys and isinstance(greys.voi, Span)]
+    return Span(min(span.low for span in spans), max(span.high for span in spans)) if spans else None
 
 
 def _masked(frame: Frame, selection: Selection) -> Frame:
