@@ -126,6 +126,8 @@ def _made(frames: list[NDArray[np.uint8]], reason: str, sources: Sequence[Source
 
 def _said(images: Images) -> Images:
     """With a note where hardly any grey is left, or all are dark, as after a window for more bits."""
+    if (sizes := len({frame.shape[1:] for frame in images.frames})) > 1:
+        images = replace(images, notes=(*images.notes, f"frames are of {sizes} sizes"))
     count, brightest = levels(images.frames), max(int(frame.max()) for frame in images.frames)
     if count >= FEW_LEVELS and brightest < DARK:
         note = f"no grey is above {brightest} of 255: its window or its range may not be what was meant"
