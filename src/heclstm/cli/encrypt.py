@@ -65,9 +65,9 @@ def encrypt(
     name, no path, no pixel. Beside it lies the case (QUERY.case), which `decrypt` and `report` need: it is private
     (mode 0600) and never leaves the hospital.
 
-    With --each, every INPUT is another patient, and so is every row of a NumPy file that holds many. Queries are
-    numbered in their order, since their names go to the server; the table at the end says whose each is. An
-    --override then names whom it is about: --override 's084:envelope=REASON'.
+    With --each, every INPUT is another patient, and so is every sequence of a manifest and every row of a NumPy file
+    that holds many. Queries are numbered in their order, since their names go to the server; the table at the end says
+    whose each is. An --override then names whom it is about: --override 's084:envelope=REASON'.
 
     Examples:
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.dicom import ANY, Selection
+from heclstm.data.manifest import MANIFEST, sequences_of
 from heclstm.data.reading import holds_arrays, read_volumes
 from heclstm.deploy.client import Passphrase
 from heclstm.errors import FileFormatError, HeclstmError, InputError
@@ -27,24 +28,30 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Patient:
-    """row: of a NumPy file that holds many."""
+    """row: of a NumPy file that holds many. sequence: of a manifest."""
 
     path: Path
     row: int | None = None
+    sequence: str = ""
 
     @property
     def label(self) -> str:
+        if self.sequence:
+            return f"{self.path}, {self.sequence}"
         return str(self.path) if self.row is None else f"{self.path}, row {self.row}"
 
     @property
     def name(self) -> str:
-        return self.label.rpartition(os.sep)[2]
+        return self.sequence or self.label.rpartition(os.sep)[2]
 
 
 def patients_of(inputs: Sequence[Path], card: ProgramCard) -> list[Patient]:
-    """Each input is one, but for NumPy files that hold many."""
+    """Each input is one, but for manifests and NumPy files that hold many."""
     found = []
     for path in inputs:
+        if path.suffix.lower() == MANIFEST and path.is_file():
+            found += [Patient(path, sequence=name) for name in sequences_of(path)]
+            continue
         rows = _rows(path, card)
         found += [Patient(path)] if rows is None else [Patient(path, row) for row in range(rows)]
     return found
@@ -113,9 +120,8 @@ def encrypt_each(
             told = Told(events, patient.label)
 
             def work(patient: Patient = patient, output: Path = output, told: Told = told) -> Encrypted:
-                images = read_handed_in(
-                    [patient.path], card, patient.row, as_given=as_given, selection=selection, events=told
-                )
+                which: dict[str, Any] = {"sequence": patient.sequence, "as_given": as_given, "selection": selection}
+                images = read_handed_in([patient.path], card, patient.row, **which, events=told)
                 name = one_line(patient.name, 200)
                 reason = reasons.get(patient, "")
                 return encrypt(
