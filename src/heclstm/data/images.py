@@ -19,7 +19,7 @@ from heclstm.data.dicom.series import headers_of, one_series, order_as_given, or
 from heclstm.data.manifest import MANIFEST, files_of_sequence
 from heclstm.data.order import Order, by_names
 from heclstm.data.pictures import read_pictures
-from heclstm.data.sources import Found, Source, find, some, where_are
+from heclstm.data.sources import Found, Origin, Source, find, some, where_are
 from heclstm.errors import SequenceError
 
 FEW_LEVELS = 16
@@ -31,13 +31,15 @@ BLOCK = 1 << 22  # pixels that are counted at a time: counting takes eight times
 @dataclass(frozen=True, repr=False)
 class Images:
     """frames: each (1 or 3, height, width) of uint8, of its own size. order: why they stand so, in words. names: the
-    file of each. kind: what the files are. notes: what whoever reads the result should know, in words."""
+    file of each. kind: what the files are. notes: what whoever reads the result should know, in words.
+    origins: of DICOM, where each frame was read from."""
 
     frames: list[NDArray[np.uint8]]
     order: str
     names: tuple[str, ...]
     kind: str
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
     def __repr__(self) -> str:
         return f"Images({len(self.frames)} frames, {self.order})"
@@ -77,7 +79,7 @@ def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) 
     if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the files of one")
     shown = show(headers, order_as_given(headers, reason, where), selection, Budget())
-    return _said(Images(shown.frames, reason, shown.names, DICOM, shown.notes))
+    return _said(Images(shown.frames, reason, shown.names, DICOM, shown.notes, shown.origins))
 
 
 def _is_dicom(found: Found, where: Path) -> bool:
@@ -100,7 +102,7 @@ def _of_series(found: Found, paths: Sequence[Path], selection: Selection) -> Ima
     order = order_in_series(headers, where)
     shown = show(headers, order, selection, Budget())
     notes = (*found.notes, *more, *copies, *order.notes, *shown.notes)
-    return _said(Images(shown.frames, order.reason, shown.names, DICOM, notes))
+    return _said(Images(shown.frames, order.reason, shown.names, DICOM, notes, shown.origins))
 
 
 def _of_pictures(found: Found, paths: Sequence[Path]) -> Images:

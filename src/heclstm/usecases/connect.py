@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from heclstm.card.program_card import ProgramCard
 from heclstm.deploy.client import Passphrase
 from heclstm.network import keyring
 from heclstm.network.hospital import Connection, Hospital
@@ -43,6 +44,26 @@ class Connected:
             if shown is None
             else {"names": shown.subject, "issuer": shown.issuer, "expires": shown.expires, "sha256": shown.sha256},
         }
+
+
+@dataclass(frozen=True, repr=False)
+class Offer:
+    """What a server shows before anything is made for it: its certificate, if it has one, and a verified program."""
+
+    certificate: Certificate | None
+    card: ProgramCard
+    vouched: bool
+
+
+def look(wish: Wish, *, patience: Patience = DEFAULT) -> Offer:
+    """Ask a server and verify what it says, and write nothing down. vouched: the model owner whom `wish` trusts signed
+    the program. Raises as `connect`.
+    """
+    before = wish.site()
+    with closing(Transport(wish.route(before))) as transport:
+        taken = transport.run(find_program(wish, before, patience))
+        vouched = wish.trust is not None or (before is not None and before.file(OWNER) is not None)
+        return Offer(transport.certificate, taken.card, vouched)
 
 
 def connect(
