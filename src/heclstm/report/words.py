@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 DECISIONS = (marked("positive"), marked("negative"), marked("not assessable"), marked("no decision"))
+_DATA = (marked("validation"), marked("calibration"))  # where operating points are chosen
 
 
 def rates(point: OperatingPoint | None) -> str:
@@ -71,13 +72,13 @@ def errors_of(point: OperatingPoint | None) -> tuple[str, ...]:
     people = {"positives": point.positives, "negatives": point.negatives, "data": gettext(point.chosen_on)}
     return (
         said(
-            "It misses: of 100 patients who are positive, it called {count} negative ({low} to {high} by chance alone; "
+            "It misses: of 100 patients who are positive, it called {count} negative (95 % interval {low} to {high}; "
             "{positives} positives on {data} data).",
             count=missed, low=round(100 * (1 - measured[0].high)), high=round(100 * (1 - measured[0].low)), **people,
         ),
         said(
-            "It raises false alarms: of 100 patients who are negative, it called {count} positive ({low} to {high} by "
-            "chance alone; {negatives} negatives on {data} data).",
+            "It raises false alarms: of 100 patients who are negative, it called {count} positive (95 % interval {low} "
+            "to {high}; {negatives} negatives on {data} data).",
             count=alarms, low=round(100 * (1 - measured[1].high)), high=round(100 * (1 - measured[1].low)), **people,
         ),
     )  # fmt: skip
