@@ -33,6 +33,7 @@ from heclstm.cli import (
     rotate_keys,
     run,
     schema,
+    search,
     serve,
     share,
     sign,
@@ -86,6 +87,7 @@ def main(
 
 for verb in (
     train.train,
+    search.search,
     calibrate.calibrate,
     evaluate.evaluate,
     compile.compile,
