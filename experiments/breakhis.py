@@ -1,7 +1,9 @@
 """BreaKHis at 200×, five folds by patient: HE-CLSTM and others, by patient and by sequence.
 
     python -m experiments.breakhis choose --data breakhis200/ --work runs/     # inside training folds
-    python -m experiments.breakhis test --data breakhis200/ --work runs/
+    python -m experiments.breakhis train --data breakhis200/ --work runs/ --names he_clstm --seeds 0 1 2 3 4
+    python -m experiments.breakhis encrypt --data breakhis200/ --work runs/
+    python -m experiments.breakhis test --data breakhis200/ --work runs/ --names he_clstm per_frame --seeds 0 1 2 3 4
 
 Choosing leaves two folds out: what is chosen for a test fold is judged on the other four, each scored by networks
 that saw neither of the two. Every network is trained on all patients of its folds, since no threshold is needed.
@@ -23,9 +25,11 @@ import torch
 from numpy.typing import NDArray
 
 from experiments import record
+from experiments.encrypted import encrypted
 from experiments.fit import evaluate, fit
 from heclstm.data.datasets import Part, Splits, fit_part, load_dataset
 from heclstm.model.by_fold import Outcomes, auc_by_fold
+from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -196,9 +200,79 @@ def colours(fields: Fields, ridge: float = 10.0) -> list[NDArray[np.float64]]:
     return scores
 
 
+def through_ciphertexts(fields: Fields, config: TrainConfig, work: Path) -> None:
+    """Every held-out sequence of one seed; each fold's figures are kept as they come."""
+    path = work / "encrypted.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    for fold in range(FOLDS):
+        if str(fold) in known:
+            continue
+        splits = fields.without((fold,), fold)
+        network = fit("he_clstm", config, splits, work)
+        known[str(fold)] = encrypted(network, config, [splits.train], splits.train, splits.test)
+        logger.info("fold %d encrypted: %s", fold + 1, known[str(fold)])
+        path.write_text(json.dumps(known))
+
+
+def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """ours − theirs, fold by fold: they share the patients, and the folds are what would come out otherwise."""
+    return record.paired(ours, theirs)
+
+
+def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
+    """The result, of networks that are trained already. Other methods than HE-CLSTM have the first seed."""
+    scores = {
+        name: [of_seed(name, fields, base, seed, work) for seed in (seeds if name == "he_clstm" else seeds[:1])]
+        for name in names
+    }
+    scores["colour"] = [colours(fields)]
+    ensemble = [np.mean(each, axis=0) for each in zip(*scores["he_clstm"], strict=True)]
+    methods = {name: measured(each, fields) for name, each in scores.items()}
+    ours = methods["he_clstm"]["runs"][0]["folds"]
+    for name, each in methods.items():
+        if name != "he_clstm":
+            theirs = each["runs"][0]["folds"]
+            each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
+    path = work / "encrypted.json"
+    head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
+    patients = [patient for part in fields.folds for patient in set(part.patients)]
+    positives = [
+        patient
+        for part in fields.folds
+        for patient in {p for p, y in zip(part.patients, part.labels, strict=True) if y}
+    ]
+    record.write(
+        "breakhis",
+        {
+            **head,
+            "sequences": sum(map(len, fields.folds)),
+            "patients": len(patients),
+            "positives": len(positives),
+            "titles": TITLES,
+            "methods": methods,
+            "ensemble": areas(ensemble, fields.folds),
+            "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
+            "encrypted": json.loads(path.read_text()) if path.exists() else {},
+        },
+    )
+
+
+def measured(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) -> dict[str, Any]:
+    """scores: for each seed those of each fold."""
+    runs = []
+    for each in scores:
+        pairs = list(zip(each, fields.folds, strict=True))
+        folds = {
+            "sequence": [area_under_curve(found, part.labels) for found, part in pairs],
+            "patient": [area_under_curve(*by_patient(found, part)) for found, part in pairs],
+        }
+        runs.append({**areas(each, fields.folds), "folds": folds})
+    return {way: record.spread([run[way][0] for run in runs]) for way in ("sequence", "patient")} | {"runs": runs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("choose", "train"))
+    parser.add_argument("what", choices=("choose", "train", "encrypt", "test"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
     parser.add_argument("--names", nargs="+", help="these alone")
@@ -211,9 +285,13 @@ def main() -> None:
     fields = Fields.load(arguments.data, base)
     if arguments.what == "choose":
         choose(fields, base, arguments.work, arguments.names or list(CHOICES), arguments.seeds)
-        return
-    for seed, name in itertools.product(arguments.seeds, arguments.names):
-        of_seed(name, fields, base, seed, arguments.work)
+    elif arguments.what == "train":
+        for seed, name in itertools.product(arguments.seeds, arguments.names):
+            of_seed(name, fields, base, seed, arguments.work)
+    elif arguments.what == "encrypt":
+        through_ciphertexts(fields, replace(base, seed=arguments.seeds[0]), arguments.work)
+    else:
+        write(fields, base, arguments.seeds, arguments.names, arguments.work)
 
 
 if __name__ == "__main__":
