@@ -121,7 +121,9 @@ def _of_pictures(found: Found, paths: Sequence[Path]) -> Images:
 
 def _made(frames: list[NDArray[np.uint8]], reason: str, sources: Sequence[Source], notes: Sequence[str]) -> Images:
     names = tuple(source.name for source in sources)
-    return _said(Images(frames, reason, names, "pictures", tuple(notes), tuple(Origin(source, 0) for source in sources)))
+    return _said(
+        Images(frames, reason, names, "pictures", tuple(notes), tuple(Origin(source, 0) for source in sources))
+    )
 
 
 def _said(images: Images) -> Images:
