@@ -6,7 +6,7 @@
 # make fuzz    mutations of everything that strangers send, 20,000 for each kind, and the engine's fuzzers for a minute
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
 # make docs    the documentation as a site, into build/site/
-# make screenshots   pictures of the pages anew, into docs/pictures/
+# make screenshots   pictures of the pages, into build/pictures/
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make mutants  change one thing at a time in what guards and see whether a test fails (docs/testing.md); takes hours
 # make example DATA=adrenalmnist3d.npz   calibrate the shipped model and compile its program anew, on purpose
@@ -103,10 +103,10 @@ wheel: $(VENV)/.test
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Pictures of the pages for docs/workstation.md, taken by the tests that go through them.
+# As those in docs/pictures, which show the shipped program; here with the small program of the tests that go through them.
 screenshots: $(VENV)/.services
-	mkdir -p docs/pictures
-	SCREENSHOTS=docs/pictures $(BIN)/python -m pytest -q tests/service/test_page_browser.py
+	mkdir -p build/pictures
+	SCREENSHOTS=build/pictures $(BIN)/python -m pytest -q tests/service/test_page_browser.py
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
