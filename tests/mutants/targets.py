@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-CARD = ["unit/test_card.py", "unit/test_card_warnings.py"]
+CARD = ["unit/test_card_parts.py", "unit/test_card_warnings.py", "unit/test_card.py"]
 CONTAINER = ["unit/test_storage_container.py", "property/test_container_properties.py"]
 CLIENT = ["unit/test_client.py", "unit/test_client_inputs.py", "backend/test_server.py"]
 
@@ -11,6 +11,7 @@ MODULES = {
     "storage/atomic.py": ["unit/test_storage_atomic.py", "unit/test_program_files_saving.py"],
     "storage/json.py": ["unit/test_storage_json.py"],
     "storage/sealed.py": ["unit/test_storage_sealed.py"],
+    "storage/settings.py": ["unit/test_storage_settings.py"],
     "storage/source.py": [
         *("unit/test_storage_source.py", "unit/test_storage_container.py", "unit/test_storage_json.py"),
         "unit/test_client_inputs.py",

@@ -48,6 +48,13 @@ def test_both_rise_with_both_rates():
         found.prevalence = 0.2
 
 
+def test_as_many_found_as_alarmed_are_half():
+    """The same for those that are missed and cleared."""
+    same = Interval(0.75, 0.75, 0.75)
+    assert values_at(same, same, 0.25).positive.value == 0.5
+    assert values_at(same, same, 0.75).negative.value == 0.5
+
+
 @pytest.mark.parametrize("changes", [(None, 80), (20, None), (0, 80), (20, 0)])
 def test_where_nobody_counted_nothing_is_said(changes):
     point = OperatingPoint(0.25, 0.95, 0.95, 0.5, *changes)
