@@ -14,7 +14,6 @@ MODULES = {
     "storage/settings.py": ["unit/test_storage_settings.py"],
     "storage/source.py": [
         *("unit/test_storage_source.py", "unit/test_storage_container.py", "unit/test_storage_json.py"),
-        "unit/test_client_inputs.py",
     ],
     "storage/typed.py": ["unit/test_storage_typed.py"],
     "storage/container.py": [*CONTAINER, "unit/test_schemas.py"],
