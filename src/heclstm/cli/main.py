@@ -25,7 +25,9 @@ from heclstm.cli import (
     encrypt,
     estimate,
     evaluate,
+    export,
     forget,
+    gateway,
     inspect,
     jobs,
     keygen,
@@ -33,12 +35,14 @@ from heclstm.cli import (
     rotate_keys,
     run,
     schema,
+    search,
     serve,
     share,
     sign,
     signing_key,
     token,
     train,
+    workstation,
 )
 from heclstm.cli.verb import Verb
 
@@ -86,6 +90,7 @@ def main(
 
 for verb in (
     train.train,
+    search.search,
     calibrate.calibrate,
     evaluate.evaluate,
     compile.compile,
@@ -98,9 +103,12 @@ for verb in (
     serve.serve,
     decrypt.decrypt,
     report.report,
+    export.export,
     connect.connect,
     diagnose.diagnose,
+    gateway.gateway,
     jobs.jobs,
+    workstation.workstation,
     share.share,
     rotate_keys.rotate_keys,
     backup.backup,

@@ -17,7 +17,7 @@ from heclstm.data.images import DARK, read_images
 from heclstm.data.prepare import prepare
 from heclstm.data.reading import holds_arrays, read_volume, stacked
 from heclstm.data.sequence import ImageSequence
-from heclstm.data.sources import Source, sha256_of, some
+from heclstm.data.sources import Origin, Source, sha256_of, some
 from heclstm.errors import FileFormatError, SequenceError
 
 FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others counts frames, and no pixels
@@ -27,7 +27,7 @@ FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others 
 class HandedIn:
     """sequence: ready to be encrypted. order: why its frames stand as they do, in words. names: the file of each
     frame that was read. kind: what the files are. used: which frames, counted from 0. notes: what else to say.
-    files: SHA-256 of each file, in the order of the frames."""
+    origins: where each frame was read from. files: SHA-256 of each file, in the order of the frames."""
 
     sequence: ImageSequence
     order: str
@@ -35,6 +35,7 @@ class HandedIn:
     kind: str
     used: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
     files: tuple[str, ...] = ()
 
     def told(self) -> list[str]:
@@ -77,7 +78,8 @@ def read_handed_in(
         notes = _left_out(evenly(len(array), preparation.frames), len(array)) if preparation.kind == "frames" else ()
         if (brightest := round(255 * float(prepared.frames.max()))) < DARK:
             notes += (f"no grey is above {brightest} of 255: its range may not be what was meant",)
-        return HandedIn(prepared, "as the array holds them", (), "arrays", (), notes, (sha256_of(Source(paths[0])),))
+        files = (sha256_of(Source(paths[0])),)
+        return HandedIn(prepared, "as the array holds them", (), "arrays", (), notes, files=files)
     images = read_images(paths, sequence=sequence, as_given=as_given, selection=selection)
     if preparation.kind == "frames":
         prepared = prepare(images.frames, preparation, name)
@@ -85,7 +87,9 @@ def read_handed_in(
     else:
         prepared = prepare(stacked(images.frames, name, preparation.axis), preparation, name)
         used = list(range(len(images.frames)))
-    return HandedIn(prepared, images.order, images.names, images.kind, tuple(used), images.notes, images.digests())
+    return HandedIn(
+        prepared, images.order, images.names, images.kind, tuple(used), images.notes, images.origins, images.digests()
+    )
 
 
 def _left_out(used: Sequence[int], count: int) -> tuple[str, ...]:

@@ -84,6 +84,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a frame was read from. frame: which one of its file, counted from 0."""
+
+    source: Source
+    frame: int
+
+
+@dataclass(frozen=True)
 class Found:
     """What an input holds, by kind. notes: what was passed over, in words."""
 

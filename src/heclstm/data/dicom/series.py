@@ -21,7 +21,7 @@ from heclstm.data.dicom.places import order_of
 from heclstm.data.dicom.selection import Selection
 from heclstm.data.order import Order
 from heclstm.data.pictures import resized
-from heclstm.data.sources import Source, where_are
+from heclstm.data.sources import Origin, Source, where_are
 from heclstm.errors import FileFormatError, SequenceError
 
 RANGE_SAMPLES = 1 << 22  # values that decide about the data's own range, of all frames together
@@ -34,16 +34,17 @@ Draft = tuple[Array, Greys | None]
 
 @dataclass(frozen=True, repr=False)
 class Shown:
-    """frames: each (1 or 3, height, width). sources: the file of each frame."""
+    """frames: each (1 or 3, height, width). origins: the file of each frame, and which of its frames it is."""
 
     frames: list[Frame]
     order: Order
-    sources: tuple[Source, ...]
+    origins: tuple[Origin, ...]
     notes: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(source.name for source in self.sources)
+        """The file of each frame."""
+        return tuple(origin.source.name for origin in self.origins)
 
 
 def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
@@ -66,17 +67,22 @@ def patients_of(headers: Sequence[Header]) -> int:
     return max(len(set(filter(None, column))) for column in zip(*persons, strict=True))
 
 
+def grouped(headers: Sequence[Header]) -> list[list[Header]]:
+    """The files of each series, in the order in which a refusal numbers them."""
+    groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[header.identity.study, header.identity.series].append(header)
+    return [groups[key] for key in sorted(groups, key=lambda key: (groups[key][0].series.number, key))]
+
+
 def one_series(headers: Sequence[Header], selection: Selection, where: str) -> tuple[list[Header], list[str]]:
     """The files of the only series that is meant, each image once. Raises SequenceError with the choice to make."""
     if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the folder or the files of one")
-    groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
-    for header in headers:
-        groups[header.identity.study, header.identity.series].append(header)
-    known = [groups[key] for key in sorted(groups, key=lambda key: (groups[key][0].series.number, key))]
+    known = grouped(headers)
     meant = [found for number, found in enumerate(known, start=1) if _is_meant(found, number, selection)]
     if len(meant) != 1:
-        studies = len({study for study, _ in groups})
+        studies = len({found[0].identity.study for found in known})
         got = f"holds {len(known)} series" + (f" of {studies} studies" if studies > 1 else "")
         fits = f"{len(meant)} of them fit" if meant else "none of them fits"
         wanted = "expected one" if selection == Selection() else f"of which {fits} the rules"
@@ -130,16 +136,18 @@ def show(headers: Sequence[Header], order: Order, selection: Selection, budget: 
         said.add(OTHER_WINDOWS)
     low, high = _common_range(drafts)
     span = _common_span(drafts)
-    places = [number for number, form in enumerate(forms) for _ in range(form.frames)]
+    places = [(number, frame) for number, form in enumerate(forms) for frame in range(form.frames)]
     frames: list[Frame] = []
     for row in order.rows:
         values, greys = drafts[row]
-        form = forms[places[row]]
+        number, _ = places[row]
+        form = forms[number]
         shown = greys.spread(low, high, span).show(values) if greys else values
         drafts[row] = (shown, None)  # lets go of the stored values
         frame = _masked(shown[None] if shown.ndim == 2 else shown.transpose(2, 0, 1), selection)
-        frames.append(_square(headers[places[row]].source, frame, form, said))
-    return Shown(frames, order, tuple(headers[places[row]].source for row in order.rows), tuple(sorted(said)))
+        frames.append(_square(headers[number].source, frame, form, said))
+    origins = [Origin(headers[number].source, frame) for number, frame in (places[row] for row in order.rows)]
+    return Shown(frames, order, tuple(origins), tuple(sorted(said)))
 
 
 def _drafts(header: Header, form: Form, selection: Selection, said: set[str], windows: set[object]) -> Iterator[Draft]:
