@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from heclstm.backend.machine import cores
@@ -117,18 +116,11 @@ class Intake:
             return Refused(begin.upload, problem.code, problem.detail)
 
 
-def _step_back() -> None:
-    """Linux weighs a session against others by a niceness of its own, where it groups processes by session."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICENESS))
-
-
 def main(count: str) -> None:
     channel: Channel = own_channel()
     set_up()
-    _step_back()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     intake = Intake(channel.send, int(count))
     while (message := channel.receive()) is not None:
         intake.handle(message)
