@@ -97,7 +97,7 @@ def run(name: str, make_program) -> dict:
         }
 
 
-def serve(program: Path, keys: Path, query: Path, arithmetic: str, repeats: int) -> dict:
+def serve(program: Path, keys: Path, query: Path, arithmetic: str, repeats: int, result: Path | None = None) -> dict:
     script = Path(__file__).with_name("server_process.py")
     command = [
         sys.executable,
@@ -109,6 +109,7 @@ def serve(program: Path, keys: Path, query: Path, arithmetic: str, repeats: int)
         arithmetic,
         "--repeats",
         str(repeats),
+        *(["--result", result] if result else []),
     ]
     done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)

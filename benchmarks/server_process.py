@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--arithmetic", default="auto")
+    parser.add_argument("--result", type=Path, help="keep the last result here")
     arguments = parser.parse_args()
 
     start = time.perf_counter()
@@ -34,7 +35,7 @@ def main() -> None:
     loaded = time.perf_counter()
     runs: dict[int, list[float]] = {threads: [] for threads in arguments.threads}
     with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "result.he")
+        result = arguments.result or Path(folder, "result.he")
         for _ in range(arguments.repeats + 1):
             for threads in arguments.threads:  # in turn, so that a noisy moment hits all alike
                 server.prepared.context.set_threads(threads)

@@ -1,58 +1,297 @@
-"""BreaKHis at 200×, five folds by patient: the figures of `heclstm train --folds`, by patient and by sequence.
+"""BreaKHis at 200×, five folds by patient: HE-CLSTM and others, by patient and by sequence.
 
-for seed in 0 1 2; do
-    heclstm train examples/breakhis/train.toml --data breakhis200/ -o runs/$seed --folds 5 --seed $seed
-done
-python -m experiments.breakhis runs/0 runs/1 runs/2
+    python -m experiments.breakhis choose --data breakhis200/ --work runs/     # inside training folds
+    python -m experiments.breakhis train --data breakhis200/ --work runs/ --names he_clstm --seeds 0 1 2 3 4
+    python -m experiments.breakhis encrypt --data breakhis200/ --work runs/
+    python -m experiments.breakhis test --data breakhis200/ --work runs/ --names he_clstm per_frame --seeds 0 1 2 3 4
+
+Choosing leaves two folds out: what is chosen for a test fold is judged on the other four, each scored by networks
+that saw neither of the two. Every network is trained on all patients of its folds, since no threshold is needed.
+The sequences of a patient count once, by their mean, or each by itself; AUCs are those of each fold, weighted by its
+pairs: scores of different networks are not compared.
 """
 
 import argparse
+import itertools
 import json
-from collections import defaultdict
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from experiments import record
-from heclstm.model.by_fold import auc_by_fold
+from experiments.encrypted import encrypted
+from experiments.fit import evaluate, fit
+from heclstm.data.datasets import Part, Splits, fit_part, load_dataset
+from heclstm.model.by_fold import Outcomes, auc_by_fold
+from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
-from heclstm.model.weights import load_model
+
+logger = logging.getLogger(__name__)
 
 TRAINING_FILE = record.ROOT / "examples" / "breakhis" / "train.toml"
+FOLDS, SEEDS = 5, (0, 1, 2, 3, 4)
+Change = Callable[[TrainConfig], TrainConfig]
 
 
-def of_run(folder: Path) -> dict[str, Any]:
-    """Of one seed: the evaluation that stands beside its folds."""
-    found = json.loads((folder / "cross-validation.json").read_text("utf-8"))
-    by_fold: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for row in found["scores"]:
-        by_fold[row["fold"]].append((row["clear"], row["label"]))
-    parts = [np.array(rows) for rows in by_fold.values()]
-    training = load_model(folder / found["folds"][0]["name"]).metadata["training"]
-    return {
-        "seed": training["seed"],
-        "patient": found["pooled"]["clear"]["auc"]["value"],
-        "sequence": auc_by_fold([(part[:, 0], part[:, 1].astype(np.int64)) for part in parts]).value,
-        "folds": [fold["measures"]["clear"]["auc"]["value"] for fold in found["folds"]],
-        "counts": {
-            "sequences": found["sequences"],
-            "patients": found["patients"],
-            "positives": sum(found["pooled"]["clear"][name] for name in ("true_positives", "missed")),
-        },
+def augmented(**changes: Any) -> Change:
+    return lambda config: replace(config, augmentation=replace(config.augmentation, **changes))
+
+
+def optimized(**changes: Any) -> Change:
+    return lambda config: replace(config, optimization=replace(config.optimization, **changes))
+
+
+def blocks_of(*channels: tuple[int, int, int]) -> Change:
+    """(channels, kernel, stride) of each block."""
+
+    def change(config: TrainConfig) -> TrainConfig:
+        block = config.model.blocks[0]
+        blocks = [
+            replace(block, out_channels=c, kernel=(k, k), stride=(s, s), padding=(k // 2, k // 2))
+            for c, k, s in channels
+        ]
+        return replace(config, model=replace(config.model, blocks=tuple(blocks)))
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    def change(config: TrainConfig) -> TrainConfig:
+        for each in changes:
+            config = each(config)
+        return config
+
+    return change
+
+
+CHOICES: dict[str, tuple[str, Change]] = {
+    "plain": ("he_clstm", augmented(exchanged=False)),
+    "exchanged": ("he_clstm", augmented(exchanged=True)),
+    "twice as long": ("he_clstm", optimized(epochs=120)),
+    "twice the learning rate": ("he_clstm", optimized(learning_rate=1.2e-2)),
+}
+# method → its title; each is trained by the recipe of HE-CLSTM
+TITLES = {
+    "he_clstm": "HE-CLSTM, diagonal cell",
+    "exact_twin": "exact twin (ReLU)",
+    "per_frame": "per-field CNN, mean score",
+    "mean_pooled": "mean-pooled features, dense",
+    "stacked": "fields stacked as channels",
+    "resnet": "small ReLU ResNet, mean score; not encrypted",
+    "colour": "colours and gradients as histograms, logistic regression",
+}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The sequences of each fold, as arrays of the size that the preparation asks for."""
+
+    folds: tuple[Part, ...]
+
+    @classmethod
+    def load(cls, data: Path, config: TrainConfig) -> "Fields":
+        parts = []
+        for fold in range(1, FOLDS + 1):
+            splits = load_dataset("breakhis", data, {**config.data, "folds": FOLDS, "fold": fold})
+            parts.append(fit_part(splits.test, config.preparation))
+        return cls(tuple(parts))
+
+    def without(self, left_out: Sequence[int], tested: int) -> Splits:
+        """All folds but some as the training part. Validation is a formality: the first sequences of each outcome."""
+        train = joined([part for k, part in enumerate(self.folds) if k not in left_out])
+        few = np.concatenate([np.flatnonzero(train.labels == label)[:4] for label in (0, 1)])
+        shown = Part(np.asarray(train.images)[few], train.labels[few])
+        return Splits(train, shown, self.folds[tested], "BreaKHis")
+
+
+def joined(parts: Sequence[Part]) -> Part:
+    return Part(
+        np.concatenate([np.asarray(part.images) for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        tuple(patient for part in parts for patient in part.patients),
+        tuple(name for part in parts for name in part.names),
+    )
+
+
+def by_patient(scores: NDArray[np.float64], part: Part) -> Outcomes:
+    """The mean score of each patient, and his label."""
+    patients = np.array(part.patients)
+    names = np.unique(patients)
+    means = [scores[patients == name].mean() for name in names]
+    return np.array(means), np.array([part.labels[patients == name].max() for name in names])
+
+
+def areas(scores: Sequence[NDArray[np.float64]], parts: Sequence[Part]) -> dict[str, Any]:
+    """AUC by fold of sequences and of patients, with DeLong's interval."""
+    found = {
+        "sequence": [(each, part.labels) for each, part in zip(scores, parts, strict=True)],
+        "patient": [by_patient(each, part) for each, part in zip(scores, parts, strict=True)],
     }
+    intervals = {name: auc_by_fold(outcomes) for name, outcomes in found.items()}
+    return {name: [each.value, each.low, each.high] for name, each in intervals.items()}
+
+
+def choose(fields: Fields, base: TrainConfig, work: Path, names: Sequence[str], seeds: Sequence[int]) -> None:
+    """Mean over pairs of neighbouring folds that are left out, for each choice and seed; one JSON line each."""
+    for seed, name in itertools.product(seeds, names):
+        method, change = CHOICES[name]
+        config = change(replace(base, seed=seed))
+        scores: dict[str, list[float]] = {}
+        for left_out in [(k, k + 1) for k in range(FOLDS - 1)] + [(0, FOLDS - 1)]:
+            for tested in left_out:
+                splits = fields.without(left_out, tested)
+                network = fit(method, config, splits, work)
+                found = evaluate(network, config, splits.test)["score"]
+                scores[f"{left_out[0] + left_out[1] - tested} {tested}"] = found.tolist()
+        parts = [fields.folds[int(key[2])] for key in scores]
+        measured = areas([np.array(each) for each in scores.values()], parts)
+        logger.info("%s seed %d: %s", name, seed, {way: round(each[0], 4) for way, each in measured.items()})
+        with (work / "choices.jsonl").open("a") as file:
+            file.write(json.dumps({"name": name, "seed": seed, **measured, "scores": scores}) + "\n")
+
+
+def of_seed(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> list[NDArray[np.float64]]:
+    """The scores of each fold, by a network that was trained on the other four."""
+    config, found = replace(base, seed=seed), []
+    for fold in range(FOLDS):
+        network = fit(name, config, fields.without((fold,), fold), work)
+        found.append(evaluate(network, config, fields.folds[fold])["score"])
+    told = {way: round(each[0], 4) for way, each in areas(found, fields.folds).items()}
+    logger.info("%s seed %d: %s", name, seed, told)
+    return found
+
+
+def histograms(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """fields (N, 3, H, W) → shares of 16 intervals of each colour and of the gradient, means and deviations."""
+
+    def one(field: NDArray[np.float64]) -> NDArray[np.float64]:
+        steep = np.hypot(*np.gradient(field.mean(0)))
+        parts = [np.histogram(colour, 16, (0, 1))[0] / colour.size for colour in field]
+        parts += [np.histogram(steep, 16, (0, 0.3))[0] / steep.size, field.mean((1, 2)), field.std((1, 2))]
+        return np.concatenate(parts)
+
+    return np.stack([one(field) for field in images / 255])
+
+
+def colours(fields: Fields, ridge: float = 10.0) -> list[NDArray[np.float64]]:
+    """The mean score of a sequence's fields, by logistic regression with balanced classes (Newton's method)."""
+    known = [histograms(np.asarray(part.images).reshape(-1, *np.shape(part.images)[2:])) for part in fields.folds]
+    scores = []
+    for fold, part in enumerate(fields.folds):
+        others = [k for k in range(FOLDS) if k != fold]
+        count = np.shape(part.images)[1]
+        labels = np.concatenate([np.repeat(fields.folds[k].labels, count) for k in others])
+        train = np.concatenate([known[k] for k in others])
+        middle, spread = train.mean(0), train.std(0) + 1e-6
+        x, asked = (np.c_[(each - middle) / spread, np.ones(len(each))] for each in (train, known[fold]))
+        weight = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
+        penalty, found = np.diag([ridge] * train.shape[1] + [1e-9]), np.zeros(x.shape[1])
+        for _ in range(50):
+            chances = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
+            curvature = (x.T * (weight * chances * (1 - chances))) @ x + penalty
+            found -= np.linalg.solve(curvature, x.T @ (weight * (chances - labels)) + penalty @ found)
+        scores.append((asked @ found).reshape(-1, count).mean(1))
+    return scores
+
+
+def through_ciphertexts(fields: Fields, config: TrainConfig, work: Path) -> None:
+    """Every held-out sequence of one seed; each fold's figures are kept as they come."""
+    path = work / "encrypted.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    for fold in range(FOLDS):
+        if str(fold) in known:
+            continue
+        splits = fields.without((fold,), fold)
+        network = fit("he_clstm", config, splits, work)
+        known[str(fold)] = encrypted(network, config, [splits.train], splits.train, splits.test)
+        logger.info("fold %d encrypted: %s", fold + 1, known[str(fold)])
+        path.write_text(json.dumps(known))
+
+
+def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """ours − theirs, fold by fold: they share the patients, and the folds are what would come out otherwise."""
+    return record.paired(ours, theirs)
+
+
+def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
+    """The result, of networks that are trained already. Other methods than HE-CLSTM have the first seed."""
+    scores = {
+        name: [of_seed(name, fields, base, seed, work) for seed in (seeds if name == "he_clstm" else seeds[:1])]
+        for name in names
+    }
+    scores["colour"] = [colours(fields)]
+    ensemble = [np.mean(each, axis=0) for each in zip(*scores["he_clstm"], strict=True)]
+    methods = {name: measured(each, fields) for name, each in scores.items()}
+    ours = methods["he_clstm"]["runs"][0]["folds"]
+    for name, each in methods.items():
+        if name != "he_clstm":
+            theirs = each["runs"][0]["folds"]
+            each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
+    path = work / "encrypted.json"
+    head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
+    patients = [patient for part in fields.folds for patient in set(part.patients)]
+    positives = [
+        patient
+        for part in fields.folds
+        for patient in {p for p, y in zip(part.patients, part.labels, strict=True) if y}
+    ]
+    record.write(
+        "breakhis",
+        {
+            **head,
+            "sequences": sum(map(len, fields.folds)),
+            "patients": len(patients),
+            "positives": len(positives),
+            "titles": TITLES,
+            "methods": methods,
+            "ensemble": areas(ensemble, fields.folds),
+            "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
+            "encrypted": json.loads(path.read_text()) if path.exists() else {},
+        },
+    )
+
+
+def measured(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) -> dict[str, Any]:
+    """scores: for each seed those of each fold."""
+    runs = []
+    for each in scores:
+        pairs = list(zip(each, fields.folds, strict=True))
+        folds = {
+            "sequence": [area_under_curve(found, part.labels) for found, part in pairs],
+            "patient": [area_under_curve(*by_patient(found, part)) for found, part in pairs],
+        }
+        runs.append({**areas(each, fields.folds), "folds": folds})
+    return {way: record.spread([run[way][0] for run in runs]) for way in ("sequence", "patient")} | {"runs": runs}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of `heclstm train --folds 5`, one for each seed")
-    runs = [of_run(folder) for folder in parser.parse_args().runs]
-    counts = runs[0]["counts"]
-    head = record.provenance(training=TrainConfig.from_toml(TRAINING_FILE).to_json(), folds=len(runs[0]["folds"]))
-    spreads = {way: record.spread([run[way] for run in runs]) for way in ("patient", "sequence")}
-    record.write(
-        "breakhis", {**head, **counts, **spreads, "runs": [{k: v for k, v in r.items() if k != "counts"} for r in runs]}
-    )
+    parser.add_argument("what", choices=("choose", "train", "encrypt", "test"))
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the pictures")
+    parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
+    parser.add_argument("--names", nargs="+", help="these alone")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("heclstm").setLevel(logging.WARNING)
+    torch.set_num_threads(1)
+    base = TrainConfig.from_toml(TRAINING_FILE)
+    fields = Fields.load(arguments.data, base)
+    if arguments.what == "choose":
+        choose(fields, base, arguments.work, arguments.names or list(CHOICES), arguments.seeds)
+    elif arguments.what == "train":
+        for seed, name in itertools.product(arguments.seeds, arguments.names):
+            of_seed(name, fields, base, seed, arguments.work)
+    elif arguments.what == "encrypt":
+        through_ciphertexts(fields, replace(base, seed=arguments.seeds[0]), arguments.work)
+    else:
+        write(fields, base, arguments.seeds, arguments.names, arguments.work)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Methods that compete with HE-CLSTM and can run encrypted too, and HE-CLSTM with parts taken away.
+"""Methods that compete with HE-CLSTM, and HE-CLSTM with parts taken away.
 
     per_frame     CNN → dense, every frame trained to tell the label by itself
                   (read as the best single frame, chosen on validation, or as the mean of all frames)
@@ -6,6 +6,7 @@
     frame_vote    CNN → dense for each frame → learned vote, trained as a whole
     stacked       frames become channels of one image → CNN → dense
     mean_pooled   CNN → features averaged over the frames → dense → square → dense
+    resnet        small residual network with ReLU, mean score of the frames; it cannot run encrypted
     he_clstm      as shipped; exact_twin: ReLU, sigmoid and tanh
     temporal_only, last_frame, mean_vote
                   he_clstm without weighted unit, without voting, with a vote that is not learned
@@ -126,6 +127,47 @@ class MeanPooled(Competitor):
         return values
 
 
+class Residual(nn.Module):
+    """Two 3×3 convolutions beside a way that leaves them out."""
+
+    def __init__(self, entering: int, leaving: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(entering, leaving, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(leaving),
+            nn.ReLU(),
+            nn.Conv2d(leaving, leaving, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(leaving),
+        )
+        self.short: nn.Module = nn.Identity()
+        if entering != leaving or stride > 1:
+            self.short = nn.Sequential(nn.Conv2d(entering, leaving, 1, stride, bias=False), nn.BatchNorm2d(leaving))
+
+    def forward(self, images: Tensor) -> Tensor:
+        summed: Tensor = self.body(images) + self.short(images)
+        return summed.relu()
+
+
+class ResNet(Competitor):
+    """Residual blocks of 16, 32 and 64 channels on every frame, and the mean of the frames' scores."""
+
+    WIDTHS = (16, 32, 64)
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.blocks = nn.ModuleList()
+        first = self.WIDTHS[0]
+        layers = [nn.Conv2d(config.channels, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU()]
+        widths = zip((first, *self.WIDTHS), self.WIDTHS, strict=False)
+        layers += [Residual(entering, leaving, 2 if k else 1) for k, (entering, leaving) in enumerate(widths)]
+        self.body, self.head = nn.Sequential(*layers), nn.Linear(self.WIDTHS[-1], 1)
+
+    def values(self, frames: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        features = self.body(frames.flatten(0, 1)).mean((2, 3)).reshape(*frames.shape[:2], -1)
+        scores = self.head(features)
+        return {"frame_scores": scores[..., 0], "score": mean_of_real(scores, mask)}
+
+
 class TemporalOnly(HeClstm):
     """Without the weighted unit: the spatial features reach the score through the LSTM alone."""
 
@@ -184,6 +226,7 @@ METHODS: dict[str, Method] = {
     "frame_vote": Method("per-frame CNN, learned vote", FrameVote),
     "stacked": Method("frames stacked as channels", Stacked),
     "mean_pooled": Method("mean-pooled features, dense", MeanPooled),
+    "resnet": Method("small ReLU ResNet, mean score", ResNet),
     "temporal_only": Method("without weighted unit", TemporalOnly),
     "last_frame": Method("without voting (last frame)", LastFrame),
     "mean_vote": Method("vote not learned (mean)", MeanVote),

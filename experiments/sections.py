@@ -215,20 +215,39 @@ def _encrypted_folds(folds: list[Result]) -> str:
 
 
 def breakhis(result: Result) -> str:
-    rows = [
-        [
-            str(found["seed"]),
-            *(f"{found[way]:.3f}" for way in ("patient", "sequence")),
-            listed(f"{v:.3f}" for v in found["folds"]),
-        ]
-        for found in result["runs"]
-    ]
-    rows.append(["mean", *(mean_sd(result[way]) for way in ("patient", "sequence")), ""])
+    methods, choices = result["methods"], {}
+    for found in result["choices"]:
+        choices.setdefault(found["name"], []).append(found)
+    rows = []
+    for name, title in result["titles"].items():
+        if (found := methods.get(name)) is None:
+            continue
+        first, cells = found["runs"][0], []
+        for way in ("patient", "sequence"):
+            value, low, high = first[way]
+            cells += [mean_sd(found[way]) if found[way]["seeds"] > 1 else f"{value:.3f}", f"{low:.3f} to {high:.3f}"]
+        against = [difference(each.get(way)) for each in [found.get("against", {})] for way in ("patient", "sequence")]
+        shown = [f"{cell[0]}, p {cell[1]}" if cell[0] else "" for cell in against]
+        rows.append([title, str(found["patient"]["seeds"]), *cells, *shown])
+    head = ["method", "seeds", "AUC by patient", "95 %, first seed", "AUC by sequence", "95 %, first seed"]
+    head += ["HE-CLSTM − it, by patient", "by sequence"]
+    runs, ensemble, taken = methods["he_clstm"]["runs"], result["ensemble"], list(result["encrypted"].values())
+    each = "; ".join(f"{run['patient'][0]:.3f} / {run['sequence'][0]:.3f}" for run in runs)
     return texts.BREAKHIS.format(
         **{name: result[name] for name in ("sequences", "patients", "positives")},
         folds=result["parameters"]["folds"],
-        count=len(result["runs"]),
-        table=table(["seed", "AUC by patient", "AUC by sequence", "by patient, each fold"], rows),
+        count=len(runs),
+        table=table(head, rows),
+        each=each,
+        ensemble=" / ".join(f"{ensemble[way][0]:.3f}" for way in ("patient", "sequence")),
+        choices=table(
+            ["choice", "AUC by patient", "AUC by sequence"],
+            [
+                [name, *(f"{sum(one[way][0] for one in found) / len(found):.3f}" for way in ("patient", "sequence"))]
+                for name, found in choices.items()
+            ],
+        ),
+        encrypted=_encrypted_folds(taken) if taken else "",
     )
 
 

@@ -21,22 +21,18 @@ from numpy.typing import NDArray
 
 from experiments import record
 from experiments.compare import with_tests
+from experiments.encrypted import encrypted
 from experiments.fit import evaluate, fit
-from heclstm.compiler.compile import compile_model
 from heclstm.compiler.reach import reach
 from heclstm.data.datasets import Part, Splits, load_dataset
 from heclstm.data.datasets.visual_fields import grid
-from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.model.by_fold import auc_by_fold
 from heclstm.model.calibrate import calibrate, ranged
 from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.metrics import area_under_curve
-from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.train.network import export
-from heclstm.usecases.scoring import Ways, encrypted_scores
-from heclstm.usecases.subject import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -147,31 +143,6 @@ def ranges(network: Any, config: TrainConfig, split: Splits) -> dict[str, float]
     }
 
 
-def encrypted(network: Any, config: TrainConfig, split: Splits) -> dict[str, float]:
-    """All held-out series through the compiled program, as ciphertexts, against the model in clear."""
-    model = export(network).with_metadata(training=config.to_json(), preparation=config.preparation.to_json())
-    scores = forward(model, np.asarray(split.validation.images))["score"][:, 0]
-    point = choose_operating_point(scores, split.validation.labels, config.wanted_sensitivity)
-    known = np.concatenate([np.asarray(part.images) for part in (split.train, split.validation)])
-    model = calibrate(model.with_metadata(operating_point=point.to_json()), known)
-    program = compile_model(model)
-    frames, labels = np.asarray(split.test.images), split.test.labels
-    clear = forward(model, frames)["score"][:, 0]
-    subject, rows = Subject("fold", program.card.purpose, model, program), np.arange(len(frames))
-    found, refused = encrypted_scores(subject, frames, None, rows, Ways(), lambda done, total: None)
-    taken = np.isfinite(found)
-    return {
-        "of": len(frames),
-        "refused": refused,
-        "agree": int(((found >= point.threshold) == (clear >= point.threshold))[taken].sum()),
-        "worst_error": float(np.abs(found - clear)[taken].max()),
-        "auc": area_under_curve(found[taken], labels[taken]),
-        "auc_in_clear": area_under_curve(clear[taken], labels[taken]),
-        "keys_mb": sum(count for _, count in evaluation_key_blobs(program.card)) / 1e6,
-        "ring_degree": program.card.parameters.ring_degree,
-    }
-
-
 def of_seed(name: str, base: TrainConfig, seed: int, arguments: argparse.Namespace, found_ranges: list[Any]) -> Scores:
     method, change = RUNS[name]
     scores = Scores()
@@ -183,7 +154,9 @@ def of_seed(name: str, base: TrainConfig, seed: int, arguments: argparse.Namespa
         if name == "he_clstm":
             found_ranges.append({"seed": seed, "fold": fold, **ranges(network, config, split)})
             if arguments.encrypted and seed == arguments.seeds[0]:
-                found_ranges[-1]["encrypted"] = encrypted(network, config, split)
+                found_ranges[-1]["encrypted"] = encrypted(
+                    network, config, [split.train, split.validation], split.validation, split.test
+                )
                 logger.info("fold %d encrypted: %s", fold, found_ranges[-1]["encrypted"])
     logger.info("%s seed %d: %s", name, seed, {order: round(scores.auc(order), 4) for order in ORDERS})
     return scores

@@ -13,7 +13,7 @@ from heclstm.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
-MODEL_OWNER = ["train", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
+MODEL_OWNER = ["train", "search", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
 CONNECTED = [
     "connect",
     "diagnose",

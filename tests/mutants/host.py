@@ -98,8 +98,9 @@ class Host(FirstFailure):
             function = {line for old, _ in pairs for line in lines(old)}
             exact = changed_lines(self.source, change.source)
             chosen = [index for index, ran in enumerate(found["ran"]) if not function.isdisjoint(ran)]
-            chosen.sort(key=lambda i: (-killers[named(items[i].nodeid)], exact.isdisjoint(found["ran"][i]), i))
-            seconds = 10 + 5 * sum(found["seconds"][index] for index in chosen)
+            took = found["seconds"]
+            chosen.sort(key=lambda i: (-killers[named(items[i].nodeid)], exact.isdisjoint(found["ran"][i]), took[i]))
+            seconds = 10 + 5 * sum(took[index] for index in chosen)
             by = forked(partial(self._changed, pairs, [items[index] for index in chosen]), seconds)
             if by:
                 killers[str(by)] += 1

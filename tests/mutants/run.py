@@ -203,7 +203,7 @@ def main() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some take a second to load
     chosen, end = options.modules or ["planted", ""], time.monotonic() + options.seconds
 
-    settings.register_profile("mutants", deadline=None, max_examples=25, database=None)
+    settings.register_profile("mutants", deadline=None, max_examples=10, database=None)
 
     def tell(line: str) -> None:
         print(line, flush=True)

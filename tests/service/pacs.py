@@ -40,34 +40,40 @@ def study(folder, number, count=2, seed=None, **tags):
         "ReferringPhysicianName": "Haus^Gregor", "StudyInstanceUID": study_uid, "SeriesInstanceUID": uid(("s", number)),
     }  # fmt: skip
     for z in range(count):
-        tags = {"SOPInstanceUID": uid(("image", number, z)), **tags}
         own = {"InstanceNumber": z + 1, "SOPInstanceUID": uid(("image", number, z))}
         save(folder / f"{number}-{z}.dcm", noise[z], **(about | tags | own))
     return study_uid
 
 
-def storescu(address, folder, calling="MODALITY", called="HECLSTM"):
-    """Send all files of a folder, or these files. Returns dcmtk's exit code and what it says."""
+def storescu(address, folder, calling="MODALITY", called="HECLSTM", *, halt=True):
+    """Send all files of a folder. halt: end with an error at the first that is not taken. Returns code and output."""
     host, port = address.rsplit(":", 1)
-    inputs = [str(folder)] if isinstance(folder, Path) else [str(path) for path in folder]
-    command = [shutil.which("storescu", path=PATH), "-aet", calling, "-aec", called, "+sd", "-nh", host, port, *inputs]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [
+        shutil.which("storescu", path=PATH),
+        "-aet",
+        calling,
+        "-aec",
+        called,
+        "-v",
+        "+sd",
+        *([] if halt else ["-nh"]),
+    ]
+    told = subprocess.run([*command, host, port, str(folder)], capture_output=True, text=True, timeout=120)
     return told.returncode, told.stdout + told.stderr
 
 
 class Orthanc:
-    """A PACS. gateway: the port at which it finds the gateway. hook: whether it hands stable studies on."""
+    """A PACS. gateway: the port at which it finds the gateway."""
 
-    def __init__(self, folder, gateway, hook=False):
+    def __init__(self, folder, gateway):
         folder.mkdir(parents=True)
         self.folder, self.dicom, self.port = folder, free_port(), free_port()
         config = json.loads((DEPLOY / "orthanc.json").read_text())
         config["DicomModalities"]["heclstm"] |= {"Port": gateway}
         config |= {
             "DicomPort": self.dicom, "HttpPort": self.port, "StorageDirectory": str(folder / "db"),
-            "IndexDirectory": str(folder / "db"), "StableAge": 1, "LuaHeartBeatPeriod": 1, "RemoteAccessAllowed": False,
+            "IndexDirectory": str(folder / "db"), "StableAge": 1, "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False, "HttpServerEnabled": True,
-            "LuaScripts": [str(DEPLOY / "orthanc.lua")] if hook else [],
         }  # fmt: skip
         (folder / "orthanc.json").write_text(json.dumps(config))
         with (folder / "log").open("wb") as log:
@@ -124,6 +130,7 @@ class Gateway:
             "state": str(folder / "state"), "site": str(site), "quiet_seconds": 0.6, "threads": 1, "reserve_bytes": 0,
             "health": f"127.0.0.1:{self.health}", "allow_insecure_test": True,
         }  # fmt: skip
+        tables["store"] |= changes.pop("store_also", {})
         senders = changes.pop("senders", [("MODALITY", "127.0.0.1"), ("ORTHANC", "127.0.0.1")])
         for name, value in changes.items():
             if isinstance(value, dict):

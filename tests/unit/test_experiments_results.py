@@ -118,7 +118,26 @@ def test_sections_of_folds_hold_their_figures():
     assert "Of 14 held-out series (all seeds and folds), 0 have a value outside" in text
     assert "are 80 to 120, the largest score is 9.5; 2" in text
     spread = {"mean": 0.9, "sd": 0.01, "seeds": 1}
-    run = {"seed": 3, "patient": 0.98, "sequence": 0.97, "folds": [1.0, 0.96]}
-    slides = {"sequences": 30, "patients": 9, "positives": 6, "parameters": {"folds": 2}, "runs": [run]}
-    text = SECTIONS["breakhis"]({**slides, "patient": spread, "sequence": spread})
-    assert "| 3 | 0.980 | 0.970 | 1.000, 0.960 |" in text
+    run = {"patient": [0.98, 0.95, 1.0], "sequence": [0.97, 0.94, 0.99]}
+    ways, other = {"patient": spread, "sequence": spread}, {"difference": 0.01, "low": -0.02, "high": 0.04, "p": 0.4}
+    slides = {
+        "sequences": 30, "patients": 9, "positives": 6, "parameters": {"folds": 2}, "encrypted": {}, "ensemble": run,
+        "titles": {"he_clstm": "ours", "per_frame": "one by one", "resnet": "not run"},
+        "methods": {
+            "he_clstm": {**ways, "runs": [run]},
+            "per_frame": {**ways, "runs": [run], "against": {"patient": other, "sequence": other}},
+        },
+        "choices": [{"name": "longer", **run}, {"name": "longer", **run}],
+    }  # fmt: skip
+    text = SECTIONS["breakhis"](slides)
+    assert "| ours | 1 | 0.980 | 0.950 to 1.000 | 0.970 | 0.940 to 0.990 |  |  |" in text
+    assert (
+        "| one by one | 1 | 0.980 | 0.950 to 1.000 | 0.970 | 0.940 to 0.990 | +0.010 (-0.020 to +0.040), p 0.400 |"
+        in text
+    )
+    assert "| longer | 0.980 | 0.970 |" in text
+    assert "not run" not in text
+    assert "ciphertexts" not in text
+    taken = {"of": 6, "refused": 0, "agree": 6, "worst_error": 1e-4, "auc": 0.9, "auc_in_clear": 0.9, "keys_mb": 20.0}
+    text = SECTIONS["breakhis"]({**slides, "encrypted": {"0": {**taken, "ring_degree": 16384}}})
+    assert "6 of 6 decisions are those in clear" in text

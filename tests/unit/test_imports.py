@@ -31,7 +31,7 @@ ALLOWED = {
     "backend": {"errors", "storage", "circuit"},
     "deploy": {"errors", "storage", "circuit", "card", "program", "backend", "data"},
     "devtools": {"errors", "circuit", "backend"},
-    "service": {"errors", "storage", "circuit", "card", "program", "backend", "deploy"},
+    "service": {"errors", "storage", "circuit", "card", "program", "backend", "deploy", "templates"},
     "network": {"errors", "storage", "card", "program", "data", "deploy"},
     "templates": set(),
     "report": {"errors", "storage", "circuit", "card", "data", "deploy", "model", "templates"},

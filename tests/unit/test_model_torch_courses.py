@@ -1,4 +1,4 @@
-"""Augmentation of courses: noise and offsets inside of the picture, and sequences that run backwards."""
+"""Augmentation of frames: noise and offsets inside of the picture, sequences that run backwards, frames exchanged."""
 
 from dataclasses import replace
 
@@ -53,9 +53,32 @@ def test_turned_sequences_run_backwards_and_are_negative():
     assert 10 < sum(seen) < 54  # binomial with 64 and one half: more than five standard deviations
 
 
+def test_exchanged_frames_stay_with_their_patient_and_label():
+    preparation = Preparation("frames", CONFIG.preparation.shape, *CONFIG.preparation.shape)
+    config = replace(CONFIG, preparation=preparation, augmentation=Augmentation(exchanged=True))
+    frames, *size = config.preparation.shape
+    patients, labels = ("a", "b", "a", "b", "a", "a"), np.array([0, 1, 0, 1, 1, 0])
+    kind = np.array([0, 1, 0, 1, 2, 0])  # of patient and label
+    images = np.zeros((6, frames, *size), np.float32) + np.arange(6 * frames).reshape(6, frames, 1, 1, 1) / 100
+    part, orders = Part(images, labels, patients), []
+    for epoch in range(3):
+        batches = list(TrainingBatches(part, labels.astype(np.float32), config, epoch))
+        seen = np.concatenate([np.rint(100 * each[:, :, 0, 0, 0].numpy()) for each, _, _ in batches])
+        targets = np.concatenate([each.numpy() for _, each, _ in batches])
+        owners = kind[(seen // frames).astype(int)]
+        assert (owners == owners[:, :1]).all()  # all frames of a sequence are of one patient and label
+        assert (targets == (owners[:, 0] > 0)).all()
+        assert sorted(seen.flat) == list(range(6 * frames))  # each frame once
+        orders.append({tuple(sorted(row)) for row in seen.tolist()})
+    assert orders[0] != orders[1] or orders[1] != orders[2]
+
+
 def test_where_there_is_no_course_they_are_refused():
     assert "turned" not in CONFIG.to_json()["augmentation"]  # earlier checkpoints stay valid
     with pytest.raises(ModelError, match="turned: got 2, expected 0 to 1"):
         Augmentation(turned=2)
-    with pytest.raises(ModelError, match="noise, offset and turned are for preparation.kind 'frames'"):
-        replace(CONFIG, augmentation=Augmentation(noise=0.1))
+    with pytest.raises(ModelError, match="exchanged: got 2, expected true or false"):
+        Augmentation(exchanged=2)
+    for name in ("noise", "offset", "turned", "exchanged"):
+        with pytest.raises(ModelError, match=f"{name}: is for preparation.kind 'frames', got 'volume'"):
+            replace(CONFIG, augmentation=Augmentation(**{name: True if name == "exchanged" else 0.1}))

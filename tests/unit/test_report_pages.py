@@ -20,7 +20,10 @@ from heclstm.report.rendering import render
 from import_graph import MODULES, SOURCE, within
 from tiny_program import PURPOSE
 
-ROOMS = [SOURCE / "heclstm" / room for room in ("report/templates", "templates/shared", "page/templates")]
+ROOMS = [
+    SOURCE / "heclstm" / room
+    for room in ("report/templates", "templates/shared", "page/templates", "service/templates")
+]
 SHARED = ROOMS[1]
 TEMPLATES = {path.name: path for room in ROOMS for path in room.glob("*.html")}
 DIAGNOSIS = Diagnosis((1.5,), ((-0.5,), (2.0,)), 0.25, "case <7>", 0.75, -1.5)

@@ -35,6 +35,7 @@ from heclstm.cli import (
     rotate_keys,
     run,
     schema,
+    search,
     serve,
     share,
     sign,
@@ -89,6 +90,7 @@ def main(
 
 for verb in (
     train.train,
+    search.search,
     calibrate.calibrate,
     evaluate.evaluate,
     compile.compile,

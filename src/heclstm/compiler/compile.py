@@ -16,6 +16,7 @@ from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import Lowered, lower
 from heclstm.compiler.rates import WORTH, Preference, Rates
 from heclstm.compiler.reach import reach
+from heclstm.errors import ParameterError
 from heclstm.model.weights import Model
 from heclstm.program.program import Program
 
@@ -39,12 +40,22 @@ class Options:
 
 
 def compile_model(model: Model, options: Options = Options()) -> Program:
-    """The program of `model`: its circuit, and what the hospital must know of it. Raises as `compile_circuit`."""
+    """The program of `model`: its circuit, and what the hospital must know of it.
+
+    Raises as `compile_circuit`, and tells what near to it would fit.
+    """
     purpose, bounds = Purpose.of(model), reach(model)
     if "score" in bounds:  # else its card stays as it was before there were any
         ranges = tuple(replace(each, bound=bounds.get(each.name)) for each in purpose.ranges)
         purpose = replace(purpose, ranges=ranges)
-    return Program.of(compile_circuit(model, options), purpose)
+    try:
+        circuit = compile_circuit(model, options)
+    except ParameterError as error:
+        from heclstm.compiler.alternatives import alternatives
+
+        found = alternatives(model.config, options)
+        raise type(error)("; ".join([str(error), *found])) from error
+    return Program.of(circuit, purpose)
 
 
 def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
@@ -70,6 +81,13 @@ def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
             result=result,
         )
     )
+
+
+def levels_of(model: Model, options: Options = Options(), ring_degree: int = 1 << 15) -> int:
+    """How many the circuit of `model` uses, whether a ring has them or not."""
+    fused = fuse(model)
+    lowered = lower(fused, choose_layouts(fused, _slots(ring_degree, options), WORTH[options.prefer]))
+    return depth_of(lowered.trace, lowered.output)
 
 
 def _slots(ring_degree: int, options: Options) -> int:

@@ -6,6 +6,7 @@ refused before they are opened; nothing is unpacked to disk.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -97,6 +98,15 @@ class Found:
     pictures: tuple[Source, ...]
     dicom: tuple[Source, ...]
     notes: tuple[str, ...] = ()
+
+
+def sha256_of(source: Source) -> str:
+    """Of the file as it lies there, in hex. Raises FileFormatError."""
+    with source.open() as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
 
 
 def require_regular(path: Path) -> None:

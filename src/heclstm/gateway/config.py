@@ -79,6 +79,19 @@ class Keep(Table, frozen=True):
     known_days: Days = 400.0
 
 
+class OrthancServer(Table, frozen=True):
+    """An Orthanc that is asked for its stable studies. modality: what it calls the gateway. earlier: whether studies
+    are meant that became stable before the first start.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^https?://\S+$")]
+    modality: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "heclstm"
+    user: str = ""
+    password: str = ""
+    every_seconds: Seconds = 5.0
+    earlier: bool = False
+
+
 class Config(Table, frozen=True):
     """state: the folder of everything that is kept. site: of `heclstm connect`. quiet_seconds: without a new image,
     after which a study is whole. at_once: how many are diagnosed at a time. reserve_bytes: of the disk, that stay free.
@@ -91,6 +104,7 @@ class Config(Table, frozen=True):
     site: str = "site"
     passphrase_file: str | None = None
     listen: Listen = Listen()
+    orthanc: OrthancServer | None = None
     quiet_seconds: Seconds = 30.0
     at_once: Annotated[int, Meta(ge=1, le=64)] = 2
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None

@@ -33,6 +33,7 @@ DISPUTED = (
 )
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS studies (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, label TEXT UNIQUE NOT NULL, state TEXT NOT NULL,
     changed REAL NOT NULL, arrivals INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
@@ -309,6 +310,17 @@ class Journal:
             if study.state == "committing":
                 self._base.execute("UPDATE studies SET next = 0 WHERE id = ?", (study.id,))
             return study
+
+    # how far others' lists were read
+
+    def mark(self, name: str) -> int | None:
+        with self._lock:
+            row = self._base.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def set_mark(self, name: str, value: int) -> None:
+        with self._writing():
+            self._base.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
 
     # within
 

@@ -17,6 +17,7 @@ from heclstm.gateway.health import serve_health
 from heclstm.gateway.journal import Journal
 from heclstm.gateway.listener import listen
 from heclstm.gateway.logs import log
+from heclstm.gateway.orthanc import Orthanc
 from heclstm.gateway.work import Work
 from heclstm.network.remote import Remote
 from heclstm.storage.atomic import sole_writer
@@ -47,6 +48,10 @@ def run(config: Config, passphrase: Callable[[], str] | None, stop: threading.Ev
         stack.callback(health.shutdown)
         listener = listen(config, lambda image: _taken(image, journal, places), committed)
         stack.callback(listener.shutdown)
+        if config.orthanc:
+            watching = threading.Thread(target=Orthanc(config.orthanc, journal).watch, args=[stop], daemon=True)
+            watching.start()
+            stack.callback(watching.join, 5.0)
         log("started", title=config.listen.title)
         _turn(config, journal, Work(config, journal, places, remote, stop), pool, places, stop)
     log("stopped")

@@ -148,6 +148,9 @@ class RangeBounds:
         return cls(bounds, **{name: value for name, value in values.items() if name in weights})
 
 
+COURSES = ("noise", "offset", "turned", "exchanged")  # of Augmentation: what is done to frames, not to a space
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How far samples may be changed; all zero and empty means not at all.
@@ -161,6 +164,8 @@ class Augmentation:
     noise, offset: standard deviations, as fractions of the brightest pixel there can be, of what is added to every
     pixel, and to all pixels of a sequence alike. Pixels that are 0 in all frames lie outside of the picture and stay 0.
     turned: so many sequences run backwards and count as negative, for positives that are told by a course.
+    exchanged: in every epoch, the frames of all sequences of a patient with the same label change places, for frames
+    whose order means nothing.
     """
 
     axes: tuple[int, ...] = ()
@@ -172,6 +177,7 @@ class Augmentation:
     noise: float = 0.0
     offset: float = 0.0
     turned: float = 0.0
+    exchanged: bool = False
 
     def __post_init__(self) -> None:
         for name in ("axes", "flip_axes", "transforms"):
@@ -187,6 +193,8 @@ class Augmentation:
             raise ModelError(f"augmentation.flip_axes: got {self.flip_axes}, expected some of axes {self.axes}")
         _require("augmentation", self, ("shift",), "whole pixels, 0 or more", lambda value: value >= 0, whole=True)
         _require("augmentation", self, ("noise", "offset", "turned"), "0 to 1", lambda value: 0 <= value <= 1)
+        if not isinstance(self.exchanged, bool):
+            raise ModelError(f"augmentation.exchanged: got {self.exchanged!r}, expected true or false")
         _require("augmentation", self, ("zoom",), "0 or more, less than 1", lambda value: 0 <= value < 1)
         _require("augmentation", self, ("rotation_degrees",), "0 to 180", lambda value: 0 <= value <= 180)
         changed = self.flip_axes or self.shift or self.zoom or self.rotation_degrees or self.transforms
@@ -254,17 +262,21 @@ class TrainConfig:
 
     def _check_courses(self) -> None:
         augmentation, preparation = self.augmentation, self.preparation
-        if preparation.kind == "volume" and (augmentation.noise or augmentation.offset or augmentation.turned):
-            raise ModelError("augmentation: noise, offset and turned are for preparation.kind 'frames', got 'volume'")
-        if augmentation.turned and preparation.padded:
-            raise ModelError("augmentation.turned: padding would come first; train with preparation.length = 'exact'")
+        given = [name for name in COURSES if getattr(augmentation, name)]
+        if preparation.kind == "volume" and given:
+            raise ModelError(f"augmentation.{given[0]}: is for preparation.kind 'frames', got 'volume'")
+        for name in ("turned", "exchanged"):
+            if name in given and preparation.padded:
+                raise ModelError(
+                    f"augmentation.{name}: padding would move as well; train with preparation.length = 'exact'"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types; `from_json` is its inverse."""
         values = {name: plain(value) for name, value in asdict(self).items()}
         if not self.data:  # training files from before data sets had options keep their checkpoints
             del values["data"]
-        for name in ("noise", "offset", "turned"):  # nor do those from before there were these
+        for name in COURSES:  # nor do those from before there were these
             if not values["augmentation"][name]:
                 del values["augmentation"][name]
         parts = {name: getattr(self, name).to_json() for name in ("model", "preparation", "ranges")}
@@ -288,14 +300,22 @@ class TrainConfig:
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Self:
-        """Read a training file. TOML has no null: the word "exact" stands for a degree of None."""
-        try:
-            values = tomllib.loads(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise FileFormatError(f"{path}: cannot be read ({error.strerror}); expected a training file") from error
-        except ValueError as error:  # also TOMLDecodeError, which tells line and column
-            raise FileFormatError(f"{path}: not readable as TOML: {error}") from error
-        return cls.from_json(_without_exact(values))
+        """Read a training file. Its table [search] is not for one training (`model.search`)."""
+        return cls.from_json({name: value for name, value in read_values(path).items() if name != SEARCH})
+
+
+SEARCH = "search"
+
+
+def read_values(path: Path | str) -> dict[str, Any]:
+    """What a training file says. TOML has no null: the word "exact" stands for a degree of None."""
+    try:
+        values = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); expected a training file") from error
+    except ValueError as error:  # also TOMLDecodeError, which tells line and column
+        raise FileFormatError(f"{path}: not readable as TOML: {error}") from error
+    return {name: without_exact(value) for name, value in values.items()}
 
 
 TABLES: dict[str, type[Any]] = {
@@ -322,10 +342,10 @@ def _settings(kind: type[Settings], name: str, values: Any) -> Settings:
 WORDS = ("length",)  # fields in which "exact" is a word like others
 
 
-def _without_exact(value: Any) -> Any:
+def without_exact(value: Any) -> Any:
+    """What TOML says as "exact", as None."""
     if isinstance(value, dict):
         return {
-            name: None if item == "exact" and name not in WORDS else _without_exact(item)
-            for name, item in value.items()
+            name: None if item == "exact" and name not in WORDS else without_exact(item) for name, item in value.items()
         }
-    return [_without_exact(item) for item in value] if isinstance(value, list) else value
+    return [without_exact(item) for item in value] if isinstance(value, list) else value

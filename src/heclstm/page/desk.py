@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from heclstm.network.pending import Pending
 from heclstm.network.remote import Remote
 from heclstm.network.site import Site
 from heclstm.network.trust import Wish
+from heclstm.page.exports import exported
 from heclstm.page.progress import Progress
 from heclstm.page.records import Record, Records
 from heclstm.report.findings import Findings
@@ -26,6 +27,7 @@ from heclstm.usecases.diagnose_one import STEPS, Step, diagnose_one, go_on
 from heclstm.usecases.study import Study, examine
 
 AT_ONCE = 4
+EXPORT_SECONDS = 60.0  # that an export may take longer than its result
 TITLES = dict(
     zip(
         STEPS,
@@ -52,12 +54,21 @@ class Desk:
         self.setting_up: Progress | None = None
         self.studies: dict[str, Study] = {}  # as they were read, until they are sent
         self.running: dict[str, Progress] = {}
+        self.exporting: dict[str, Future[None]] = {}
         self._counts: dict[str, int] = {}
         self.on_quit: Callable[[], None] = lambda: None
         self._remote: Remote | None = None
         self._passphrase: str | None = None
         self._lock = threading.RLock()
         self._pool = ThreadPoolExecutor(AT_ONCE, "study")
+
+    def recover(self) -> None:
+        """What an earlier process left when it was killed: what was sent can be gone on with."""
+        for record in self.records.all():
+            if record.state == "done":
+                self.records.let_go(record.id)
+            elif record.state == "running" and self.pending(record) is None:
+                self.records.change(record.id, state="received", query=None)
 
     # the site
 
@@ -68,7 +79,9 @@ class Desk:
 
     @property
     def locked(self) -> bool:
-        return self._passphrase is None and Site.load(self.folder).seals
+        """Whether somebody must type the passphrase: the key is sealed, and no keyring of the system opens it."""
+        site = Site.load(self.folder)
+        return self._passphrase is None and site.seals and site.state.keyring is None
 
     def unlock(self, passphrase: str) -> None:
         """Raises InputError for a wrong passphrase. It stays in the memory of this process."""
@@ -120,6 +133,11 @@ class Desk:
         self._counts[id] = self._counts.get(id, 0) + 1
         return self._counts[id]
 
+    def is_dicom(self, record: Record) -> bool:
+        """Whether it was read from DICOM files, as long as it is remembered."""
+        found = self.studies.get(record.id)
+        return found is not None and found.images is not None and bool(found.images.origins)
+
     def start(self, record: Record, study: Study) -> None:
         """Encrypt and send, in a thread. Raises InputError unless it can be sent."""
         images = study.images
@@ -136,7 +154,6 @@ class Desk:
             facts = {"name": record.patient, "study": record.study, "override_envelope": record.override}
             told = {"begun": begun, "on_step": _reach(progress), "events": progress}
             diagnose_one(self.remote, images, self._save(record.id), **facts, **told)  # type: ignore[arg-type]
-            self.studies.pop(record.id, None)
 
         self._begin(progress, work, record.id)
 
@@ -169,6 +186,7 @@ class Desk:
 
     def close(self) -> None:
         """Erase what nobody asked to keep. What is under way stays so, and is found at the next start."""
+        wait(self.exporting.values(), EXPORT_SECONDS)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.records.erase_unwanted(lambda record: record.query is not None)
         with self._lock:
@@ -182,7 +200,25 @@ class Desk:
             return self.running[id]
 
     def _save(self, id: str) -> Callable[[Findings], None]:
-        return lambda findings: self.records.done(id, findings)
+        """What keeps a diagnosis. What a PACS would keep of it is made afterwards, while the result is looked at."""
+
+        def save(findings: Findings) -> None:
+            self.records.done(id, findings)
+            self.exporting[id] = self._pool.submit(self._export, id, findings)
+
+        return save
+
+    def _export(self, id: str, findings: Findings) -> None:
+        """While its files are there, which are let go of then."""
+        try:
+            record = self.records.get(id)
+            images = self.study(record).images if record is not None else None
+            if images is not None and images.origins:
+                self.records.keep_export(id, exported(findings, images))
+        finally:
+            self.studies.pop(id, None)
+            self.records.let_go(id)
+            self.exporting.pop(id, None)
 
     def _begin(self, progress: Progress, work: Callable[[], Any], id: str = "") -> None:
         def run() -> None:

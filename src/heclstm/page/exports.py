@@ -6,16 +6,34 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from heclstm.page.records import Record
+from heclstm.data.handed_in import HandedIn
+from heclstm.errors import HeclstmError
+from heclstm.page.records import Record, Records
+from heclstm.report.findings import Findings
 from heclstm.templates.language import gettext
 from heclstm.usecases.spreadsheet import csv_of
 
 COLUMNS = ("day", "patient", "number", "study", "decision", "score", "probability", "made", "id")
 
 
-def kinds() -> list[tuple[str, str]]:
-    """What a result can be saved as: the end of its address, and words for it."""
-    return [
+DICOM = {"sr": "report.dcm", "dcm": "summary.dcm"}  # the end of an address → the file, where there is one
+
+
+def exported(findings: Findings, images: HandedIn) -> dict[str, bytes]:
+    """What a PACS would keep; nothing where the library for it is not installed, or the files do not tell enough."""
+    try:
+        from heclstm.usecases.export import export
+
+        return export(findings, images).files
+    except (ModuleNotFoundError, HeclstmError):
+        return {}
+
+
+def kinds(records: Records, record: Record, *, soon: bool) -> list[tuple[str, str]]:
+    """What a result can be saved as: the end of its address, and words for it. soon: those of DICOM are being made."""
+    dicom = [("sr", gettext("DICOM structured report")), ("dcm", gettext("DICOM picture"))]
+    there = [(kind, words) for kind, words in dicom if soon or records.export_path(record.id, DICOM[kind])]
+    return there + [
         ("html", gettext("Report")),
         ("png", gettext("Picture")),
         ("csv", gettext("CSV")),

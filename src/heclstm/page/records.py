@@ -4,6 +4,7 @@ workstation/ID/record.json      whose it is, how far it is, what was decided
                files/           as they were handed in, until the study is diagnosed or erased
                images.npz       the prepared frames, to be shown beside their contributions
                diagnosis.json   as `heclstm decrypt` writes it
+               report.dcm, summary.dcm     of images that came as DICOM: as `heclstm export` writes them
 
 A study that nobody asked to keep is erased when the workstation ends. After a crash it is still there, and says so.
 """
@@ -158,11 +159,24 @@ class Records:
         return Findings.load(self.diagnosis_path(id))
 
     def done(self, id: str, findings: Findings) -> None:
-        """Keep a diagnosis, and let go of what was handed in."""
+        """Keep a diagnosis."""
         findings.save(self.diagnosis_path(id))
         diagnosis = findings.diagnosis
         facts = {"decision": diagnosis.decision, "score": diagnosis.score, "probability": diagnosis.probability}
         self.change(id, state="done", query=None, problem="", **facts)
+
+    def keep_export(self, id: str, files: dict[str, bytes]) -> None:
+        """What a PACS would keep of it: names of files, and what they hold."""
+        with self._lock:
+            for name, content in files.items() if self.get(id) is not None else ():
+                save_file(self.folder / id / name, content, 0o600)
+
+    def export_path(self, id: str, name: str) -> Path | None:
+        path = self.folder / id / name
+        return path if path.is_file() else None
+
+    def let_go(self, id: str) -> None:
+        """Of what was handed in."""
         shutil.rmtree(self.files(id), ignore_errors=True)
 
     def _read(self, path: Path) -> Record:

@@ -38,6 +38,7 @@ def serve(
     machine, where another user may listen; those of an address are. Browsers that know no *.localhost need it.
     """
     listening = _listen(port)
+    desk.recover()
     place = LOOPBACK if plain_address else f"heclstm-{secrets.token_hex(8)}.localhost"
     host, session = f"{place}:{listening.getsockname()[1]}", Session()
     app = Guard(make_app(desk), host, session, language)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import wait
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from heclstm.data.budget import FILE_BYTES_MAX, FILES_MAX, FOLDERS_DEEP_MAX
 from heclstm.errors import InputError
 from heclstm.page import exports
+from heclstm.page.desk import EXPORT_SECONDS
 from heclstm.page.records import Record
 from heclstm.page.routes import Fields, desk_of, page, record_of, to
 from heclstm.report.page import pictures
@@ -158,7 +160,12 @@ def export(request: Request) -> Response:
         case "png":
             made = report(findings, desk.records.images(record.id))
             return exports.file(made.picture, "image/png", record, "png")
-    raise InputError("export: expected csv, json, html or png")
+        case "sr" | "dcm" as kind:
+            if (soon := desk.exporting.get(record.id)) is not None:
+                wait([soon], EXPORT_SECONDS)
+            if path := desk.records.export_path(record.id, exports.DICOM[kind]):
+                return exports.file(path.read_bytes(), "application/dicom", record, "dcm")
+    raise InputError("export: there is no such file of this study")
 
 
 def _look(request: Request, record: Record) -> Response:
@@ -194,9 +201,17 @@ def _result(request: Request, record: Record) -> Response:
     wrong = () if unusual(findings) else errors_of(findings.operating_point)
     others = [each for each in others if each.id != record.id]
     title = record.patient or gettext("Result")
+    kinds = exports.kinds(desk.records, record, soon=record.id in desk.exporting and desk.is_dicom(record))
     parts = shown_parts(findings, images) | {"lead": decision_of(findings)}
     return page(
-        request, "result.html", title=title, record=record, kinds=exports.kinds(), others=others, wrong=wrong, **parts
+        request,
+        "result.html",
+        title=title,
+        record=record,
+        kinds=kinds,
+        others=others,
+        wrong=wrong,
+        **parts,
     )
 
 

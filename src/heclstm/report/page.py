@@ -105,7 +105,8 @@ def _facts(findings: Findings, prevalence: float | None) -> list[tuple[str, str]
             words = said("Calibrated probability of a positive with such a score, where {share} are", share=share)
         rows.append((words, percent(found)))
     if findings.truth is not None:
-        rows.append((gettext("True label"), gettext("positive" if findings.truth else "negative")))
+        word = "positive" if findings.truth else "negative"
+        rows.append((gettext("True label"), gettext(word)))
     return rows
 
 

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 DECISIONS = (marked("positive"), marked("negative"), marked("not assessable"), marked("no decision"))
+_DATA = (marked("validation"), marked("calibration"))  # where operating points are chosen
 
 
 def rates(point: OperatingPoint | None) -> str:
@@ -71,13 +72,13 @@ def errors_of(point: OperatingPoint | None) -> tuple[str, ...]:
     people = {"positives": point.positives, "negatives": point.negatives, "data": gettext(point.chosen_on)}
     return (
         said(
-            "It misses: of 100 patients who are positive, it called {count} negative ({low} to {high} by chance alone; "
+            "It misses: of 100 patients who are positive, it called {count} negative (95 % interval {low} to {high}; "
             "{positives} positives on {data} data).",
             count=missed, low=round(100 * (1 - measured[0].high)), high=round(100 * (1 - measured[0].low)), **people,
         ),
         said(
-            "It raises false alarms: of 100 patients who are negative, it called {count} positive ({low} to {high} by "
-            "chance alone; {negatives} negatives on {data} data).",
+            "It raises false alarms: of 100 patients who are negative, it called {count} positive (95 % interval {low} "
+            "to {high}; {negatives} negatives on {data} data).",
             count=alarms, low=round(100 * (1 - measured[1].high)), high=round(100 * (1 - measured[1].low)), **people,
         ),
     )  # fmt: skip
@@ -96,7 +97,7 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     if not findings.diagnosis.decided:
         return () if findings.case is not None and findings.case.withheld else (_undecided(findings),)
     worth = "" if unusual(findings) else _predictive(findings, prevalence)
-    return tuple(filter(None, (_both(findings, prevalence), worth)))
+    return tuple(filter(None, (_both(findings, prevalence), _shorter(findings), worth)))
 
 
 def chance(findings: Findings, prevalence: float | None = None) -> float | None:
@@ -178,6 +179,17 @@ def _both(findings: Findings, prevalence: float | None) -> str:
             "uncertain."
         )
     return probability + end
+
+
+def _shorter(findings: Findings) -> str:
+    """One temperature for all numbers of frames: what that means for fewer than all."""
+    scale, frames = findings.purpose.temperature, findings.diagnosis.frames
+    if chance(findings) is None or scale is None or frames is None:
+        return ""
+    return (
+        f"The probability was fitted on whole {scale.fitted_on} sequences; of {counted(frames)} it may lie closer to "
+        "the middle than it should."
+    )
 
 
 def _predictive(findings: Findings, prevalence: float | None) -> str:

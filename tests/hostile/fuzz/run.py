@@ -1,11 +1,10 @@
 """Fuzz what reads bytes of strangers, and print what came of it.
 
-    PYTHONPATH=src:tests python -m hostile.fuzz.run [TARGET …] [--mutations 20000] [--minutes 0] [--seed 1]
-        [--guided SECONDS]
+    PYTHONPATH=src:tests python -m hostile.fuzz.run [TARGET …] [--mutations N] [--minutes M] [--seed S] [--guided T]
 
 --minutes: at least so long, shared by the targets alike.
 
---guided: by coverage, with atheris (pip install atheris), which instruments what is imported after it.
+--guided: for T seconds, by coverage, with atheris (pip install atheris), which instruments what is imported after it.
 A fault is printed with the bytes that caused it, in hex, which belong into corpus/TARGET/ once it is mended; the exit
 code is then 1.
 """
@@ -53,8 +52,9 @@ HEAD = "| target | inputs | refused | reasons | a second | longest, ms | memory,
 
 
 def fuzz(name: str, mutations: int, seed: int = 0, seconds: float = 0.0) -> Outcome:
-    """So many mutations, and further ones until so many seconds are over. Raises AssertionError for the first input
-    that is neither read nor refused by an error of ours.
+    """So many mutations, and further ones until so many seconds are over.
+
+    Raises AssertionError for the first input that is neither read nor refused by an error of ours.
     """
     from hostile.fuzz.targets import TARGETS
 
@@ -64,14 +64,14 @@ def fuzz(name: str, mutations: int, seed: int = 0, seconds: float = 0.0) -> Outc
     start, end = time.process_time(), time.monotonic() + seconds  # the machine may be busy with other things
     while outcome.count < mutations or time.monotonic() < end:
         content = target.input(rng)
-        began = time.perf_counter()
+        began = time.process_time()  # a machine that is busy, or a process that is halted, is no fault of an input
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 reason = target.refusal(content)
         except BaseException as error:
             raise AssertionError(f"{name}: {type(error).__name__}: {error}\ninput: {content.hex()}") from error
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         assert took < SLOW_SECONDS, f"{name}: took {took:.1f} s\ninput: {content.hex()}"
         outcome.longest = max(outcome.longest, took)
         outcome.count += 1

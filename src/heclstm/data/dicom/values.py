@@ -29,6 +29,14 @@ def text(dataset: Dataset, keyword: str) -> str:
         return ""
 
 
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values as text in capitals, () where they cannot be read."""
+    try:
+        return tuple(str(value).strip().upper() for value in _values(dataset, keyword))
+    except UNREADABLE:
+        return ()
+
+
 def whole(dataset: Dataset, keyword: str) -> int | None:
     """The only value as a whole number, None where it is none."""
     try:

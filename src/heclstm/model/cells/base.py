@@ -50,6 +50,10 @@ class Cell(ABC):
     def exact_twin(self) -> Self:
         """The same cell with exact functions in place of polynomials."""
 
+    def shallower(self) -> dict[str, Cell]:
+        """Cells of this kind that take fewer levels, by what a training file says for them."""
+        return {}
+
     @abstractmethod
     def arrays(self, features: int) -> dict[str, Shape]:
         """Its arrays in a model file, for so many features of a frame."""

@@ -1,6 +1,8 @@
 """What the trainer feeds to a network: augmented training batches, and whole parts as they are."""
 
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +33,8 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[Batch]:
         images, mask, config = np.asarray(self._part.images), self._part.mask, self._config
         rng = np.random.default_rng([config.seed, self._epoch])
+        if config.augmentation.exchanged:
+            images = exchanged(images, self._part, rng)
         for rows in np.array_split(rng.permutation(len(images)), self._steps):
             chosen, targets = images[rows], self._targets[rows]
             if share := config.augmentation.turned:
@@ -40,6 +44,20 @@ class TrainingBatches:
             frames = prepare_all(augment(chosen, config.augmentation, rng), config.preparation)
             real = None if mask is None else torch.from_numpy(mask[rows])
             yield torch.from_numpy(frames), torch.from_numpy(targets), real
+
+
+def exchanged(images: NDArray[Any], part: Part, rng: np.random.Generator) -> NDArray[Any]:
+    """The images (N, T, …) of a part, in which frames of a patient's sequences with the same label change places."""
+    names = part.patients or tuple(part.name(row) for row in range(len(part)))
+    rows_of: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for row, key in enumerate(zip(names, part.labels.tolist(), strict=True)):
+        rows_of[key].append(row)
+    changed = np.empty_like(images)
+    for rows in rows_of.values():
+        frames = images[rows]
+        mixed = rng.permutation(frames.reshape(-1, *frames.shape[2:]))
+        changed[rows] = mixed.reshape(frames.shape)
+    return changed
 
 
 def steps_of(sequences: int, config: TrainConfig) -> int:

@@ -15,6 +15,7 @@ from heclstm.card.preparation import Preparation
 from heclstm.data.dicom.library import Dataset, guarded, read_header
 from heclstm.data.dicom.values import text
 from heclstm.data.handed_in import HandedIn
+from heclstm.data.images import DICOM
 from heclstm.data.quiet import quiet
 from heclstm.data.sources import Origin, Source
 from heclstm.errors import FileFormatError, HeclstmError, InputError
@@ -68,7 +69,7 @@ class SourceStudy:
 
 def study_of(images: HandedIn, preparation: Preparation) -> SourceStudy:
     """Raises InputError for images that did not come as DICOM, FileFormatError where headers do not say enough."""
-    if not images.origins:
+    if images.kind != DICOM:
         raise InputError(
             f"{images.sequence.name}: holds {images.kind}, and not DICOM files, so nothing says whose study a report "
             "would belong to; give the DICOM files of the images"

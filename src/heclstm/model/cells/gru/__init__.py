@@ -80,6 +80,14 @@ class GruConfig(Cell):
     def exact_twin(self) -> Self:
         return replace(self, gate_degree=None, candidate="tanh")
 
+    def shallower(self) -> dict[str, Cell]:
+        found: dict[str, Cell] = {}
+        if self.gate_degree is not None and self.gate_degree > 1:
+            found["gate_degree = 1"] = replace(self, gate_degree=1)
+        if self.reset_gate:
+            found["reset_gate = false"] = replace(self, reset_gate=False)
+        return found
+
     def arrays(self, features: int) -> dict[str, Shape]:
         rows = self.projections * self.hidden_size
         shapes: dict[str, Shape] = {"input_weight": (rows, features), "recurrent_weight": (rows, self.hidden_size)}

@@ -67,6 +67,14 @@ class LstmConfig(Cell):
     def exact_twin(self) -> Self:
         return replace(self, gate_degree=None, cell_output="tanh")
 
+    def shallower(self) -> dict[str, Cell]:
+        found: dict[str, Cell] = {}
+        if self.gate_degree is not None and self.gate_degree > 1:
+            found["gate_degree = 1"] = replace(self, gate_degree=1)
+        if self.recurrent_gates:
+            found["recurrent_gates = false"] = replace(self, recurrent_gates=False)
+        return found
+
     def arrays(self, features: int) -> dict[str, Shape]:
         rows = GATES * self.hidden_size
         shapes: dict[str, Shape] = {"input_weight": (rows, features)}
