@@ -6,6 +6,7 @@ PYTHONPATH=src:tests python -m benchmarks.service [--tenants 1 4 16] [--queries 
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 import time
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "service.json")
     arguments = parser.parse_args()
     report = {"machine": platform.processor() or platform.machine(), "threads": arguments.threads}
+    report["load"] = os.getloadavg()[1]  # of others: above 0, seconds are too many and rates too low
     if arguments.output.exists():
         report = {**json.loads(arguments.output.read_text()), **report}
     with tempfile.TemporaryDirectory(prefix="heclstm-service-") as place:
@@ -204,6 +206,7 @@ def table(report: dict) -> str:
             f"| from the start of the server to the first result | {found['seconds']:.2f} s, "
             f"{found['processor_seconds']:.2f} s of processors |"
         )
+    rows.append(f"| load of others before | {report['load']:.1f} |")
     return "\n".join(["| | |", "|---|---|", *rows]) + "\n"
 
 
