@@ -34,6 +34,9 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
+# Of the tests: each takes whole files, in the order of their folders. More need more memory.
+WORKERS ?= 2
+
 .PHONY: demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example clean
 .DELETE_ON_ERROR:
 
@@ -41,7 +44,7 @@ demo: $(VENV)/.demo
 	$(BIN)/heclstm demo
 
 test: check native $(VENV)/.services
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

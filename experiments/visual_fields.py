@@ -29,7 +29,7 @@ from heclstm.data.datasets.visual_fields import grid
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.model.by_fold import auc_by_fold
 from heclstm.model.calibrate import calibrate, ranged
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.recipe import TrainConfig

@@ -14,7 +14,18 @@ from heclstm.cli.main import app
 ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 MODEL_OWNER = ["train", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
-CONNECTED = ["connect", "diagnose", "gateway", "jobs", "share", "rotate-keys", "backup", "restore", "forget"]
+CONNECTED = [
+    "connect",
+    "diagnose",
+    "gateway",
+    "jobs",
+    "workstation",
+    "share",
+    "rotate-keys",
+    "backup",
+    "restore",
+    "forget",
+]
 FILES = ["keygen", "encrypt", "run", "serve", "decrypt", "report", "export"]
 VERBS = [*MODEL_OWNER, *FILES, *CONNECTED, "demo", "inspect", "schema"]
 GROUPS = ["token"]  # of verbs: heclstm token create

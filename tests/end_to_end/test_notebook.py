@@ -16,6 +16,7 @@ CODE = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_cells_run_in_order(tmp_path):
     """At 128 bits, as users run it: nothing smaller shows that these lines do. No kernel: cells are plain Python."""
     (tmp_path / "adrenal").symlink_to(EXAMPLES / "adrenal")

@@ -41,6 +41,7 @@ from heclstm.cli import (
     signing_key,
     token,
     train,
+    workstation,
 )
 from heclstm.cli.verb import Verb
 
@@ -105,6 +106,7 @@ for verb in (
     diagnose.diagnose,
     gateway.gateway,
     jobs.jobs,
+    workstation.workstation,
     share.share,
     rotate_keys.rotate_keys,
     backup.backup,

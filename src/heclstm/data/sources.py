@@ -140,8 +140,9 @@ def find(inputs: Sequence[Path]) -> Found:
 
     Raises FileFormatError.
     """
-    named = [Source(path) for path in inputs if not _holds_others(path)]
-    inside = [source for path in inputs if _holds_others(path) for source in _files_in(path)]
+    holders = [path for path in inputs if _holds_others(path)]
+    named = [Source(path) for path in inputs if path not in holders]
+    inside = [source for path in holders for source in _files_in(path)]
     return sort_out(named, [source for source in inside if not is_litter(source)])
 
 

@@ -15,7 +15,7 @@ from heclstm.report.evaluation import Evaluation
 from heclstm.report.examples import choose, draw_examples
 from heclstm.report.findings import credit
 from heclstm.report.rendering import render
-from heclstm.report.units import seconds, signed
+from heclstm.templates.units import seconds, signed
 
 SHARES = (("Sensitivity", "sensitivity"), ("Missed diagnoses", "missed_rate"), ("Specificity", "specificity"),
           ("Accuracy", "accuracy"))  # fmt: skip

@@ -92,6 +92,8 @@ class Greys:
         if stored.dtype.itemsize * 8 > TABLE_BITS:
             return np.concatenate([self._shown(block) for block in blocks])
         limits = np.iinfo(stored.dtype)
+        if stored.size <= limits.max:  # fewer pixels than values that they might have
+            return self._shown(stored)
         table = self._shown(np.arange(limits.min, limits.max + 1))
         return np.concatenate([table[block.astype(np.int64) - limits.min] for block in blocks])
 

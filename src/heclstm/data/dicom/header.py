@@ -96,8 +96,9 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
     issuer, birth = text(dataset, "IssuerOfPatientID").casefold(), text(dataset, "PatientBirthDate")
     identity = Identity(patient, issuer, birth, study, group, instance)
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
-    secrets, names = _secrets(dataset), ("Modality", "SeriesDescription", "BodyPartExamined")
-    modality, description, body_part = (_words(text(dataset, name), secrets) for name in names)
+    told = [text(dataset, name) for name in ("Modality", "SeriesDescription", "BodyPartExamined")]
+    secrets = _secrets(dataset) if any(told) else []
+    modality, description, body_part = (_words(value, secrets) for value in told)
     series = Series(modality, description, body_part, whole(dataset, "SeriesNumber") or 0)
     if not pixels:
         return Header(source, identity, series, directory, None)

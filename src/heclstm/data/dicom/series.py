@@ -65,17 +65,22 @@ def patients_of(headers: Sequence[Header]) -> int:
     return max(len(set(filter(None, column))) for column in zip(*persons, strict=True))
 
 
+def grouped(headers: Sequence[Header]) -> list[list[Header]]:
+    """The files of each series, in the order in which a refusal numbers them."""
+    groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[header.identity.study, header.identity.series].append(header)
+    return [groups[key] for key in sorted(groups, key=lambda key: (groups[key][0].series.number, key))]
+
+
 def one_series(headers: Sequence[Header], selection: Selection, where: str) -> tuple[list[Header], list[str]]:
     """The files of the only series that is meant, each image once. Raises SequenceError with the choice to make."""
     if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the folder or the files of one")
-    groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
-    for header in headers:
-        groups[header.identity.study, header.identity.series].append(header)
-    known = [groups[key] for key in sorted(groups, key=lambda key: (groups[key][0].series.number, key))]
+    known = grouped(headers)
     meant = [found for number, found in enumerate(known, start=1) if _is_meant(found, number, selection)]
     if len(meant) != 1:
-        studies = len({study for study, _ in groups})
+        studies = len({found[0].identity.study for found in known})
         got = f"holds {len(known)} series" + (f" of {studies} studies" if studies > 1 else "")
         fits = f"{len(meant)} of them fit" if meant else "none of them fits"
         wanted = "expected one" if selection == Selection() else f"of which {fits} the rules"

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator, MutableSequence
 from typing import Any
 
+from heclstm.data.dicom.library import tag_of
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError
 
@@ -93,14 +94,18 @@ def of_frame(dataset: Dataset, frame: int, group: str, keyword: str) -> Dataset:
 def _sequence(dataset: Dataset, keyword: str) -> Any:
     """The sequence itself: thousands of frames ask for one item each."""
     try:
-        found = dataset.get(keyword)
+        found = _get(dataset, keyword)
     except UNREADABLE:
         return ()
     return found if isinstance(found, MutableSequence) else ()
 
 
+def _get(dataset: Dataset, keyword: str) -> Any:
+    return dataset.get(keyword) if tag_of(keyword) in dataset else None
+
+
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
-    value = dataset.get(keyword)
+    value = _get(dataset, keyword)
     if value is None or (isinstance(value, str) and not value.strip()):
         return []
     if not isinstance(value, MutableSequence | tuple):  # a name of a person can be iterated too
