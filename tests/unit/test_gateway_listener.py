@@ -91,6 +91,15 @@ def test_strangers_are_rejected(started):
     assert found.taken == []
 
 
+def test_deflated_data_sets_are_not_taken(started):
+    found = started()
+    entity = pynetdicom.AE("US")
+    entity.add_requested_context(CT, "1.2.840.10008.1.2.1.99")
+    association = entity.associate("127.0.0.1", found.port, ae_title="HECLSTM")
+    assert association.accepted_contexts == []
+    association.release()
+
+
 def test_what_names_no_study_is_not_understood(started):
     found = started()
     assert send(found.port, data_set(FRAME, StudyInstanceUID=None)) == 0xC000
