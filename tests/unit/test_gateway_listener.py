@@ -195,8 +195,9 @@ def test_a_pacs_that_does_not_take_a_report_is_asked_again_later(pacs):
         sender.store([full.report], gone)
 
 
-def test_a_warning_of_a_pacs_is_a_success(pacs):
-    found = pacs(0xB000)
+@pytest.mark.parametrize("status", [0xB000, 0x0111], ids=["a warning", "there already"])
+def test_what_a_pacs_keeps_is_stored(pacs, status):
+    found = pacs(status)
     sender.store([found.report], found.config)
 
 
