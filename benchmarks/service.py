@@ -49,8 +49,8 @@ def main() -> None:
         for part in arguments.only:
             report[part] = globals()[part](folder, hospital, tls, authority, arguments)
             print(part, json.dumps(report[part]), flush=True)
-    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
-    arguments.output.with_suffix(".md").write_text(table(report))
+            arguments.output.write_text(json.dumps(report, indent=1) + "\n")  # after each: it may be stopped
+            arguments.output.with_suffix(".md").write_text(table(report))
 
 
 def certificates(folder: Path):

@@ -28,7 +28,7 @@ from heclstm.data.datasets import Part, Splits, load_dataset
 from heclstm.data.datasets.visual_fields import grid
 from heclstm.model.by_fold import auc_by_fold
 from heclstm.model.calibrate import calibrate, ranged
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.reference import forward

@@ -15,6 +15,12 @@ import (
 // newTestContext has primes of 26 to 30 bits, and 3 special ones, of which keys at levels 0 and 1 have 1 and 2.
 func newTestContext(t testing.TB, ringType string) *context {
 	t.Helper()
+	return newContextOf(t, ringType, 1<<10)
+}
+
+// newContextOf has the same primes for every degree up to 1024. Fuzzers use small ones: they try more.
+func newContextOf(t testing.TB, ringType string, degree int) *context {
+	t.Helper()
 	order := uint64(4 << 10)
 	primes := []uint64{}
 	for _, below := range []uint64{1 << 30, 1 << 29, 1 << 26} {
@@ -25,7 +31,7 @@ func newTestContext(t testing.TB, ringType string) *context {
 			}
 		}
 	}
-	s := settings{Ring: ringType, RingDegree: 1 << 10, SpecialModuli: primes[:3], Moduli: primes[3:]}
+	s := settings{Ring: ringType, RingDegree: degree, SpecialModuli: primes[:3], Moduli: primes[3:]}
 	for range s.Moduli {
 		s.Scales = append(s.Scales, 1<<29)
 		s.SpecialCounts = append(s.SpecialCounts, min(len(s.Scales), 3))

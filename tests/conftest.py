@@ -1,4 +1,7 @@
-"""Shared by all tests: hypothesis settings, and how a program is run on clear slots."""
+"""Shared by all tests: hypothesis settings, how a program is run on clear slots, and which tests run alone."""
+
+import fcntl
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
@@ -10,6 +13,28 @@ from heclstm.backend.execute import Executor
 # No deadline: times depend on the machine. The blob of a failing example is printed, to run it again.
 settings.register_profile("heclstm", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("heclstm")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """With several workers (`pytest -n 2`), a test that is marked `alone` waits for the others, and they for it."""
+    with ExitStack() as stack:
+        if hasattr(item.config, "workerinput"):
+            folder = item.config._tmp_path_factory.getbasetemp().parent  # all workers' own
+            alone = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+            with _locked(folder / "gate.lock", fcntl.LOCK_EX):  # who waits to be alone lets nobody in before
+                stack.enter_context(_locked(folder / "room.lock", alone))
+        return (yield)
+
+
+@contextmanager
+def _locked(path, how):
+    with open(path, "w") as file:
+        fcntl.flock(file, how)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing would leave it to processes that the test forked
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,14 @@ def imports(name, at_load=False):
             assert node.level == 0, f"{name}: relative imports hide where a name comes from"
             modules = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= modules if modules <= MODULES.keys() else {node.module} | modules
+        elif isinstance(node, ast.Call) and ast.unparse(node).startswith("kinds(__name__, __path__, "):
+            names |= folders(name)
     return names
+
+
+def folders(name):
+    """The packages of a package, which a registry imports by looking for them (model/registry.py)."""
+    return {each for each in MODULES if each.rpartition(".")[0] == name and MODULES[each].name == "__init__.py"}
 
 
 def reachable(name, at_load=False):

@@ -6,7 +6,8 @@
     │   │   └── NotAssessableError    too few frames for a decision; the command line ends with exit code 3
     │   ├── EnvelopeError             images unlike those of training, and nobody said why to encrypt them
     │   ├── RangeError                a value leaves its calibrated or fitted interval
-    │   └── PassphraseError           a passphrase does not open what it should
+    │   ├── PassphraseError           a passphrase does not open what it should
+    │   └── KeyringError              the system's keyring cannot be asked, or does not hold the passphrase
     ├── ModelError                    a model that cannot be read, or that the compiler cannot express
     │   └── DivergedError             a training whose loss is no longer finite
     ├── LayoutError                   a tensor does not fit its slots, or two layouts do not match
@@ -59,6 +60,10 @@ class RangeError(InputError):
 
 class PassphraseError(InputError):
     """A passphrase does not open what it should."""
+
+
+class KeyringError(InputError):
+    """The system's keyring cannot be asked, or does not hold the passphrase that it should."""
 
 
 class ModelError(HeclstmError):

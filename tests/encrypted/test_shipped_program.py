@@ -53,6 +53,8 @@ def test_the_program_is_the_models(program, sequences):
     assert np.abs(clear[:, 1:] - values["contributions"][..., 0]).max() < 1e-9
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_encrypted_at_128_bits(program, sequences, tmp_path):
     """Decisions agree, and the error is what the simulator predicts, within the factor of 4 that it promises."""
     card = program.card

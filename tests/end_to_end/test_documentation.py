@@ -14,8 +14,19 @@ from heclstm.cli.main import app
 ROOT = Path(__file__).parents[2]
 COMMANDS = typer.main.get_command(app).commands
 MODEL_OWNER = ["train", "search", "calibrate", "evaluate", "compile", "signing-key", "sign", "estimate"]
-CONNECTED = ["connect", "diagnose", "jobs", "share", "rotate-keys", "backup", "restore", "forget"]
-FILES = ["keygen", "encrypt", "run", "serve", "decrypt", "report"]
+CONNECTED = [
+    "connect",
+    "diagnose",
+    "gateway",
+    "jobs",
+    "workstation",
+    "share",
+    "rotate-keys",
+    "backup",
+    "restore",
+    "forget",
+]
+FILES = ["keygen", "encrypt", "run", "serve", "decrypt", "report", "export"]
 VERBS = [*MODEL_OWNER, *FILES, *CONNECTED, "demo", "inspect", "schema"]
 GROUPS = ["token"]  # of verbs: heclstm token create
 README = (ROOT / "README.md").read_text()

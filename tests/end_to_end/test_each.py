@@ -8,6 +8,9 @@ import pytest
 
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.deploy.client import Client
+from heclstm.usecases.card import read_card
+from heclstm.usecases.encrypt_each import encrypt_each
+from heclstm.usecases.events import Recorded
 from random_models import random_frames, small_config
 
 INSECURE = "--insecure-test"
@@ -110,6 +113,36 @@ def test_what_is_said_of_one_patient_does_not_go_with_many(refused, site, tmp_pa
     assert "got 2 results, expected one; add --each, and a folder as the output" in line
     line = refused("run", site.program, site.query, site.query, "--keys", site.keys, "-o", tmp_path / "x")
     assert "got 2 queries, expected one" in line
+
+
+def test_an_override_names_whom_it_is_about(refused, site, tmp_path, monkeypatch):
+    """Two rows of one file are unusual, and somebody knows one of them."""
+    outside = {"envelope": "outside", "outside": ("too bright",)}
+    monkeypatch.setattr(
+        "heclstm.usecases.encrypt.envelope_facts", lambda card, images, reason: {**outside, "override": reason}
+    )
+    frames = random_frames(small_config(), 2, seed=3).astype(np.float32)
+    np.save(tmp_path / "two.npy", frames)
+    card, heard = read_card(site.program), Recorded()
+    reasons = {"two.npy, row 1": "a phantom"}
+    made = encrypt_each(
+        card, [tmp_path / "two.npy"], site.secret, tmp_path / "q", overrides=reasons, allow_insecure=True, events=heard
+    )
+    assert [one.made.case.override for one in made] == ["", "a phantom"]
+    assert [one.made.case.withheld for one in made] == [True, False]
+    key = ("--key", site.secret, INSECURE, "--each", "-o", tmp_path / "x", tmp_path / "two.npy")
+    for text, words in (
+        ("two.npy:envelope=x", "0 of 2 patients are called 'two.npy', expected one"),
+        ("envelope=x", "with --each, expected INPUT:envelope=REASON"),
+        ("two.npy, row 1:envelope= ", "with --each, expected INPUT:envelope=REASON"),
+        ("two.npy, row 1:contrast=x", "with --each, expected INPUT:envelope=REASON"),
+    ):
+        assert words in refused("encrypt", site.program, *key, "--override", text)
+    twice = ("--override", "two.npy, row 1:envelope=x", "--override", "two.npy, row 1:envelope=y")
+    assert "gives two reasons for 'two.npy, row 1'" in refused("encrypt", site.program, *key, *twice)
+    one = ("--key", site.secret, INSECURE, "-o", tmp_path / "x.he", site.images)
+    assert "expected envelope=REASON" in refused("encrypt", site.program, *one, "--override", "s1:envelope=x")
+    assert not (tmp_path / "x").exists()
 
 
 def test_two_that_would_have_one_name_are_refused(refused, site, tmp_path):

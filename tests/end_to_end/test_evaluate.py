@@ -177,6 +177,26 @@ def test_padding_gets_no_vote_in_any_way(call, tmp_path):
     assert np.abs(encrypted - clear).max() <= 8 * predicted
 
 
+def test_every_model_is_measured_by_number_of_frames(call, data, tmp_path):
+    """Not the first alone: an ensemble may hold one that needs all frames."""
+    preparation = Preparation("frames", (3, 2, 8, 8), frames=3, channels=2, height=8, width=8, length="pad")
+    points = [{"threshold": 0.0, "frames": frames} for frames in (2, 3)]
+    for seed in (1, 2):
+        kept = random_model(small_config(), seed).with_metadata(
+            preparation=preparation.to_json(), operating_points=points
+        )
+        save_model(kept, tmp_path / f"model-{seed}")
+    models = tmp_path / "model-1", tmp_path / "model-2"
+    each = [evaluated(call, model, "--data", data)["by_frames"] for model in models]
+    together = evaluated(call, *models, "--data", data)["by_frames"]
+    assert [(row["model"], row["frames"]) for row in each[0]] == [("", 1), ("", 2), ("", 3)]
+    assert together == [{**row, "model": model.name} for model, rows in zip(models, each, strict=True) for row in rows]
+    code, stdout, stderr = call("evaluate", *models, "--data", data, "-o", tmp_path / "e.html")
+    assert code == 0, stderr
+    assert stdout.count("model-2") >= 3
+    assert "<th>Model</th>" in (tmp_path / "e.html").read_text()
+
+
 def nothing(done, total):
     pass
 

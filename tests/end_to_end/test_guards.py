@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -65,14 +64,14 @@ def test_names_and_paths_with_brackets_are_printed_as_they_are(call, site, tmp_p
     def printed(*arguments):
         code, stdout, stderr = call(*arguments)
         assert code == 0, stderr
-        return re.sub(r"\s*\n\s*", "", stdout)  # a long path takes several lines of a table
+        return "".join(stdout.split())  # a long path takes several lines of a table
 
-    assert str(query) in printed("encrypt", site.program, site.images, *key, "-o", query, INSECURE)
-    assert str(result) in printed("run", site.program, query, "--keys", site.keys, "-o", result)
+    assert "".join(str(query).split()) in printed("encrypt", site.program, site.images, *key, "-o", query, INSECURE)
+    assert "".join(str(result).split()) in printed("run", site.program, query, "--keys", site.keys, "-o", result)
     named = ("--name", NAME, "--query", query, "-o", diagnosis)
-    assert NAME in printed("decrypt", site.program, result, *key, *named, INSECURE)
+    assert "".join(NAME.split()) in printed("decrypt", site.program, result, *key, *named, INSECURE)
     page = folder / "[dim]r.html"
-    assert f"report: {page}" in printed("report", diagnosis, "--input", site.images, "-o", page)
+    assert "".join(f"report: {page}".split()) in printed("report", diagnosis, "--input", site.images, "-o", page)
     assert NAME in page.read_text()
     code, _, stderr = call("inspect", folder / "[/b]")
     assert code == 2

@@ -29,7 +29,7 @@ def encrypt(call, tmp_path_factory):
 
     def run(*inputs):
         output = ("--key", folder / "keys" / "secret.key", "-o", folder / "query.he", "--insecure-test")
-        return call("encrypt", folder / "program", *inputs, *output)
+        return call("encrypt", folder / "program", *output, *inputs)  # a later -o counts
 
     return run
 
@@ -69,6 +69,21 @@ def test_a_manifest_orders_what_names_do_not(encrypt, tmp_path):
         assert (code, said(stderr)) == (0, [told])
     code, _, stderr = encrypt(tmp_path / "s1" / "before.png", tmp_path / "s1" / "after-60s.png", "--as-given")
     assert (code, said(stderr)) == (0, [told.replace("by seconds of the manifest", "as given")])
+
+
+def test_every_sequence_of_a_manifest_is_another_patient(encrypt, tmp_path):
+    rows = []
+    for name in ("s1", "s2", "s3"):
+        for seconds in (0, 60):
+            dataset_trees.picture(tmp_path / name / f"{seconds}.png", seed=seconds + int(name[1:]))
+            rows.append([name, 60 - seconds, f"{name}/{seconds}.png"])
+    manifest = dataset_trees.write_table(tmp_path / "m.csv", ["sequence", "seconds", "file"], rows)
+    code, stdout, stderr = encrypt(manifest, "--each", "--json", "-o", tmp_path / "queries")
+    assert code == 0, stderr
+    each = json.loads(stdout)["each"]
+    assert [row["input"] for row in each] == [f"{manifest}, {name}" for name in ("s1", "s2", "s3")]
+    assert {row["order"] for row in each} == {"by seconds of the manifest"}
+    assert json.loads((tmp_path / "queries" / "query-002.case").read_text())["name"] == "s2"
 
 
 def test_a_series_is_chosen_by_its_number_or_by_rules(encrypt, tmp_path):

@@ -16,6 +16,7 @@ CODE = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_cells_run_in_order(tmp_path):
     """At 128 bits, as users run it: nothing smaller shows that these lines do. No kernel: cells are plain Python."""
     (tmp_path / "adrenal").symlink_to(EXAMPLES / "adrenal")
@@ -23,7 +24,9 @@ def test_the_cells_run_in_order(tmp_path):
     command = [sys.executable, "-W", "error", "-c", "\n".join(CODE)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("positive 1.687")  # test volume 5, which carries a mass
+    decision, score, *_ = done.stdout.split()
+    assert decision == "positive"  # test volume 5, which carries a mass
+    assert float(score) == pytest.approx(1.6875, abs=0.002)  # noise decides how three decimals of it are rounded
     assert "SequenceError" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"adrenal"}  # no key is left behind
 

@@ -13,7 +13,7 @@ from heclstm.card.temperature import Temperature
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.model.evaluate import Fold
+from heclstm.model.evaluate import ByFrames, Fold
 from heclstm.report.evaluation import Evaluation, Inside
 from heclstm.report.evaluation_page import evaluation_page
 from heclstm.report.findings import Findings
@@ -69,8 +69,11 @@ def test_an_evaluation_is_four_sheets_at_most(tmp_path):
     )
     fold = Fold("fold-1", labels, scores, 0.25)
     folds = tuple(replace(fold, name=f"fold-{number}") for number in range(1, 6))
+    rows = tuple(
+        ByFrames(frames, 40, fold.measures("clear"), True, fold.name) for fold in folds for frames in (1, 2, 3, 4)
+    )
     evaluation = Evaluation(
-        folds, "test", attribution="someone. " * 30, temperatures=(Temperature(0.8),) * 5, inside=inside
+        folds, "test", by_frames=rows, attribution="someone. " * 30, temperatures=(Temperature(0.8),) * 5, inside=inside
     )
     frames = rng.random((40, 4, 1, 16, 16)).astype(np.float32)
     assert sheets(evaluation_page(evaluation, frames, None), tmp_path) <= 4

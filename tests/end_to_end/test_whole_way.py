@@ -232,6 +232,8 @@ def test_demo(call, tmp_path, monkeypatch):
     assert found["server_memory"] > 1 << 27
     secret = next((tmp_path / "demo" / "hospital" / "site" / "keys").rglob("secret.key")).read_bytes()
     server = [path for path in (tmp_path / "demo" / "server").rglob("*") if path.is_file()]
+    connected = json.loads((tmp_path / "demo" / "hospital" / "site" / "site.json").read_text())
+    assert connected["url"].startswith("https://")
     assert {"program.json", "service.toml", "server.pem", "service.db"} <= {path.name for path in server}
     assert not any(secret[-64:-32] in path.read_bytes() for path in server)
     assert (tmp_path / "demo" / "report.html").exists()

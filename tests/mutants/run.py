@@ -10,15 +10,13 @@ stand in survivors.toml with a reason, or the run fails.
 import argparse
 import json
 import os
-import resource
 import shutil
-import signal
 import sys
 import time
 import tomllib
-import traceback
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
@@ -26,29 +24,22 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from hypothesis import settings
 
+import import_graph
 from mutants.changes import Change, changes
+from mutants.host import FirstFailure, Host, forked
 from mutants.targets import MODULES, PLANTED
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "heclstm"
 RESULTS = ROOT / "build" / "mutants"
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-MEMORY_BYTES = 4 << 30  # of a changed module that knows no limit
 PYTEST = [
-    *(
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "_hypothesis_pytestplugin",
-        f"--basetemp={RESULTS / f'tmp-{os.getpid()}'}",
-    ),
+    *("-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", f"--basetemp={RESULTS / f'tmp-{os.getpid()}'}"),
+    *("-o", "tmp_path_retention_policy=none"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is imported already
     *("--hypothesis-seed=0", "--hypothesis-profile=mutants"),
 ]
@@ -72,35 +63,12 @@ class Finder(MetaPathFinder):
         return spec_from_file_location(fullname, self.path, loader=Loader(fullname, file))
 
 
-class FirstFailure:
-    """What pytest tells of the first test that fails."""
-
-    name = ""
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._take(report)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self._take(report)
-
-    def _take(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        if report.failed and not self.name:
-            self.name = report.nodeid.replace("tests/", "", 1) or "collection"
-
-
-def failing(path: Path, source: str, tests: list[str], timeout: float) -> str | None:
-    """The first of these tests that fails when a module has this source; None if none does."""
-    answer = RESULTS / f"answer-{os.getpid()}.json"
-    answer.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        _test(path, source, tests, answer)
-    status = _wait(child, timeout)
-    if status is None:
-        return "takes too long"
-    if not answer.exists():
-        return f"ends with {status}"
-    failed, imported = json.loads(answer.read_text())
+def failing(path: Path, source: str, tests: list[str], seconds: float, first: Sequence[str] = ()) -> str | None:
+    """The first of these tests that fails when all is imported anew and a module has this source; None if none does."""
+    found = forked(lambda: _test(path, source, tests, first), seconds)
+    if isinstance(found, str):
+        return found
+    status, failed, imported = found
     if status in (pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.INTERNAL_ERROR):
         raise SystemExit(f"{path}: pytest ends with {status} on {tests}: {failed}")
     if status == pytest.ExitCode.OK:
@@ -112,38 +80,45 @@ def failing(path: Path, source: str, tests: list[str], timeout: float) -> str | 
     return failed or f"ends with {status}"
 
 
-def _test(path: Path, source: str, tests: list[str], answer: Path) -> NoReturn:
-    """Run tests in this process; leave (the first that failed, modules of others that they imported) behind."""
-    name = ".".join(("heclstm", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-    status, first = int(pytest.ExitCode.INTERNAL_ERROR), FirstFailure()
-    try:
-        os.setsid()
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
-        sys.meta_path.insert(0, Finder(name, path, source))
-        status = int(pytest.main([*PYTEST, *(f"tests/{test}" for test in tests)], plugins=[first]))
-    except BaseException:
-        first.name = traceback.format_exc()
-    finally:
-        files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
-        others = [name for name, file in files.items() if file and not Path(file).is_relative_to(ROOT)]
-        answer.write_text(json.dumps((first.name, others)))
-        os._exit(status)
+def _test(path: Path, source: str, tests: list[str], first: Sequence[str]) -> tuple[int, str, list[str]]:
+    """(how pytest ends, the first that failed, modules of others that were imported)"""
+    silence()
+    sys.meta_path.insert(0, Finder(module_name(path), path, source))
+    failure = FirstFailure(first)
+    status = pytest.main([*PYTEST, "-x", *(f"tests/{test}" for test in tests)], plugins=[failure])
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    others = [name for name, file in files.items() if file and not Path(file).is_relative_to(ROOT)]
+    return int(status), failure.name, others
 
 
-def _wait(child: int, timeout: float) -> int | None:
-    """Its exit code, or None if it was ended."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+def hosted(
+    path: Path, source: str, tests: list[str], todo: list[Change], done: Callable[[Change, str], None], end: float
+) -> None:
+    """As many of these changes as a session of pytest can take without importing anything anew."""
+
+    def serve() -> str:
+        silence()
+        host = Host(path, source, todo, dependents(module_name(path)), done, end)
+        status = pytest.main([*PYTEST, *(f"tests/{test}" for test in tests)], plugins=[host])
+        return host.refused or (f"pytest ends with {status}" if status not in (0, 5) else "")
+
+    if refused := forked(serve, 24 * 3600, group=False):
+        raise SystemExit(f"{path}: fails without any change: {refused}")
+
+
+def silence() -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+
+
+def module_name(path: Path) -> str:
+    return ".".join(("heclstm", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def dependents(name: str) -> set[str]:
+    """All modules of ours that import this one, on any way."""
+    return {each for each in import_graph.MODULES if name in import_graph.reachable(each)}
 
 
 def known_survivors() -> dict[str, str]:
@@ -179,32 +154,40 @@ def mutate(file: str, tests: list[str], end: float, tell: Callable[[str], None])
     path, store = PACKAGE / file, RESULTS / f"{file.replace('/', '.')}.jsonl"
     source = path.read_text()
     signature = sha256(repr([(test, (ROOT / "tests" / test).read_bytes()) for test in tests]).encode()).hexdigest()[:8]
-    done = {}
-    if store.exists():
-        done = {(row["key"], row["tests"]): row["by"] for row in map(json.loads, store.read_text().splitlines())}
-    todo, timeout = changes_of(source), 0.0
-    survivors, noticed, tried = [], 0, 0
-    for change in todo:
-        # What one test noticed the next version of it will; a survivor is tried again when its tests change.
-        by = next((by for (key, _), by in done.items() if key == change.key and by), None)
-        if by is None and (change.key, signature) not in done:
-            if time.monotonic() > end:
+    changes = changes_of(source)
+
+    def known() -> dict[str, str | None]:
+        """What one test noticed the next version of it will; a survivor is tried again when its tests change."""
+        rows = map(json.loads, store.read_text().splitlines()) if store.exists() else ()
+        return {row["key"]: row["by"] for row in rows if row["by"] or row["tests"] == signature}
+
+    def done(change: Change, by: str | None) -> None:
+        with store.open("a") as stream:
+            stream.write(json.dumps({"key": change.key, "tests": signature, "by": by, "text": change.text}) + "\n")
+
+    todo = [change for change in changes if change.key not in known()]
+    if todo and time.monotonic() < end:
+        hosted(path, source, tests, todo, done, end)
+        before = known()
+        first = [by for by, _ in Counter(filter(None, before.values())).most_common()]
+        begun, seconds = time.monotonic(), 0.0
+        for change in todo:
+            if change.key in before or time.monotonic() > end:
                 continue
-            if not timeout:
-                begun = time.monotonic()
-                if found := failing(path, source, tests, 600):
+            if not seconds:
+                if found := failing(path, source, tests, 900):
                     raise SystemExit(f"{file}: fails without any change: {found}")
-                timeout = 10 + 5 * (time.monotonic() - begun)
-            each = (failing(path, change.source, [test], timeout) for test in tests)  # the quickest says most
-            by = next((failed for failed in each if failed), None)
-            with store.open("a") as stream:
-                stream.write(json.dumps({"key": change.key, "tests": signature, "by": by, "text": change.text}) + "\n")
-        tried += 1
-        noticed += by is not None
-        if by is None:
-            survivors.append(f"{file}: {change.text}")
-    tell(f"{file}: {len(todo)} changes, {tried} tried, {noticed} noticed, {len(survivors)} not")
-    return len(todo), noticed, survivors, tried == len(todo)
+                seconds = 10 + 5 * (time.monotonic() - begun)
+            by = failing(path, change.source, tests, seconds, first)
+            done(change, by)
+            if by and by not in first:
+                first.append(by)
+    found = known()
+    tried = [change for change in changes if change.key in found]
+    survivors = [f"{file}: {change.text}" for change in tried if not found[change.key]]
+    noticed = len(tried) - len(survivors)
+    tell(f"{file}: {len(changes)} changes, {len(tried)} tried, {noticed} noticed, {len(survivors)} not")
+    return len(changes), noticed, survivors, len(tried) == len(changes)
 
 
 def main() -> None:
@@ -220,7 +203,7 @@ def main() -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # some take a second to load
     chosen, end = options.modules or ["planted", ""], time.monotonic() + options.seconds
 
-    settings.register_profile("mutants", deadline=None, max_examples=25, database=None)
+    settings.register_profile("mutants", deadline=None, max_examples=10, database=None)
 
     def tell(line: str) -> None:
         print(line, flush=True)
@@ -237,7 +220,6 @@ def main() -> None:
                     tell(f"  NEW {survivor}")
     tell(f"{total[0]} changes: {total[1]} noticed, {total[2]} not, {total[0] - total[1] - total[2]} not tried")
     shutil.rmtree(RESULTS / f"tmp-{os.getpid()}", ignore_errors=True)
-    (RESULTS / f"answer-{os.getpid()}.json").unlink(missing_ok=True)
     sys.exit(bool(wrong))
 
 

@@ -70,7 +70,7 @@ def assert_equal_to_the_model(run_clear, model, chosen, seed=0):
     st.sampled_from([("conjugate_invariant", 128), ("conjugate_invariant", 1024), ("standard", 512)]),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_the_compiled_circuit_equals_the_model(run_clear, cell, data, curvature, ring, seed):
     """128 slots hold no whole sequence: several ciphertexts; 1024 hold most with copies."""
     config = data.draw(model_configs(cell))
@@ -80,7 +80,7 @@ def test_the_compiled_circuit_equals_the_model(run_clear, cell, data, curvature,
 
 @pytest.mark.parametrize("cell", CELLS)
 @given(st.integers(0, 2**32 - 1), st.data())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_weights_that_are_zero_make_a_program_too(run_clear, cell, seed, data):
     """Pruned layers leave matrices without entries, and gate polynomials of a lower degree than configured."""
     model = random_model(data.draw(model_configs(cell)), seed)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -172,6 +173,26 @@ def test_jobs_that_were_left_behind_are_collected(call, site, patients, tmp_path
     assert json.loads(call("jobs", "--site", site, INSECURE, "--json")[1]) == {"jobs": []}
 
 
+def test_a_lost_job_stays_until_it_is_cancelled(call, site, patients):
+    """Erased at the server by somebody else, or not read in time."""
+    from heclstm.network import calls
+    from heclstm.network.hospital import made_of
+    from heclstm.network.remote import Remote
+
+    with Remote(site, allow_insecure=True) as remote:
+        hospital, path = remote.hospital, patients[0]
+        sent = remote.transport.run(hospital.submit(made_of(np.load(path), path.name, "")))
+        remote.transport.run(calls.delete_job(sent.job, hospital.patience))
+    _, stdout, stderr = call("jobs", "--site", site, INSECURE)
+    assert "lost" in stdout
+    assert f"lost: the server does not have it any more ({path.name}); send the images again" in " ".join(
+        stderr.split()
+    )
+    assert json.loads(call("jobs", "--site", site, INSECURE, "--json")[1])["jobs"][0]["state"] == "lost"
+    assert call("jobs", "--site", site, "--cancel", path.name, INSECURE)[0] == 0
+    assert json.loads(call("jobs", "--site", site, INSECURE, "--json")[1]) == {"jobs": []}
+
+
 def test_a_call_that_was_stopped_is_resumed(call, refused, site, patients, tmp_path):
     """One has its diagnosis, one is under way, one was never sent: none is sent twice."""
     from heclstm.network.hospital import made_of
@@ -273,6 +294,78 @@ def test_a_sealed_site_asks_for_its_passphrase(call, refused, arguments, patient
     assert call("rotate-keys", "--site", tmp_path / "site", *words, INSECURE)[0] == 0
     (secret,) = (tmp_path / "site" / "keys").glob("*/secret.key")
     assert b"HECLSEAL" in secret.read_bytes()
+
+
+@pytest.fixture
+def ring(monkeypatch):
+    """A keyring that encrypts, as it says, in memory: {(service, account): passphrase}; `locked` refuses all."""
+    import keyring
+    from keyring.backend import KeyringBackend
+
+    class Ring(KeyringBackend):
+        priority = 5
+        kept, locked = {}, False
+
+        def _open(self):
+            if self.locked:
+                raise keyring.errors.KeyringLocked("the passphrase is hunter2")
+            return self.kept
+
+        def get_password(self, service, username):
+            return self._open().get((service, username))
+
+        def set_password(self, service, username, password):
+            self._open()[service, username] = password
+
+        def delete_password(self, service, username):
+            del self._open()[service, username]
+
+    ring = Ring()
+    monkeypatch.setattr("keyring.core._keyring_backend", ring)
+    return ring
+
+
+def test_a_keyring_holds_the_passphrase(call, refused, arguments, patients, ring, tmp_path):
+    """Asked for once, by `connect`; never again while the keyring answers. A restored site needs it typed."""
+    (tmp_path / "words").write_text("correct horse battery\n")
+    words, site = ("--passphrase-file", tmp_path / "words"), tmp_path / "site"
+    code, stdout, stderr = call(*arguments, *words, "--keyring")
+    assert code == 0, stderr
+    assert "held by the system's keyring" in stdout
+    account = json.loads((site / "site.json").read_text())["keyring"]
+    assert ring.kept == {("heclstm", account): "correct horse battery"}
+    assert not any(b"correct horse" in path.read_bytes() for path in site.rglob("*") if path.is_file())
+    assert call("diagnose", patients[0], "--site", site, INSECURE)[0] == 0
+    assert call("rotate-keys", "--site", site, INSECURE)[0] == 0
+    assert call(*arguments)[0] == 0
+    ring.locked = True
+    command = ("diagnose", patients[0], "--site", site, INSECURE)
+    told = refused(*command)
+    assert "keyring: did not answer (KeyringLocked); unlock it, or give --passphrase-file" in told
+    assert "hunter2" not in told
+    assert call(*command, *words)[0] == 0
+    ring.locked = False
+    entry = ring.kept.popitem()
+    assert "keyring: holds no passphrase of this site" in refused(*command)
+    assert call(*arguments, *words, "--keyring")[0] == 0
+    assert ring.kept == dict([entry])
+    (tmp_path / "wrong").write_text("another horse\n")
+    assert "passphrase is wrong" in refused(*arguments, "--passphrase-file", tmp_path / "wrong", "--keyring")
+    assert ring.kept == dict([entry])
+    assert call("forget", "--site", site, "--yes", INSECURE)[0] == 0
+    assert ring.kept == {}
+
+
+def test_keyrings_that_do_not_do(refused, arguments, site, ring, tmp_path, monkeypatch):
+    """Files in clear, a key that is not sealed, no library: refused before a key is made or kept."""
+    (tmp_path / "words").write_text("correct horse battery\n")
+    more = (*arguments, "--keyring", "--passphrase-file", tmp_path / "words")
+    assert "its secret key is not sealed" in refused(*more)
+    monkeypatch.setattr(type(ring), "priority", 0.5)
+    assert "none here that encrypts what it keeps" in refused(*more)
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert "pip install 'heclstm[keyring]'" in refused(*more)
+    assert ring.kept == {}
 
 
 def test_what_is_shared_is_rounded_and_counted(call, refused, site, patients, tmp_path, monkeypatch):

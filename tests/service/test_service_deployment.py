@@ -1,9 +1,9 @@
 """What `deploy/` holds is read by the tools that will read it, where they are here, and says what the code needs."""
 
-import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,6 @@ import yaml
 from heclstm.circuit.cost import estimate
 from heclstm.program.files import load_program
 from heclstm.service.config import load_config
-from service.kit import Running, expect, free_port, write_config
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -71,6 +70,28 @@ def test_compose_file_fits_together():
     assert f":{load_config_port()}/healthz" in str(services["server"]["healthcheck"]["test"])
 
 
+def test_compose_file_is_one_by_the_specification():
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema, which brings the schema, is not installed")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, str(DEPLOY / "compose.yaml")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kustomize_puts_the_manifests_together():
+    """All of them, in one namespace, and the configuration under the name that the server mounts."""
+    done = subprocess.run(["kubectl", "kustomize", str(DEPLOY / "kubernetes")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
+    written = [each for path in MANIFESTS for each in yaml.safe_load_all(path.read_text())]
+    assert len(made) == len(written) + 1
+    assert {each["metadata"].get("namespace", "heclstm") for each in made.values()} == {"heclstm"}
+    (config,) = [name for kind, name in made if kind == "ConfigMap"]
+    pod = made["StatefulSet", "heclstm"]["spec"]["template"]["spec"]
+    assert {"name": "config", "configMap": {"name": config}} in pod["volumes"]
+    assert list(made["ConfigMap", config]["data"]) == ["service.toml"]
+
+
 def load_config_port():
     return re.search(r'listen = "\S+:(\d+)"', (DEPLOY / "compose.toml").read_text())[1]
 
@@ -85,46 +106,3 @@ def test_the_unit_is_right_and_well_confined(tmp_path):
     security = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit)]
     done = subprocess.run(security, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-600:]
-
-
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-def test_the_whole_way_through_the_proxy(launch, hospital, certificates, tmp_path):
-    """The shipped nginx.conf before a service without TLS of its own: keys, a resumed upload, events, a result."""
-    tls, authority = certificates
-    with launch(tls=None, proxy={"trusted": ["127.0.0.1"]}) as server:
-        port = free_port()
-        text = (DEPLOY / "nginx.conf").read_text()
-        for old, new in {
-            "/tmp/": f"{tmp_path}/",  # first: the others bring such paths along
-            "server server:8080;": f"server 127.0.0.1:{server.config.address[1]};",
-            "listen 8443 ssl;": f"listen 127.0.0.1:{port} ssl;",
-            "/etc/nginx/tls/server.pem": tls["certificate"],
-            "/etc/nginx/tls/server.key": tls["key"],
-            "worker_processes auto;": f"worker_processes 1; {'user root;' if os.geteuid() == 0 else ''}",
-        }.items():
-            assert old in text
-            text = text.replace(old, new)
-        (tmp_path / "nginx.conf").write_text(text)
-        nginx = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
-        checked = subprocess.run([*nginx, "-t"], capture_output=True, text=True)
-        assert checked.returncode == 0, checked.stderr
-        process = subprocess.Popen([*nginx, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
-        try:
-            through = Running(
-                write_config(
-                    tmp_path, [{"folder": str(hospital.program)}], tls=tls, listen=f"127.0.0.1:{port}",
-                    state=server.config.state,
-                ),
-                authority,
-            )  # fmt: skip
-            tenant, half = through.tenant(), len(hospital.keys) // 2
-            expect(tenant.put_keys(hospital, content=hospital.keys[:half]), 202)
-            expect(tenant.put_keys(hospital, half), 201)
-            assert tenant.diagnose(hospital, hospital.query(seed=1)) is not None
-            job = expect(tenant.post(hospital.query(seed=2)), 202).json()["id"]
-            with tenant.http.stream("GET", f"/v1/jobs/{job}/events") as stream:
-                assert '"state":"done"' in "".join(stream.iter_text())
-            through.close()
-        finally:
-            process.terminate()
-            process.wait(20)

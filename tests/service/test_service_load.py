@@ -2,12 +2,16 @@
 
 import os
 
+import pytest
+
 from service.kit import expect, wait_until
 from service.test_service_faults import children
 
 TENANTS, JOBS = 6, 50
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_300_jobs_of_6_tenants_on_2_workers(launch, hospital, program):
     from heclstm.circuit.cost import estimate
     from heclstm.program.files import load_program

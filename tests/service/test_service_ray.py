@@ -11,7 +11,7 @@ import pytest
 from service.kit import ENVIRONMENT, expect, wait_until
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'heclstm[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a cluster takes a gigabyte
 
 
 @pytest.fixture

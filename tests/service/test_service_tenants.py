@@ -1,8 +1,12 @@
 """Who may what: tokens, scopes, other tenants' things, quotas, identity providers, client certificates."""
 
+import hashlib
 import json
+import ssl
 import time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -12,6 +16,7 @@ from joserfc.jwk import RSAKey
 
 from heclstm.service.database.connection import Database
 from heclstm.service.database.migrate import upgrade
+from heclstm.service.identity import fingerprint
 from service.kit import expect, wait_until
 
 
@@ -137,9 +142,6 @@ def test_tokens_of_an_identity_provider(launch, tmp_path):
 
 
 def test_client_certificates(launch, certificates, tmp_path):
-    import hashlib
-    import ssl
-
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -178,6 +180,18 @@ def test_a_proxy_hands_on_the_certificate_that_it_checked(launch):
             with httpx.Client(base_url=server.url, headers=shown, trust_env=False) as client:
                 assert client.get("/v1/keys").status_code == status
             assert "203.0.113.9" not in server.text()
+
+
+def test_the_forms_in_which_proxies_show_a_certificate():
+    issued = trustme.CA().issue_cert("hospital@example.org").cert_chain_pems[0].bytes().decode()
+    der = ssl.PEM_cert_to_DER_cert(issued)
+    digest = hashlib.sha256(der).hexdigest()
+    assert fingerprint(digest.upper()) == digest
+    assert fingerprint(":".join(digest[i : i + 2] for i in range(0, 64, 2))) == digest
+    assert fingerprint(quote(issued)) == digest
+    assert fingerprint(f":{b64encode(der).decode()}:") == digest
+    for other in ("", "none", digest[:-1], "-----BEGIN%20CERTIFICATE", quote(issued)[:-30], ":%%%:", "\u00b2" * 64):
+        assert fingerprint(other) is None
 
 
 def test_a_token_before_the_first_start_leaves_nothing_for_others(tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
@@ -17,10 +19,14 @@ from heclstm.circuit.cost import estimate
 from heclstm.circuit.operations import OPERATIONS, operation_from_json
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.errors import LevelError, ModelError, ParameterError
+from heclstm.model import blocks, cells
 from heclstm.model.blocks import BLOCKS
+from heclstm.model.blocks.base import Block
 from heclstm.model.calibrate import calibrate
+from heclstm.model.cells.base import Cell
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.reference import forward
+from heclstm.model.registry import kinds
 from laws import LAWS, RINGS
 from new_backend import LongBackend, LongEvaluator
 from new_block import Squeeze
@@ -80,6 +86,28 @@ def test_its_level_and_scale_are_checked(circuit, monkeypatch):
 def config(monkeypatch):
     monkeypatch.setitem(BLOCKS, "squeeze", Squeeze)
     return ModelConfig(3, 2, 8, 8, (BlockConfig(5), Squeeze(3), BlockConfig(4)), LstmConfig(3))
+
+
+def test_a_folder_is_all_that_a_new_kind_needs(monkeypatch, tmp_path):
+    """Cells are found the same way."""
+    (tmp_path / "squeeze").mkdir()
+    shutil.copy(ROOT / "tests" / "new_block.py", tmp_path / "squeeze" / "__init__.py")
+    (tmp_path / "beside.py").write_text("what is no folder is no kind")
+    monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    found = kinds(blocks.__name__, blocks.__path__, Block)
+    assert list(found) == ["convolution", "squeeze"]
+    assert (found["convolution"], found["squeeze"].__name__) == (BlockConfig, "Squeeze")
+    (tmp_path / "squeeze").rename(tmp_path / "stretch")
+    with pytest.raises(ModelError, match=r"stretch: defines \['squeeze'\], expected a Block of kind 'stretch'"):
+        kinds(blocks.__name__, blocks.__path__, Block)
+    assert list(kinds(cells.__name__, cells.__path__, Cell)) == list(cells.CELLS) == ["diagonal", "gru", "lstm"]
+
+
+def test_a_cell_is_a_folder_of_three_files():
+    """As the page counts them; the diagonal one has two more."""
+    files = {path.name for path in (ROOT / "src" / "heclstm" / "model" / "cells" / "gru").glob("*.py")}
+    assert files == {"__init__.py", "lowering.py", "torch_module.py"}
 
 
 def test_a_new_block_is_named_in_files(config):

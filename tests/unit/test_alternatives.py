@@ -8,8 +8,8 @@ from heclstm.circuit.cost import estimate
 from heclstm.compiler.alternatives import longest
 from heclstm.compiler.compile import Options, compile_circuit, compile_model, levels_of
 from heclstm.errors import ParameterError
-from heclstm.model.cells.diagonal.config import DiagonalConfig
-from heclstm.model.cells.gru.config import GruConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
+from heclstm.model.cells.gru import GruConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.untrained import untrained
 

@@ -44,6 +44,58 @@ def test_sane_figures_have_none():
     assert PURPOSE.warnings == ()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"operating_points": (OperatingPoint(0.0, 0.95, 1.0, 0.9, 11, 76),)},
+        {"temperature": Temperature(0.125)},
+        {"temperature": Temperature(8.0)},
+        {"ranges": (Range("score", 40.0, 50.0),)},
+    ],
+)
+def test_the_last_figures_that_are_sane(changes):
+    assert structs.replace(PURPOSE, **changes).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": Temperature(0.1249)},
+        {"temperature": Temperature(8.01)},
+        {"ranges": (Range("score", 40.0, 50.01),)},
+    ],
+)
+def test_the_first_figures_that_are_not(changes):
+    assert len(structs.replace(PURPOSE, **changes).warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("rates", "counts", "words"),
+    [
+        (
+            (1.0, 0.0),
+            (90, 76),
+            "The operating point for 2 or 3 frames calls every negative positive (specificity 0 on a).",
+        ),
+        (
+            (0.5, 0.5),
+            (90, 76),
+            "The operating point for 2 or 3 frames was not found to decide better than chance (on a).",
+        ),
+        ((1.0, 0.9), (7, 76), "chosen by 6 positive patients on a: too few"),
+        ((1.0, 0.9), (1, 76), "chosen by 0 positive patients on a: too few"),
+    ],
+)
+def test_of_several_points_the_first_is_named(rates, counts, words):
+    """And the fewest patients."""
+    points = (
+        OperatingPoint(0.0, 0.95, *rates, *counts, chosen_on="a", frames=2),
+        OperatingPoint(0.0, 0.95, *rates, counts[0] - (counts[0] <= 10), counts[1], chosen_on="b", frames=3),
+    )
+    warnings = structs.replace(PURPOSE, operating_points=points).warnings
+    assert words in warnings[0]
+
+
 def test_a_card_holds_them_once_beside_those_of_its_owner():
     model = random_model(small_config(frames=2, channels=1), 0).with_metadata(warnings=["mind the gap"] * 3)
     purpose = Purpose.of(model)

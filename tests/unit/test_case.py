@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.case import Case, case_path, find_case, images_digest
 from heclstm.errors import DigestError, FileFormatError, InputError, NotAssessableError, OutputError
 from heclstm.usecases import decrypt, encrypt, keygen, report, run
+from heclstm.usecases.events import Recorded
+from messages import sealed
 from random_models import random_frames
 from tiny_program import CONFIG, tiny_program
 
@@ -59,12 +62,43 @@ def test_the_case_says_all_that_decrypt_and_report_need(sent, keys, tmp_path):
     for changes in ({"frames": 2}, {"program": "0" * 64}):
         altered = {**again.to_json(), "case": {**again.to_json()["case"], **changes}}
         with pytest.raises(FileFormatError, match="its case is of another program or number of frames"):
-            report.Findings.load(json.dumps(altered).encode())
+            report.Findings.load(sealed(altered))
     shown = report.report(again, SHORT).page
     assert "case 7" in shown
     assert "Frames stand by names. A note." in shown
     with pytest.raises(DigestError, match="are not the images that were encrypted for this result"):
         report.report(again, ImageSequence(FRAMES))
+
+
+def test_a_case_knows_the_files_that_were_encrypted(sent, keys, tmp_path):
+    """Others that show the same are told; where the images are others, it is said which files are."""
+    assert sent.case.files == ()  # handed in as an array
+    images, files, heard = replace(handed(SHORT), files=("1" * 64, "2" * 64)), ("1" * 64, "3" * 64), Recorded()
+    made = encrypt.encrypt(PROGRAM.card, images, keys.secret, tmp_path / "files.he", **INSECURE)
+    assert Case.read(tmp_path / "files.case").files == images.files
+    run.run(PROGRAM, tmp_path / "files.he", keys.evaluation, tmp_path / "r.he")
+    found = decrypt.decrypt(PROGRAM.card, tmp_path / "r.he", keys.secret, case=made.case, **INSECURE)
+    report.report(found, SHORT, files=images.files, events=heard)
+    assert not heard.notes
+    report.report(found, SHORT, files=files, events=heard)
+    assert heard.notes == ["note: 1 of 2 files are not those that were encrypted, but show the same images"]
+    for other, words in (
+        (files, ": 1 of 2 files are others;"),
+        (images.files[:1], ": 1 of 2 files are missing;"),
+        (images.files, ": the files are the same, but stand in another order or are prepared in another way;"),
+        ((), "for this result;"),
+    ):
+        with pytest.raises(DigestError, match=words):
+            report.report(found, ImageSequence(FRAMES), files=other)
+
+
+def test_a_diagnosis_without_a_digest_is_told(sent, keys, tmp_path):
+    found = decrypt.decrypt(PROGRAM.card, tmp_path / "result.he", keys.secret, **INSECURE)
+    heard = Recorded()
+    report.report(replace(found, digested=False), SHORT, events=heard)
+    assert heard.notes == [
+        "note: this diagnosis is of an earlier release, without a digest: a change of it cannot be noticed"
+    ]
 
 
 def test_frames_that_are_left_out_are_told_in_the_report(keys):

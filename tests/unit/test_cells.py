@@ -43,7 +43,7 @@ def exact_model(config):
 @pytest.mark.parametrize("kind", CELLS)
 def test_kinds_go_by_their_own_name(kind):
     assert CELLS[kind].kind == kind
-    assert CELLS[kind].__module__ == f"heclstm.model.cells.{kind}.config"
+    assert CELLS[kind].__module__ == f"heclstm.model.cells.{kind}"
 
 
 @pytest.mark.parametrize("cell", CELL_VARIANTS)

@@ -1,8 +1,13 @@
 """Arrays as hospitals hand them in: what is read in one way and meant in another is refused."""
 
+from hashlib import sha256
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
+from PIL import Image
 
+import dicom_kit
 from heclstm.card.preparation import Preparation
 from heclstm.data.handed_in import read_handed_in
 from heclstm.errors import SequenceError
@@ -36,9 +41,47 @@ def test_frames_that_stand_behind_are_not_taken_for_pixels(tmp_path):
 
 
 def test_frames_of_an_array_that_are_left_out_are_told(tmp_path):
-    images = np.full((7, 8, 8), 9, np.uint8)
+    images = np.full((7, 8, 8), 99, np.uint8)
     assert handed_in(tmp_path, images).remarks == ["3 of 7 frames are used, evenly spaced: 1, 4, 7"]
     assert handed_in(tmp_path, images[:2]).remarks == []
+
+
+def test_several_patients_are_not_taken_for_frames_in_colour(tmp_path):
+    """Two patients of three grey frames look like two frames of red, green and blue."""
+    images = np.random.default_rng(0).random((2, 3, 8, 8))
+    with pytest.raises(SequenceError, match="may hold 2 patients of 3 grey frames, or 2 frames in colour; .*--index"):
+        handed_in(tmp_path, images)
+    found = read_handed_in(tmp_path / "a.npy", FLEXIBLE, row=1)
+    assert np.allclose(found.sequence.frames[:, 0], images[1])
+    np.savez(tmp_path / "b.npz", images=images, labels=np.array([0, 1]))
+    with pytest.raises(SequenceError, match="holds 2 images with a label each; say which patient is meant"):
+        read_handed_in(tmp_path / "b.npz", FLEXIBLE)
+    four = Preparation("frames", (4, 1, 8, 8), 4, 1, 8, 8, resize="crop", colour="grey", length="sample")
+    assert handed_in(tmp_path, images, four).sequence.real_frames == 2  # which has no three frames to be confused with
+
+
+def test_arrays_that_are_dark_all_over_are_told(tmp_path):
+    told = "no grey is above 15 of 255: its range may not be what was meant"
+    assert handed_in(tmp_path, np.full((3, 8, 8), 15, np.uint8)).remarks == [told]
+    assert handed_in(tmp_path, np.full((3, 8, 8), 32, np.uint8)).remarks == []
+
+
+def test_files_are_known_again_by_their_sha_256(tmp_path):
+    """In the order of the frames, each file once: as `sha256sum` tells them."""
+    for number, grey in ((10, 30), (9, 20), (8, 10)):
+        Image.fromarray(np.full((8, 8), grey, np.uint8)).save(tmp_path / f"{number}s.png")
+    found = read_handed_in(tmp_path, FLEXIBLE)
+    assert found.names == ("8s.png", "9s.png", "10s.png")
+    assert found.files == tuple(sha256((tmp_path / name).read_bytes()).hexdigest() for name in found.names)
+    assert handed_in(tmp_path, np.full((7, 8, 8), 9, np.uint8)).files == (
+        sha256((tmp_path / "a.npy").read_bytes()).hexdigest(),
+    )
+    with ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in found.names:
+            archive.write(tmp_path / name, name)
+    assert read_handed_in(tmp_path / "z.zip", FLEXIBLE).files == found.files
+    many = dicom_kit.save(tmp_path / "d" / "many", np.zeros((3, 8, 8), np.uint8))
+    assert read_handed_in(many, FLEXIBLE).files == (sha256(many.read_bytes()).hexdigest(),)
 
 
 @pytest.mark.parametrize("preparation", [EXACT, FLEXIBLE])

@@ -95,7 +95,14 @@ def test_a_column_stands_once(tree, twice):
 
 def test_one_person_has_one_spelling(tree):
     write, rows = tree
-    for one, other in (("7", "7.0"), ("007", "7"), ("P1", "p1"), ("a  b", "a b"), ("zo\u00e9", "zoe\u0301")):
+    for one, other in (
+        ("7", "7.0"),
+        ("007", "7"),
+        ("P1", "p1"),
+        ("a  b", "a b"),
+        ("zo\u00e9", "zoe\u0301"),
+        ("p1", "p1\u200b"),
+    ):
         renamed = [[row[0], one if row[0] == "s0" else other if row[0] == "s1" else row[1], *row[2:]] for row in rows]
         with pytest.raises(FileFormatError, match=r"2 lines \(4, 5\): column 'patient': expected one spelling of each"):
             write(renamed)

@@ -11,7 +11,7 @@ from heclstm.compiler.compile import Options, compile_model
 from heclstm.deploy.diagnosis import read_result
 from heclstm.errors import ModelError, SequenceError
 from heclstm.model.calibrate import calibrate
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.reference import forward
 from heclstm.program.program import Program
 from random_models import random_frames, random_model, small_config

@@ -32,6 +32,15 @@ NAMES = {
     "letters": (["a.png", "b.png"], None),
     "the same number twice": (["01.png", "1.jpg"], None),
     "a copy": (["1.png", "1 (1).png"], None),
+    "days before months and years, without a point": (["31122024.png", "01012025.png"], None),
+    "the same, of two digits": (["x311224.png", "x010125.png"], None),
+    "months first": (["12312024.png", "01012025.png"], None),
+    "days of one month": (["01122024.png", "02122024.png"], "by names"),
+    "clocks of twelve hours": (["12am.png", "1am.png"], None),
+    "clocks of twelve hours with minutes": (["12.30 p.m..png", "01.30 p.m..png"], None),
+    "hours of one clock": (["1am.png", "2am.png"], "by names"),
+    "a counter that began anew": (["IMG_9999.png", "IMG_0001.png"], None),
+    "a counter": (["IMG_0999.png", "IMG_1001.png"], "by names"),
 }
 
 

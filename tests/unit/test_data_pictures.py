@@ -129,7 +129,7 @@ def test_frames_stand_in_the_order_of_their_numbers(tmp_path):
     images = read_images(tmp_path)
     assert images.names == ("frame-1.png", "frame-9.png", "frame-10.png")
     assert images.order == "by names"
-    assert images.notes == ("1 files beside are no images: notes.txt",)
+    assert images.notes == ("1 files beside are no images: notes.txt", "frames are of 3 sizes")
     assert [frame.shape for frame in read_frames(tmp_path)] == [(3, 4, 5), (3, 4, 13), (3, 4, 14)]
     empty = tmp_path / "empty"
     empty.mkdir()

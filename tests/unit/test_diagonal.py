@@ -8,9 +8,9 @@ import pytest
 
 from counting import totals
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.model.cells.diagonal.config import DiagonalConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.cells.diagonal.memory import forgetting, weights
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.lstm import LstmConfig
 from random_models import random_model, small_config
 
 TEST = Options(ring_degree=1024, special_count=4, security="INSECURE_TEST")

@@ -143,6 +143,14 @@ def test_eight_bits_without_a_window_are_greys_already(tmp_path):
     assert np.array_equal(rescaled.frames[0][0], 255 - stored)  # over the range that the slope gives to eight bits
 
 
+def test_eight_bits_of_other_slopes_share_one_range(tmp_path):
+    """As slices of PET have them: each in its own range, they could not be compared. One of slope 2 says up to 510."""
+    for number, slope in enumerate(("1", "2", "0.5"), start=1):
+        save(tmp_path / str(number), flat(100), RescaleSlope=slope, InstanceNumber=number, WindowCenter=None)
+    frames = read_images(tmp_path).frames
+    assert [int(frame.max()) for frame in frames] == [50, 100, 25]
+
+
 def test_padding_has_no_say_in_the_range(tmp_path):
     stored = ramp(1000, 2000, np.int16)
     padded = stored.copy()

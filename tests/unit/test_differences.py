@@ -9,7 +9,7 @@ from counting import totals
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.compiler.reach import reach
 from heclstm.errors import ModelError
-from heclstm.model.cells.diagonal.config import DiagonalConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.differences.node import KINDS, over_frames
 from heclstm.model.reference import forward

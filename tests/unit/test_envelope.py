@@ -1,6 +1,5 @@
 """What images look like: others than those of training are noticed before they are encrypted."""
 
-import json
 from contextlib import closing
 
 import numpy as np
@@ -24,6 +23,7 @@ from heclstm.model.envelope import COVERAGE, SEQUENCES_MIN, envelope_of, fit_env
 from heclstm.report.findings import Findings
 from heclstm.usecases import decrypt, encrypt, keygen, report, run
 from heclstm.usecases.events import Recorded
+from messages import sealed
 from random_models import random_frames, random_model
 from tiny_program import CONFIG, PURPOSE, tiny_program
 
@@ -166,7 +166,7 @@ def test_of_unusual_images_no_decision_is_made_unless_there_is_a_reason(tmp_path
     altered = {**found.to_json(), "threshold": 0.0}
     del altered["undecided"], altered["decision"]
     with pytest.raises(FileFormatError, match="has a decision that its case does not allow"):
-        Findings.load(json.dumps(altered).encode())
+        Findings.load(sealed(altered))
 
     made = encrypt.encrypt(
         PROGRAM.card, IMAGES, keys.secret, tmp_path / "q.he", override_envelope="a phantom", **options

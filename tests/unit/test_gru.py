@@ -8,8 +8,8 @@ from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
 from heclstm.circuit.operations import SumOfProducts
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.model.cells.gru.config import GruConfig
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.gru import GruConfig
+from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.config import BlockConfig, ModelConfig
 from heclstm.model.weights import Model, expected_shapes
 from random_models import random_frames, random_model, small_config

@@ -31,5 +31,6 @@ def test_the_library_is_built_where_it_is_looked_for():
 
 def test_templates_travel_in_the_wheel():
     files = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
-    templates = {path.relative_to(SOURCE).as_posix() for path in (SOURCE / "heclstm/report/templates").iterdir()}
-    assert {"heclstm/report/templates/diagnosis.html", "heclstm/report/templates/style.css"} <= templates <= files
+    kinds = ("html", "css", "js", "po")
+    templates = {path.relative_to(SOURCE).as_posix() for kind in kinds for path in SOURCE.rglob(f"*.{kind}")}
+    assert {"heclstm/report/templates/diagnosis.html", "heclstm/templates/shared/style.css"} <= templates <= files

@@ -1,5 +1,7 @@
 """Intervals against pairs counted one by one, against closed forms, and against the bootstrap."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
@@ -75,8 +77,9 @@ def test_wilson_solves_its_equation():
     found = wilson(17, 22)
     for end in (found.low, found.high):
         assert abs(17 / 22 - end) == pytest.approx(Z * np.sqrt(end * (1 - end) / 22))
-    assert wilson(0, 9).low == 0.0
-    assert wilson(9, 9).high == 1.0
+    for total in range(1, 200):  # whatever the rounding
+        assert (wilson(0, total).low, wilson(total, total).high) == (0.0, 1.0)
+    assert 0 < wilson(1, 9).low < wilson(8, 9).high < 1
 
 
 def test_impossible_counts_and_confidences_are_refused():
@@ -84,5 +87,10 @@ def test_impossible_counts_and_confidences_are_refused():
         wilson(3, 2)
     with pytest.raises(ModelError, match="got 0 of 0"):
         wilson(0, 0)
-    with pytest.raises(ModelError, match=r"confidence of 1\.0"):
-        wilson(1, 2, confidence=1.0)
+    with pytest.raises(ModelError, match="got -1 of 2"):
+        wilson(-1, 2)
+    for confidence in (1.0, 0.0, -0.5):
+        with pytest.raises(ModelError, match=rf"confidence of {confidence}, expected more than 0"):
+            wilson(1, 2, confidence=confidence)
+    with pytest.raises(FrozenInstanceError):
+        wilson(1, 2).low = 0.0

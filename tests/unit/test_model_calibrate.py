@@ -6,7 +6,7 @@ import pytest
 from heclstm.compiler.reach import reach
 from heclstm.errors import ModelError, RangeError, SequenceError
 from heclstm.model.calibrate import MARGIN, calibrate, check_ranges, margins, outside
-from heclstm.model.cells.diagonal.config import DiagonalConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.limits import robust_limit
 from heclstm.model.reference import forward

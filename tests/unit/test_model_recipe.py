@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from heclstm.errors import FileFormatError, ModelError
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.recipe import RangeBounds, TrainConfig
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "adrenal" / "train.toml"

@@ -78,7 +78,7 @@ def test_extras_bring_what_is_said_to_be_missing(library, extra):
 
 def test_every_extra_is_told_of():
     rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs" / "installing.md").read_text(), flags=re.MULTILINE)
-    told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    told = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
     assert told == PROJECT["optional-dependencies"].keys()
 
 

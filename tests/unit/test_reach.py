@@ -7,9 +7,9 @@ from heclstm.card.program_card import Card
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.compiler.reach import reach
 from heclstm.model.calibrate import calibrate, ranged
-from heclstm.model.cells.diagonal.config import DiagonalConfig
-from heclstm.model.cells.gru.config import GruConfig
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
+from heclstm.model.cells.gru import GruConfig
+from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.config import BlockConfig, ModelConfig
 from heclstm.model.interval import of_affine, of_polynomial, of_product
 from heclstm.model.reference import forward

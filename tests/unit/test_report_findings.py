@@ -8,8 +8,9 @@ from msgspec import structs
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.errors import FileFormatError
+from heclstm.errors import DigestError, FileFormatError
 from heclstm.report.findings import Findings, Stage
+from messages import sealed
 from tiny_program import PURPOSE
 
 OLD = Path(__file__).parents[1] / "golden" / "hospital_v1" / "diagnosis.json"
@@ -28,7 +29,7 @@ FULL = Findings(
 
 
 def changed(**changes):
-    return json.dumps({**FULL.to_json(), **changes}).encode()
+    return sealed({**FULL.to_json(), **changes})
 
 
 @pytest.mark.parametrize("findings", [BARE, FULL], ids=["bare", "full"])
@@ -38,6 +39,7 @@ def test_findings_survive_the_file(findings, tmp_path):
     assert Findings.load(tmp_path / "d.json") == findings
     assert Findings.load((tmp_path / "d.json").read_bytes()).to_json() == findings.to_json()
     assert FULL.error == 0.25
+    assert Findings.load(tmp_path / "d.json").digested
 
 
 def test_version_1_is_read():
@@ -49,7 +51,27 @@ def test_version_1_is_read():
     assert found.credit(True) == "Images: someone, ä. Licence: CC BY 4.0"
     assert (found.truth, found.error, found.server_memory) == (True, 0.0, 5)
     assert found.stages == (Stage("encrypt", "hospital", 0.1, 123),)
-    assert found.to_json()["version"] == 2
+    assert found.to_json()["version"] == 3
+    assert not found.digested
+
+
+@pytest.mark.parametrize("change", [("case 7", "case 8"), ('"truth": false', '"truth": true'), ("123", "124")])
+def test_a_diagnosis_that_was_changed_since_is_refused(tmp_path, change):
+    path = tmp_path / "d.json"
+    FULL.save(path)
+    text = path.read_text()
+    path.write_text(text.replace(*change))
+    assert path.read_text() != text
+    with pytest.raises(DigestError, match=r"d\.json: was changed since it was written"):
+        Findings.load(path)
+
+
+def test_only_earlier_releases_leave_out_the_digest():
+    data = {name: value for name, value in FULL.to_json().items() if name != "digest"}
+    with pytest.raises(DigestError, match="was changed"):
+        Findings.load(json.dumps(data).encode())
+    found = Findings.load(json.dumps({**data, "version": 2}).encode())
+    assert (found, found.digested) == (FULL, False)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +79,9 @@ def test_version_1_is_read():
     [
         (
             {"format": "heclstm-model"},
-            "is a 'heclstm-model' of version 2, expected 'heclstm-diagnosis' of version 1 or 2",
+            "is a 'heclstm-model' of version 3, expected 'heclstm-diagnosis' of version 1 to 3",
         ),
-        ({"version": 3}, "of version 3, expected"),
+        ({"version": 4}, "of version 4, expected"),
         ({"scores": []}, "length >= 1"),
         ({"scores": ["1"]}, "Expected `float`, got `str`"),
         ({"scores": [True]}, "Expected `float`, got `bool`"),

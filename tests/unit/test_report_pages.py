@@ -20,7 +20,12 @@ from heclstm.report.rendering import render
 from import_graph import MODULES, SOURCE, within
 from tiny_program import PURPOSE
 
-TEMPLATES = SOURCE / "heclstm" / "report" / "templates"
+ROOMS = [
+    SOURCE / "heclstm" / room
+    for room in ("report/templates", "templates/shared", "page/templates", "service/templates")
+]
+SHARED = ROOMS[1]
+TEMPLATES = {path.name: path for room in ROOMS for path in room.glob("*.html")}
 DIAGNOSIS = Diagnosis((1.5,), ((-0.5,), (2.0,)), 0.25, "case <7>", 0.75, -1.5)
 FINDINGS = Findings(
     DIAGNOSIS,
@@ -142,7 +147,7 @@ WRITTEN = {
 
 
 def palettes():
-    style = (TEMPLATES / "style.css").read_text()
+    style = (SHARED / "style.css").read_text()
     return [
         dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)
     ]
@@ -170,7 +175,7 @@ def test_text_can_be_read_in_light_dark_and_print():
 
 
 def test_the_disclaimer_is_no_small_print():
-    style = (TEMPLATES / "style.css").read_text()
+    style = (SHARED / "style.css").read_text()
     rule = re.search(r"^\.disclaimer \{(.*)\}", style, re.M)[1]
     assert "font-size" not in rule
     assert "color:" not in rule
@@ -186,16 +191,17 @@ def test_a_value_that_is_missing_is_an_error():
         render("evaluation.html", title="x")
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.glob("*.html")))
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_templates_place_and_do_not_compute(name):
-    text = (TEMPLATES / name).read_text()
+    text = TEMPLATES[name].read_text()
     words = {tag.split()[0] for tag in re.findall(r"{%-?\s*(.*?)\s*-?%}", text)}
-    known = {"extends", "block", "include", "import", "macro", "for", "if", "else"}
+    known = {"extends", "block", "include", "import", "macro", "for", "if", "elif", "else", "trans", "pluralize"}
     assert words <= known | {f"end{word}" for word in known}
     assert "|safe" not in text.replace(" ", "")
     for value in re.findall(r"{{\s*(.*?)\s*}}", text):
-        call = r"parts\.\w+\(.*\)"
-        assert re.fullmatch(rf"[\w.]+(\|(signed|inlined))?|100 - line\.point\.place|{call}", value), value
+        call = r"(language|parts\.\w+|records\.\w+)\(.*\)|_\([\w.]+\)|languages\[code\]"
+        plain = r"[\w.]+(\|(signed|seconds|size|percent|inlined))?|100 - line\.point\.place"
+        assert re.fullmatch(f"{plain}|{call}", value), value
 
 
 def test_no_page_is_built_of_strings():

@@ -3,11 +3,13 @@
 import io
 import os
 import zipfile
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 
 from heclstm.errors import FileFormatError, OutputError
+from heclstm.storage import arrays as module
 from heclstm.storage.arrays import ArrayLimits, read_npy, read_npz, write_npz
 
 KINDS = ("?", "u1", "<i2", ">i4", "<u8", "<f2", ">f4", "<f8", "<c16")
@@ -140,6 +142,62 @@ def test_a_flipped_bit_is_noticed_wherever_it_is():
         content[place] ^= 1
 
 
+def test_an_archive_must_hold_what_it_says():
+    """A member that ends before its array does."""
+    content = claim("{'descr': '<f8', 'fortran_order': False, 'shape': (2,)}", data=bytes(8))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("a.npy", content)
+        file.filelist[0].file_size += 8
+    with pytest.raises(FileFormatError, match="truncated"):
+        read_npz(buffer.getvalue())
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("names", [("a.npy", "a.npy"), ("a", "a.npy")])
+def test_two_arrays_of_one_name_are_refused(names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in names:
+            file.writestr(name, npy(np.zeros(1)))
+    with pytest.raises(FileFormatError, match="2 members, expected at most 65536 of different names"):
+        read_npz(buffer.getvalue())
+
+
+def test_so_many_arrays_and_no_more(monkeypatch):
+    monkeypatch.setattr(module, "MEMBERS_MAX", 2)
+    content = {name: npy(np.zeros(1)) for name in "abc"}
+    assert list(read_npz(archive({name: content[name] for name in "ab"}))) == ["a", "b"]
+    with pytest.raises(FileFormatError, match="3 members, expected at most 2"):
+        read_npz(archive(content))
+
+
+def test_so_long_a_header_and_no_longer():
+    """Of version 2, whose length has four bytes."""
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}"
+    longest = claim(header.ljust((1 << 14) - 1), b"\x02\x00", np.ones(1).tobytes())
+    assert read_npy(longest).tolist() == [1.0]
+    with pytest.raises(FileFormatError, match="a header of 16385 bytes"):
+        read_npy(claim(header.ljust(1 << 14), b"\x02\x00", bytes(8)))
+
+
+def test_what_no_memory_holds_is_refused(monkeypatch):
+    def none(size):
+        raise MemoryError
+
+    monkeypatch.setattr(module, "bytearray", none, raising=False)
+    with pytest.raises(FileFormatError, match="does not fit into the memory of this machine"):
+        read_npy(npy(np.zeros(3)))
+
+
+def test_the_bounds_are_these():
+    """Whoever moves one means it: files that are read today must be read tomorrow."""
+    assert (module.MEMBERS_MAX, module.HEADER_BYTES_MAX) == (1 << 16, 1 << 14)
+    assert ArrayLimits() == ArrayLimits(file=1 << 30, unpacked=2 << 30)
+    with pytest.raises(FrozenInstanceError):
+        ArrayLimits().file = 1
+
+
 def test_limits_hold_before_a_byte_is_unpacked():
     content = archive({"a.npy": npy(np.zeros(100_000))}, zipfile.ZIP_DEFLATED)
     limits = ArrayLimits(file=len(content), unpacked=800_128)
@@ -150,5 +208,6 @@ def test_limits_hold_before_a_byte_is_unpacked():
         read_npz(content, ArrayLimits(file=len(content) - 1))
     with pytest.raises(FileFormatError, match="larger than 100 bytes"):
         read_npy(npy(np.zeros(100)), ArrayLimits(file=100))
-    with pytest.raises(FileFormatError, match="unpacks to 928 bytes, expected at most 100"):
-        read_npy(npy(np.zeros(100)), ArrayLimits(unpacked=100))
+    assert read_npy(npy(np.zeros(100)), ArrayLimits(unpacked=928)).size == 100
+    with pytest.raises(FileFormatError, match="unpacks to 928 bytes, expected at most 927"):
+        read_npy(npy(np.zeros(100)), ArrayLimits(unpacked=927))

@@ -37,6 +37,9 @@ def test_what_is_no_secret_is_replaced(tmp_path, other):
     (tmp_path / "a").write_bytes(other)
     save_file(tmp_path / "a", "ä")
     assert (tmp_path / "a").read_bytes() == "ä".encode()
+    with new_file(tmp_path / "a") as stream:
+        stream.write(b"once more")
+    assert (tmp_path / "a").read_bytes() == b"once more"
 
 
 def test_folders_devices_and_impossible_places_are_refused(tmp_path):

@@ -87,6 +87,16 @@ def test_predictive_values_stand_beside_the_decision():
     assert "as stated" in page(negative, IMAGES, prevalence=0.02)
 
 
+def test_a_probability_of_fewer_frames_is_told_to_be_one_of_whole_sequences():
+    scale = Temperature(1.0, 0.0, positives=20, negatives=80)
+    short = findings(frames=1)
+    short = Findings(short.diagnosis, structs.replace(short.purpose, temperature=scale), "ab" * 32)
+    sentence = "The probability was fitted on whole validation sequences; of 1 frame it may lie closer to the middle"
+    assert sentence in " ".join(meaning(short))
+    assert sentence in page(short, IMAGES)
+    assert sentence not in " ".join(meaning(findings()))
+
+
 def test_a_stated_prevalence_moves_the_probability_too():
     """Odds of 1 where 20 of 100 are positive, fitted there: a score four times as likely of a positive. Where 2 % are
     positive, its odds are 4 · 2/98."""

@@ -34,11 +34,10 @@ def _of_points(points: tuple[OperatingPoint, ...]) -> Iterator[str]:
         yield f"{_the(blind)} calls every negative positive (specificity 0 on {blind[0].chosen_on})."
     if chance := [point for point, _, specificity in measured if specificity > 0 and not _beats_chance(point)]:
         yield f"{_the(chance)} was not found to decide better than chance (on {chance[0].chosen_on})."
-    few = [point for point in points if point.people is not None and point.people <= FEW]
+    few = [(count, point.chosen_on) for point in points if (count := point.people) is not None and count <= FEW]
     if few:
-        count = min(point.people or 0 for point in few)
         yield (
-            f"The operating point was chosen by {count} positive patients on {few[0].chosen_on}: too few to rely on "
+            f"The operating point was chosen by {min(few)[0]} positive patients on {few[0][1]}: too few to rely on "
             "its sensitivity."
         )
 

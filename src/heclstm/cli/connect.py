@@ -42,6 +42,10 @@ def connect(
         bool, typer.Option("--passphrase", help="Seal the secret key by a passphrase: asked for, or from a file.")
     ] = False,
     passphrase_file: PassphraseFile = None,
+    keyring: Annotated[
+        bool,
+        typer.Option("--keyring", help="Seal it, and let the system's keyring hold the passphrase for later calls."),
+    ] = False,
     threads: Threads = None,
     insecure_test: InsecureTest = False,
     as_json: AsJson = False,
@@ -56,13 +60,15 @@ def connect(
 
         heclstm connect https://he.example.org --token-file token.txt --trust owner.pub
     """
+    from heclstm.network.site import Site
     from heclstm.network.trust import Wish
     from heclstm.usecases import connect as usecase
 
-    seal = sealed or passphrase_file is not None
-    words = passphrase(passphrase_file, new=seal)
+    seal = sealed or keyring or passphrase_file is not None
+    kept = Site.load(site).kept_passphrase() if Site.exists(site) and not keyring else None
+    words = passphrase(passphrase_file, new=seal, keyring=kept)
     wish = Wish(url, site, _token(token_file), program, trust, ca, certificate, proxy, allow_insecure=insecure_test)
-    made = usecase.connect(wish, passphrase=words, seal=seal, threads=threads, events=TERMINAL)
+    made = usecase.connect(wish, passphrase=words, seal=seal, keep=keyring, threads=threads, events=TERMINAL)
     if as_json:
         emit({"site": str(site), **made.to_json()})
         return
@@ -75,6 +81,7 @@ def connect(
         "signed by": connection.signed_by or "not checked",
         "security": f"{made.security} bits" if made.security.isdecimal() else made.security,
         "secret key": f"{site}/keys/{connection.key}, {'new' if connection.new_key else 'as before'}; stays here",
+        **({"passphrase": "held by the system's keyring; keep it elsewhere, too"} if keyring else {}),
         "evaluation keys": f"{size(connection.key_bytes)}, ready at the server",
     }
     out().print(facts(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from heclstm.cli.each import tell_each
 from heclstm.cli.ending import FAILED, UNDECIDED
 from heclstm.cli.passphrase import passphrase
 from heclstm.errors import NotAssessableError
+from heclstm.usecases.spreadsheet import csv_of
 
 if TYPE_CHECKING:
     from heclstm.network.remote import Remote
@@ -30,8 +30,9 @@ Results = Annotated[
 def opened(site: Path, passphrase_file: Path | None, threads: int | None, insecure_test: bool) -> Remote:
     """The connection that lies in a folder; the passphrase of a sealed key is asked for when it is needed."""
     from heclstm.network.remote import Remote
+    from heclstm.network.site import Site
 
-    words = passphrase(passphrase_file)
+    words = passphrase(passphrase_file, keyring=Site.load(site).kept_passphrase())
     return Remote(site, passphrase=words, threads=threads, allow_insecure=insecure_test)
 
 
@@ -63,16 +64,8 @@ def _row(made: Diagnosed) -> tuple[str, str, str]:
 
 
 def _print_csv(outcomes: Sequence[Outcome[Diagnosed]]) -> None:
-    writer = csv.DictWriter(
-        sys.stdout, ["input", "decision", "score", "probability", "file", "error"], extrasaction="ignore"
-    )
-    writer.writeheader()
+    rows = []
     for each in outcomes:
         row = each.to_json() | ({"error": str(each.error)} if each.error else {})
-        row |= {"file": str(each.kept)} if each.kept else {}
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-
-
-def _cell(value: object) -> object:
-    """Text that begins as a formula would be run by spreadsheets; names of files may come from anybody."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        rows.append(row | ({"file": str(each.kept)} if each.kept else {}))
+    sys.stdout.write(csv_of(rows, ["input", "decision", "score", "probability", "file", "error"]))

@@ -43,9 +43,13 @@ def encrypt(
     select: Select = None,
     series: Series = 0,
     override: Annotated[
-        str,
-        typer.Option("--override", metavar="envelope=REASON", help="Decide about unusual images; reports tell why."),
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            "--override",
+            metavar="[INPUT:]envelope=REASON",
+            help="Decide about unusual images; reports tell why. With --each, INPUT says whose; may be repeated.",
+        ),
+    ] = None,
     trust: Trust = None,
     passphrase_file: PassphraseFile = None,
     threads: Threads = None,
@@ -61,8 +65,9 @@ def encrypt(
     name, no path, no pixel. Beside it lies the case (QUERY.case), which `decrypt` and `report` need: it is private
     (mode 0600) and never leaves the hospital.
 
-    With --each, every INPUT is another patient, and so is every row of a NumPy file that holds many. Queries are
-    numbered in their order, since their names go to the server; the table at the end says whose each is.
+    With --each, every INPUT is another patient, and so is every sequence of a manifest and every row of a NumPy file
+    that holds many. Queries are numbered in their order, since their names go to the server; the table at the end says
+    whose each is. An --override then names whom it is about: --override 's084:envelope=REASON'.
 
     Examples:
 
@@ -80,10 +85,9 @@ def encrypt(
     if each:
         from heclstm.usecases.encrypt_each import encrypt_each
 
-        forbid(index=index is not None, sequence=sequence, name=name, override=override)
-        outcomes = encrypt_each(
-            card, images, key, output, study=study, as_given=as_given, selection=selection, **options
-        )
+        forbid(index=index is not None, sequence=sequence, name=name)
+        which: dict[str, Any] = {"as_given": as_given, "selection": selection, "overrides": _reasons(override or [])}
+        outcomes = encrypt_each(card, images, key, output, study=study, **which, **options)
         tell_each(
             outcomes, lambda made: (str(made.output), f"{made.real_frames} frames"), ("query", ""), as_json=as_json
         )
@@ -92,7 +96,7 @@ def encrypt(
         images, card, index, sequence=sequence, as_given=as_given, selection=selection, events=TERMINAL
     )
     made = usecase.encrypt(
-        card, handed, key, output, name=name, study=study, override_envelope=_reason(override), **options
+        card, handed, key, output, name=name, study=study, override_envelope=_reason(override or []), **options
     )
     if as_json:
         emit(made.to_json())
@@ -104,9 +108,24 @@ def encrypt(
     out().print(facts(rows))
 
 
-def _reason(override: str) -> str:
+def _reason(overrides: list[str]) -> str:
     """envelope=REASON → REASON"""
-    what, _, reason = override.partition("=")
-    if override and (what != "envelope" or not reason.strip()):
-        raise InputError(f"--override: got {override!r}, expected envelope=REASON")
+    if not overrides:
+        return ""
+    what, _, reason = overrides[-1].partition("=")
+    if len(overrides) > 1 or what != "envelope" or not reason.strip():
+        raise InputError(f"--override: got {' and '.join(map(repr, overrides))}, expected envelope=REASON")
     return reason.strip()
+
+
+def _reasons(overrides: list[str]) -> dict[str, str]:
+    """INPUT:envelope=REASON → {INPUT: REASON}"""
+    found: dict[str, str] = {}
+    for override in overrides:
+        name, given, reason = override.partition(":envelope=")
+        if not (name and given and reason.strip()):
+            raise InputError(f"--override: got {override!r}; with --each, expected INPUT:envelope=REASON")
+        if name in found:
+            raise InputError(f"--override: gives two reasons for {name[:64]!r}, expected one")
+        found[name] = reason.strip()
+    return found

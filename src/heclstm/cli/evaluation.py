@@ -72,9 +72,10 @@ def print_evaluation(evaluation: Evaluation, output: Path | None) -> None:
 
 def _print_by_frames(evaluation: Evaluation) -> None:
     """Sequences cut to their first frames."""
-    rows = table("frames", "patients", "AUC", "sensitivity", "specificity")
+    several = any(each.model for each in evaluation.by_frames)
+    rows = table(*(["model"] if several else []), "frames", "patients", "AUC", "sensitivity", "specificity")
     for each in evaluation.by_frames:
         found = each.measures
         cells = ["one outcome", "", ""] if found is None else [str(found.auc), *each.shares]
-        rows.add_row(str(each.frames), str(each.patients), *cells)
+        rows.add_row(*([each.model] if several else []), str(each.frames), str(each.patients), *cells)
     out().print(rows)

@@ -68,3 +68,9 @@ def _print(rows: list[Row]) -> None:
         left = "" if job is None or job.seconds_left is None or job.ended else seconds(job.seconds_left)
         shown.add_row(name, row.state, "" if job is None else f"{100 * job.progress:.0f} %", left)
     out().print(shown)
+    if lost := [row.pending for row in rows if row.state == "lost" and row.pending]:
+        names = ", ".join(each.name or each.query[:12] for each in lost)
+        note(
+            f"lost: the server does not have {'it' if len(lost) == 1 else 'them'} any more ({names}); send the images "
+            "again, and erase the entry by `heclstm jobs --cancel NAME`"
+        )

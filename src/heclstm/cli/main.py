@@ -25,7 +25,9 @@ from heclstm.cli import (
     encrypt,
     estimate,
     evaluate,
+    export,
     forget,
+    gateway,
     inspect,
     jobs,
     keygen,
@@ -40,6 +42,7 @@ from heclstm.cli import (
     signing_key,
     token,
     train,
+    workstation,
 )
 from heclstm.cli.verb import Verb
 
@@ -100,9 +103,12 @@ for verb in (
     serve.serve,
     decrypt.decrypt,
     report.report,
+    export.export,
     connect.connect,
     diagnose.diagnose,
+    gateway.gateway,
     jobs.jobs,
+    workstation.workstation,
     share.share,
     rotate_keys.rotate_keys,
     backup.backup,

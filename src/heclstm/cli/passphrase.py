@@ -1,4 +1,4 @@
-"""Where the passphrase of a secret key comes from: a file, the environment, or whoever sits at the terminal."""
+"""Where the passphrase of a secret key comes from: a file, the environment, the system's keyring, whoever types it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from heclstm.errors import InputError
+from heclstm.cli.terminal import note
+from heclstm.errors import InputError, KeyringError, MissingLibraryError
 
 VARIABLE = "HECLSTM_PASSPHRASE"
 BYTES_MAX = 4096
@@ -25,19 +26,19 @@ PassphraseFile = Annotated[
 ]
 
 
-def passphrase(file: Path | None, *, new: bool = False) -> Callable[[], str]:
-    """What asks for it, once. new: twice, where somebody types it."""
+def passphrase(file: Path | None, *, new: bool = False, keyring: Callable[[], str] | None = None) -> Callable[[], str]:
+    """What asks for it, once. new: twice, where somebody types it. keyring: asks the one that holds it."""
     known: list[str] = []
 
     def ask() -> str:
         if not known:
-            known.append(_read(file, new))
+            known.append(_read(file, new, keyring))
         return known[0]
 
     return ask
 
 
-def _read(file: Path | None, new: bool) -> str:
+def _read(file: Path | None, new: bool, keyring: Callable[[], str] | None) -> str:
     if file is not None:
         try:
             with file.open(encoding="utf-8") as stream:
@@ -46,6 +47,13 @@ def _read(file: Path | None, new: bool) -> str:
             raise InputError(f"{file}: is no text in UTF-8, expected a passphrase in its first line") from error
     if VARIABLE in os.environ:
         return os.environ[VARIABLE]
+    if keyring is not None:
+        try:
+            return keyring()
+        except (KeyringError, MissingLibraryError) as error:
+            if not _terminal():
+                raise
+            note(str(error))
     if not _terminal():
         raise InputError(f"passphrase: there is no terminal to ask at; give --passphrase-file or set {VARIABLE}")
     text: str = typer.prompt("Passphrase of the secret key", hide_input=True, confirmation_prompt=new, err=True)

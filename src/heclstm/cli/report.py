@@ -96,7 +96,6 @@ def _of_diagnosis(
 
     findings = usecase.Findings.load(subject)
     handed = read_handed_in(images, findings.purpose, **which, selection=selection, events=TERMINAL)
-    made = usecase.report(
-        findings, handed.sequence, unchecked_images=unchecked_images, prevalence=prevalence, events=TERMINAL
-    )
+    options: dict[str, Any] = {"unchecked_images": unchecked_images, "prevalence": prevalence, "events": TERMINAL}
+    made = usecase.report(findings, handed.sequence, files=handed.files, **options)
     made.save(output)

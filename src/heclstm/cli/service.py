@@ -6,7 +6,17 @@ from importlib.util import find_spec
 
 from heclstm.errors import ConfigError
 
-NEEDED = ("litestar", "uvicorn", "httptools", "sqlalchemy", "alembic", "structlog", "prometheus_client", "fsspec")
+NEEDED = (
+    "litestar",
+    "uvicorn",
+    "httptools",
+    "sqlalchemy",
+    "alembic",
+    "structlog",
+    "prometheus_client",
+    "fsspec",
+    "jinja2",
+)
 
 
 def required() -> None:

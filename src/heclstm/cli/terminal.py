@@ -27,7 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from heclstm.report.units import seconds, size
+from heclstm.templates.units import seconds, size
 from heclstm.usecases.events import Events, Update
 
 __all__ = ["TERMINAL", "bold", "dim", "emit", "err", "facts", "fail", "note", "out", "seconds", "size", "table"]

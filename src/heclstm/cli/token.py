@@ -24,7 +24,7 @@ def create(
     config: Config,
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="A short name: a-z, 0-9, '.', '_', '-'.")],
     scopes: Annotated[
-        str, typer.Option("--scopes", help="What it is for: some of programs, keys, jobs, metrics.")
+        str, typer.Option("--scopes", help="What it is for: some of programs, keys, jobs, metrics, operator.")
     ] = "programs,keys,jobs",
     days: Annotated[
         float | None, typer.Option("--days", min=0, max=36_500, help="After which it expires; never by default.")

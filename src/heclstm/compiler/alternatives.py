@@ -11,7 +11,7 @@ from heclstm.circuit.parameters import choose
 from heclstm.compiler.compile import Options, compile_circuit, levels_of
 from heclstm.errors import HeclstmError, ParameterError
 from heclstm.model.cells.base import Cell
-from heclstm.model.cells.diagonal.config import DiagonalConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.config import ModelConfig
 from heclstm.model.untrained import untrained
 

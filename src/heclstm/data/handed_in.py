@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from heclstm.card.preparation import Preparation
 from heclstm.data.dicom import ANY, Selection
 from heclstm.data.fit import evenly
-from heclstm.data.images import read_images
+from heclstm.data.images import DARK, read_images
 from heclstm.data.prepare import prepare
 from heclstm.data.reading import holds_arrays, read_volume, stacked
 from heclstm.data.sequence import ImageSequence
-from heclstm.data.sources import some
+from heclstm.data.sources import Origin, Source, sha256_of, some
 from heclstm.errors import FileFormatError, SequenceError
 
 FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others counts frames, and no pixels
@@ -26,7 +26,8 @@ FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others 
 @dataclass(frozen=True, repr=False)
 class HandedIn:
     """sequence: ready to be encrypted. order: why its frames stand as they do, in words. names: the file of each
-    frame that was read. kind: what the files are. used: which frames, counted from 0. notes: what else to say."""
+    frame that was read. kind: what the files are. used: which frames, counted from 0. notes: what else to say.
+    origins: where each frame was read from. files: SHA-256 of each file, in the order of the frames."""
 
     sequence: ImageSequence
     order: str
@@ -34,6 +35,8 @@ class HandedIn:
     kind: str
     used: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    files: tuple[str, ...] = ()
 
     def told(self) -> list[str]:
         """Order and notes, a line each."""
@@ -68,10 +71,15 @@ def read_handed_in(
     name = str(paths[0])
     if len(paths) == 1 and holds_arrays(paths[0]):
         array = read_volume(paths[0], row=row, slice_axis=preparation.axis)
+        if row is None:
+            _require_one_patient(paths[0], array, preparation)
         _require_plausible(array, preparation, name)
         prepared = prepare(array, preparation, name)
         notes = _left_out(evenly(len(array), preparation.frames), len(array)) if preparation.kind == "frames" else ()
-        return HandedIn(prepared, "as the array holds them", (), "arrays", (), notes)
+        if (brightest := round(255 * float(prepared.frames.max()))) < DARK:
+            notes += (f"no grey is above {brightest} of 255: its range may not be what was meant",)
+        files = (sha256_of(Source(paths[0])),)
+        return HandedIn(prepared, "as the array holds them", (), "arrays", (), notes, files=files)
     images = read_images(paths, sequence=sequence, as_given=as_given, selection=selection)
     if preparation.kind == "frames":
         prepared = prepare(images.frames, preparation, name)
@@ -79,13 +87,25 @@ def read_handed_in(
     else:
         prepared = prepare(stacked(images.frames, name, preparation.axis), preparation, name)
         used = list(range(len(images.frames)))
-    return HandedIn(prepared, images.order, images.names, images.kind, tuple(used), images.notes)
+    return HandedIn(
+        prepared, images.order, images.names, images.kind, tuple(used), images.notes, images.origins, images.digests()
+    )
 
 
 def _left_out(used: Sequence[int], count: int) -> tuple[str, ...]:
     """Which frames are used, where that is not all of them."""
     rows = ", ".join(str(row + 1) for row in used)
     return (f"{len(used)} of {count} frames are used, evenly spaced: {rows}",) if len(used) < count else ()
+
+
+def _require_one_patient(path: Path, array: NDArray[Any], preparation: Preparation) -> None:
+    """Raise SequenceError for an array that may hold several: nobody said which one is meant."""
+    grey, frames = preparation.source[1] == 1, preparation.source[0]
+    if preparation.kind == "frames" and grey and frames == 3 and array.ndim == 4 and array.shape[1] == 3:
+        raise SequenceError(
+            f"{path}: may hold {len(array)} patients of 3 grey frames, or {len(array)} frames in colour; say which "
+            "patient is meant (--index), or hand in grey frames as (frames, height, width)"
+        )
 
 
 def _require_plausible(array: NDArray[Any], preparation: Preparation, name: str) -> None:

@@ -19,7 +19,7 @@ from heclstm.data.dicom.series import headers_of, one_series, order_as_given, or
 from heclstm.data.manifest import MANIFEST, files_of_sequence
 from heclstm.data.order import Order, by_names
 from heclstm.data.pictures import read_pictures
-from heclstm.data.sources import Found, Source, find, some, where_are
+from heclstm.data.sources import Found, Origin, Source, find, sha256_of, some, where_are
 from heclstm.errors import SequenceError
 
 FEW_LEVELS = 16
@@ -31,13 +31,19 @@ BLOCK = 1 << 22  # pixels that are counted at a time: counting takes eight times
 @dataclass(frozen=True, repr=False)
 class Images:
     """frames: each (1 or 3, height, width) of uint8, of its own size. order: why they stand so, in words. names: the
-    file of each. kind: what the files are. notes: what whoever reads the result should know, in words."""
+    file of each. kind: what the files are. notes: what whoever reads the result should know, in words. origins: where
+    each frame was read from."""
 
     frames: list[NDArray[np.uint8]]
     order: str
     names: tuple[str, ...]
     kind: str
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each file, in the order of its first frame."""
+        return tuple(sha256_of(source) for source in dict.fromkeys(origin.source for origin in self.origins))
 
     def __repr__(self) -> str:
         return f"Images({len(self.frames)} frames, {self.order})"
@@ -77,7 +83,7 @@ def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) 
     if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the files of one")
     shown = show(headers, order_as_given(headers, reason, where), selection, Budget())
-    return _said(Images(shown.frames, reason, shown.names, DICOM, shown.notes))
+    return _said(Images(shown.frames, reason, shown.names, DICOM, shown.notes, shown.origins))
 
 
 def _is_dicom(found: Found, where: Path) -> bool:
@@ -100,7 +106,7 @@ def _of_series(found: Found, paths: Sequence[Path], selection: Selection) -> Ima
     order = order_in_series(headers, where)
     shown = show(headers, order, selection, Budget())
     notes = (*found.notes, *more, *copies, *order.notes, *shown.notes)
-    return _said(Images(shown.frames, order.reason, shown.names, DICOM, notes))
+    return _said(Images(shown.frames, order.reason, shown.names, DICOM, notes, shown.origins))
 
 
 def _of_pictures(found: Found, paths: Sequence[Path]) -> Images:
@@ -114,11 +120,16 @@ def _of_pictures(found: Found, paths: Sequence[Path]) -> Images:
 
 
 def _made(frames: list[NDArray[np.uint8]], reason: str, sources: Sequence[Source], notes: Sequence[str]) -> Images:
-    return _said(Images(frames, reason, tuple(source.name for source in sources), "pictures", tuple(notes)))
+    names = tuple(source.name for source in sources)
+    return _said(
+        Images(frames, reason, names, "pictures", tuple(notes), tuple(Origin(source, 0) for source in sources))
+    )
 
 
 def _said(images: Images) -> Images:
     """With a note where hardly any grey is left, or all are dark, as after a window for more bits."""
+    if (sizes := len({frame.shape[1:] for frame in images.frames})) > 1:
+        images = replace(images, notes=(*images.notes, f"frames are of {sizes} sizes"))
     count, brightest = levels(images.frames), max(int(frame.max()) for frame in images.frames)
     if count >= FEW_LEVELS and brightest < DARK:
         note = f"no grey is above {brightest} of 255: its window or its range may not be what was meant"

@@ -188,7 +188,8 @@ def require_one_spelling(rows: Sequence[Row], column: str, problems: Problems) -
 
 def _same(name: str) -> str:
     """What two spellings of one name share."""
-    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", name).casefold())
+    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")  # without what takes no place
+    plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", seen).casefold())
     try:
         value = float(plain)
     except ValueError:

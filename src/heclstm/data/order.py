@@ -39,6 +39,15 @@ READINGS = (
     r"(?:(?<![^ _=(])-)?[0-9]+",
     r"(?:(?<![^ _=(])-)?[0-9]+(?:[.,][0-9]+)?",
 )
+# Numbers that mean another order than their value, if all names have one: 31122024 and 12312024, also with years of two
+# digits, and hours of which the twelfth is the first.
+DAY, MONTH, YEAR = "(0[1-9]|[12][0-9]|3[01])", "(0[1-9]|1[0-2])", "((?:19|20)?[0-9]{2})"
+MEANT = (
+    (re.compile(f"(?<![0-9]){DAY}{MONTH}{YEAR}(?![0-9])"), r"\3\2\1"),
+    (re.compile(f"(?<![0-9]){MONTH}{DAY}{YEAR}(?![0-9])"), r"\3\1\2"),
+    (re.compile(r"(?<![0-9])(?:12|([0-9]{1,2}))(?=([-_.:][0-9]{2})* ?[ap]\.?m(?![a-z]))", re.IGNORECASE), r"0\1"),
+)
+COUNTER_SPAN = 8000  # a camera counts to 9999 and begins anew: numbers of four digits that lie so far apart
 
 
 @dataclass(frozen=True)
@@ -89,10 +98,17 @@ def by_names(names: Sequence[str], where: str) -> Order:
         raise SequenceError(f"{where}: the names are of different forms, and fix no order{listed}")
     numbers = [[_numbers(reading, stem) for stem in stems] for reading in READINGS]
     order = decide([Rule("by names", numbers[0])], where, f"the names differ in no number, and fix no order{listed}")
+    for pattern, meant in MEANT:
+        if all(map(pattern.search, stems)):
+            numbers.append([_numbers(READINGS[0], pattern.sub(meant, stem)) for stem in stems])
     for reading in numbers:
         for column in zip(*(reading[row] for row in order.rows), strict=True):
             if any(first > second for first, second in pairwise(column)):
                 raise SequenceError(f"{where}: the numbers in the names can be read in several orders{listed}")
+    digits = [re.findall("[0-9]+", stem) for stem in stems]
+    for texts, column in zip(zip(*digits, strict=True), zip(*numbers[0], strict=True), strict=True):
+        if all(len(text) == 4 for text in texts) and max(column) - min(column) > COUNTER_SPAN:
+            raise SequenceError(f"{where}: the names may be of a counter that began anew{listed}")
     return order
 
 

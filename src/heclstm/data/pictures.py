@@ -26,7 +26,7 @@ UNREADABLE = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
     struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
-DEEP_USED = 64  # of 256: sixteen bits that stay below this fill at most fourteen
+DEEP_USED = 64  # of 256: sixteen bits that stay so low fill at most fourteen, whose highest value is rounded up to it
 GREY_ALPHA = 4  # colour type of a PNG
 ORIENTATION = 0x0112  # tag of EXIF
 
@@ -42,7 +42,7 @@ def read_pictures(sources: Sequence[Source], budget: Budget) -> list[NDArray[np.
             pass  # all headers are counted before the first picture is decoded
     frames = [read_picture(source) for source in sources]
     deep = [frame for source, frame in zip(sources, frames, strict=True) if _depth(source)[0] == 16]
-    if deep and max(int(frame.max()) for frame in deep) < DEEP_USED:
+    if deep and max(int(frame.max()) for frame in deep) <= DEEP_USED:
         raise SequenceError(
             f"{sources[0]}: 16-bit pictures that use only the lowest quarter of their range: they may hold 10, 12 or "
             "14 bits; scale them to all 16 bits, or to 8 with the window that is wanted"

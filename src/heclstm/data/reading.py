@@ -35,9 +35,9 @@ def read_volume(
     path = Path(path)
     if not holds_arrays(path):
         return stacked(read_images(path).frames, str(path), slice_axis)
-    volumes = read_volumes(path) if row is not None else _array(path)
     if row is None:
-        return volumes
+        return _array(path, one=True)
+    volumes = read_volumes(path)
     if not 0 <= row < len(volumes):
         raise SequenceError(f"{path}: got row {row}, expected 0 to {len(volumes) - 1}")
     return np.asarray(volumes[row])
@@ -80,7 +80,8 @@ def read_labels(path: Path | str) -> NDArray[np.int64] | None:
     return binary_labels(arrays["labels"], str(path)) if "labels" in arrays else None
 
 
-def _array(path: Path) -> NDArray[Any]:
+def _array(path: Path, *, one: bool = False) -> NDArray[Any]:
+    """one: of one patient. Raises SequenceError for images that have a label each."""
     require_regular(path)
     if path.suffix.lower() == ".npy":
         return read_npy(path, LIMITS)
@@ -90,6 +91,12 @@ def _array(path: Path) -> NDArray[Any]:
     if "packed_images" in arrays and "shape" in arrays:
         return _unpacked(path, arrays["packed_images"], arrays["shape"])
     images = {name: value for name, value in arrays.items() if "labels" not in name}
+    if one and (labels := arrays.get("labels")) is not None:
+        for array in images.values():
+            if labels.ndim and array.ndim and len(labels) == len(array) > 1:
+                raise SequenceError(
+                    f"{path}: holds {len(array)} images with a label each; say which patient is meant (--index)"
+                )
     if len(images) != 1:
         raise FileFormatError(f"{path}: got arrays {sorted(images)}, expected exactly one with images")
     return next(iter(images.values()))

@@ -6,6 +6,7 @@ refused before they are opened; nothing is unpacked to disk.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -83,12 +84,29 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a frame was read from. frame: which one of its file, counted from 0."""
+
+    source: Source
+    frame: int
+
+
+@dataclass(frozen=True)
 class Found:
     """What an input holds, by kind. notes: what was passed over, in words."""
 
     pictures: tuple[Source, ...]
     dicom: tuple[Source, ...]
     notes: tuple[str, ...] = ()
+
+
+def sha256_of(source: Source) -> str:
+    """Of the file as it lies there, in hex. Raises FileFormatError."""
+    with source.open() as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
 
 
 def require_regular(path: Path) -> None:
@@ -132,8 +150,9 @@ def find(inputs: Sequence[Path]) -> Found:
 
     Raises FileFormatError.
     """
-    named = [Source(path) for path in inputs if not _holds_others(path)]
-    inside = [source for path in inputs if _holds_others(path) for source in _files_in(path)]
+    holders = [path for path in inputs if _holds_others(path)]
+    named = [Source(path) for path in inputs if path not in holders]
+    inside = [source for path in holders for source in _files_in(path)]
     return sort_out(named, [source for source in inside if not is_litter(source)])
 
 

@@ -8,7 +8,7 @@ changed by hand or on a disk (of the number of frames, say) would change a decis
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +26,7 @@ from heclstm.storage.typed import Digest, Label, Line, Name, plain, typed
 
 FORMAT, VERSION, ENDING = "heclstm-case", 1, ".case"
 CASES_MAX = 10_000  # of a folder that is looked through
+FILES_MAX = 1 << 14  # of one sequence
 
 Frames = Annotated[int, Meta(ge=1, le=1 << 16)]
 
@@ -33,9 +34,10 @@ Frames = Annotated[int, Meta(ge=1, le=1 << 16)]
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """program, key, query: digest and labels, as in the header of the query. images: `images_digest`.
 
-    frames: how many were real. order: why they stand as they do, in words. envelope: whether the images looked like
-    those of training, where the program can tell. outside: what did not, in words. override: why a decision about them
-    is wanted nevertheless; without it there is none. notes: what else was said about the images.
+    files: SHA-256 of each file that the images came from, as `sha256sum` prints it, in their order: tells the originals
+    again. frames: how many were real. order: why they stand as they do, in words. envelope: whether the images looked
+    like those of training, where the program can tell. outside: what did not, in words. override: why a decision about
+    them is wanted nevertheless; without it there is none. notes: what else was said about the images.
     """
 
     program: Digest
@@ -50,6 +52,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outside: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
     override: Name = ""
     notes: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
+    files: Annotated[tuple[Digest, ...], Meta(max_length=FILES_MAX)] = ()
 
     @classmethod
     def of(cls, query: Header, sequence: ImageSequence, **facts: Any) -> Case:
@@ -106,14 +109,30 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     "that `heclstm encrypt` left beside the query"
                 )
 
-    def require_images(self, sequence: ImageSequence) -> None:
-        """Raise DigestError unless these are the images that were encrypted, prepared in the same way."""
+    def require_images(self, sequence: ImageSequence, files: Sequence[str] = ()) -> None:
+        """Raise DigestError unless these are the images that were encrypted, prepared in the same way.
+
+        files: SHA-256 of each file that they came from, to say which of them are others.
+        """
         real = len(sequence) if sequence.real_frames is None else sequence.real_frames
         if real != self.frames or images_digest(sequence) != self.images:
             raise DigestError(
-                f"{sequence.name}: are not the images that were encrypted for this result; give those of query "
-                f"{self.query[:12]}, in the same order"
+                f"{sequence.name}: are not the images that were encrypted for this result{self._what_differs(files)}; "
+                f"give those of query {self.query[:12]}, in the same order"
             )
+
+    def other_files(self, files: Sequence[str]) -> int:
+        """How many of these are not among the files that were encrypted; 0 where nobody knows."""
+        return sum(file not in self.files for file in files) if self.files else 0
+
+    def _what_differs(self, files: Sequence[str]) -> str:
+        if not files or not self.files:
+            return ""
+        if other := self.other_files(files):
+            return f": {other} of {len(files)} files are others"
+        if missing := len(set(self.files) - set(files)):
+            return f": {missing} of {len(self.files)} files are missing"
+        return ": the files are the same, but stand in another order or are prepared in another way"
 
 
 def case_path(query: Path) -> Path:

@@ -16,11 +16,11 @@ from typing import Annotated, Any, Self
 from heclstm.errors import ModelError
 from heclstm.model.blocks import block_from_json, block_to_json
 from heclstm.model.blocks.base import Block
-from heclstm.model.blocks.convolution.config import BlockConfig
+from heclstm.model.blocks.convolution import BlockConfig
 from heclstm.model.blocks.pooling import GlobalMean
 from heclstm.model.cells import cell_from_json
 from heclstm.model.cells.base import Cell
-from heclstm.model.cells.lstm.config import LstmConfig
+from heclstm.model.cells.lstm import LstmConfig
 from heclstm.model.differences.node import CAUSAL, KINDS, Differences
 from heclstm.model.fields import Pair, Whole, build, check_fields
 from heclstm.model.graph import FRAMES, FrameShape, Graph, Node, Range, Recurrence

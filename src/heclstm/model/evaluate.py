@@ -145,13 +145,14 @@ class ByFrames:
     """What a model is worth on the first `frames` of each sequence that has as many.
 
     measures: of patients; None with one outcome alone. assessable: whether there is an operating point for so many; the
-    shares mean nothing else.
+    shares mean nothing else. model: which of several.
     """
 
     frames: int
     patients: int
     measures: Measures | None
     assessable: bool
+    model: str = ""
 
     @property
     def shares(self) -> tuple[str, str]:
@@ -163,7 +164,13 @@ class ByFrames:
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON types."""
         measures = self.measures and self.measures.to_json()
-        return {"frames": self.frames, "patients": self.patients, "assessable": self.assessable, "measures": measures}
+        return {
+            "model": self.model,
+            "frames": self.frames,
+            "patients": self.patients,
+            "assessable": self.assessable,
+            "measures": measures,
+        }
 
 
 def by_frames(

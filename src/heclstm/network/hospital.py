@@ -53,7 +53,8 @@ class Hospital:
         patience: Patience = DEFAULT,
     ) -> None:
         self.site, self.pending, self.patience = site, Folder(site), patience
-        self._passphrase: Passphrase | None = (lambda: passphrase) if isinstance(passphrase, str) else passphrase
+        given = (lambda: passphrase) if isinstance(passphrase, str) else passphrase
+        self._passphrase: Passphrase | None = given or site.kept_passphrase()
         self._threads, self._allow_insecure = threads, allow_insecure
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
@@ -95,6 +96,20 @@ class Hospital:
         if not path.is_file():
             yield from do(lambda: self._make_evaluation_keys(label, on_keys))
         yield from calls.upload(path, on_upload, self.patience)
+
+    def keep_passphrase(self) -> None:
+        """Put that of the key in use into the system's keyring; later calls take it from there.
+
+        Raises InputError if the key is not sealed, PassphraseError if it does not open it, KeyringError.
+        """
+        label = self.site.state.key
+        if label is None or self._passphrase is None or not self.site.seals:
+            raise InputError(
+                f"{self.site.folder}: its secret key is not sealed, so a keyring has nothing to keep; connect another "
+                "folder by `heclstm connect --keyring --site`"
+            )
+        self.client(label)
+        self.site.keep_passphrase(self._passphrase())
 
     def rotate(self, on_keys: OnProgress | None, on_upload: OnProgress | None) -> Steps[str]:
         """New keys for new queries. The old ones stay as long as something is under way for them: see `settle`."""

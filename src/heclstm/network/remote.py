@@ -41,7 +41,8 @@ class Remote:
         allow_insecure: bool = False,
         patience: Patience = DEFAULT,
     ) -> None:
-        """site: the folder of an earlier `connect`. passphrase: of its secret keys, if they are sealed.
+        """site: the folder of an earlier `connect`. passphrase: of its secret keys, if they are sealed; by default
+        from the system's keyring, if `heclstm connect --keyring` has put it there.
 
         allow_insecure: for tests, with programs that have no security. Raises FileFormatError.
         """

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from heclstm.deploy.client import SEALED, Client, Passphrase
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, SECRET_KEY_FILE
 from heclstm.deploy.wire import Kind, Message, read_header
 from heclstm.errors import FileFormatError
+from heclstm.network import keyring
 from heclstm.network.address import Address
 from heclstm.network.transport import Route
 from heclstm.program.public import load_card
@@ -50,7 +52,10 @@ class Key(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class State(Struct, frozen=True, forbid_unknown_fields=True):
-    """key: the label of that which new queries are encrypted under; others serve what is still under way."""
+    """key: the label of that which new queries are encrypted under; others serve what is still under way.
+
+    keyring: the account under which the system's keyring holds the passphrase of all of them.
+    """
 
     format: Literal["heclstm-site"]
     version: Literal[1]
@@ -59,6 +64,7 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     key: Label | None = None
     keys: dict[Label, Key] = {}
     proxy: Line | None = None
+    keyring: Label | None = None
 
 
 def now() -> str:
@@ -163,6 +169,18 @@ class Site:
             raise FileFormatError(f"{path}: is absent; restore it from a backup, or make new keys by `rotate-keys`")
         client.load_secret_key(path, passphrase)
 
+    def keep_passphrase(self, passphrase: str) -> None:
+        """Let the system's keyring hold it. Raises KeyringError."""
+        account = self.state.keyring or secrets.token_hex(16)
+        keyring.keep(account, passphrase)
+        with self.changing() as state:
+            self.state = structs.replace(state, keyring=account)
+
+    def kept_passphrase(self) -> Passphrase | None:
+        """What asks the keyring for it, if it holds it."""
+        account = self.state.keyring
+        return None if account is None else lambda: keyring.kept(account)
+
     def key_is_ready(self, label: str) -> None:
         """From now on, new queries are encrypted under it. Its evaluation keys need not lie here any more."""
         with self.changing() as state:
@@ -180,13 +198,16 @@ class Site:
     # the folder
 
     def forget(self) -> None:
-        """Everything that a connection left, and nothing else."""
+        """Everything that a connection left, and nothing else. Raises KeyringError, when all else is erased."""
+        account = self.state.keyring
         for name in (KEYS, JOBS, PROGRAMS):
             erase(self.folder / name)
         for name in (TOKEN, CA, CERTIFICATE, OWNER, RELEASES, STATE):
             _overwrite(self.folder / name)
         with suppress(OSError):  # not empty: somebody's own files
             self.folder.rmdir()
+        if account is not None:
+            keyring.forget(account)
 
     @contextmanager
     def changing(self) -> Iterator[State]:

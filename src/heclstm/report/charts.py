@@ -18,7 +18,7 @@ from heclstm.model.metrics import Measures, roc_curve
 from heclstm.model.temperature import reliability
 from heclstm.report.evaluation import Evaluation
 from heclstm.report.figure import INK, LOWERS, MUTED, RAISES, RULE
-from heclstm.report.units import signed
+from heclstm.templates.units import signed
 
 WAY_STYLES = {"clear": (INK, "-", 2.6), "simulated": ("#7a9cbd", "--", 2.0), "encrypted": (RAISES, ":", 2.4)}
 HALF = (5.4, 4.5)  # inches: two beside each other on a page

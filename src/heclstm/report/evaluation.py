@@ -44,7 +44,7 @@ class Evaluation:
 
     of_data_set: the sequences are of the model's data set, which `attribution` is about.
     refused: sequences whose encrypted result a client did not accept. not_assessable: sequences of too few frames,
-    which count nowhere else. by_frames: of the first fold, where sequences may be shorter. warnings: of its model.
+    which count nowhere else. by_frames: of each fold in which sequences may be shorter. warnings: of its model.
     remarks: what went wrong on the way.
     """
 

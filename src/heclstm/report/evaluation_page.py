@@ -15,7 +15,7 @@ from heclstm.report.evaluation import Evaluation
 from heclstm.report.examples import choose, draw_examples
 from heclstm.report.findings import credit
 from heclstm.report.rendering import render
-from heclstm.report.units import seconds, signed
+from heclstm.templates.units import seconds, signed
 
 SHARES = (("Sensitivity", "sensitivity"), ("Missed diagnoses", "missed_rate"), ("Specificity", "specificity"),
           ("Accuracy", "accuracy"))  # fmt: skip
@@ -54,13 +54,15 @@ def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], prepara
     )
 
 
-def _by_frames(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Rows: sequences cut to their first frames, at the operating point for so many."""
+def _by_frames(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Head and rows: sequences cut to their first frames, at the operating point for so many."""
     rows: list[tuple[str, ...]] = []
+    several = any(each.model for each in evaluation.by_frames)
     for each in evaluation.by_frames:
         area = "one outcome" if each.measures is None else str(each.measures.auc)
-        rows.append((str(each.frames), str(each.patients), area, *each.shares))
-    return rows
+        rows.append((*((each.model,) if several else ()), str(each.frames), str(each.patients), area, *each.shares))
+    head = ["First frames of a sequence", "Patients", "AUC", "Sensitivity", "Specificity"]
+    return {"head": ["Model"] * several + head, "rows": rows} if rows else None
 
 
 def _predictive(evaluation: Evaluation) -> list[tuple[str, str, str]]:

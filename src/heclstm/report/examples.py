@@ -13,7 +13,7 @@ from heclstm.model.evaluate import Fold
 from heclstm.report.charts import png
 from heclstm.report.figure import GAP, INK, LOWERS, MARGIN, RAISES, WIDTH, Page, bars_row, frames_row
 from heclstm.report.montage import montages
-from heclstm.report.units import signed
+from heclstm.templates.units import signed
 
 HEAD, BARS, SPACE, TALLEST = 0.85, 1.25, 0.4, 2.2  # inches
 

@@ -20,8 +20,8 @@ from matplotlib.patches import FancyBboxPatch
 from heclstm.card.preparation import Preparation
 from heclstm.report.findings import Findings
 from heclstm.report.montage import montages
-from heclstm.report.units import error, signed
 from heclstm.report.words import counted, meaning, unusual
+from heclstm.templates.units import error, signed
 
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence

@@ -16,13 +16,14 @@ from heclstm.card.purpose import Purpose
 from heclstm.card.version1 import purpose_of_version_1
 from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
-from heclstm.errors import FileFormatError
+from heclstm.errors import DigestError, FileFormatError
 from heclstm.storage.atomic import save_file
-from heclstm.storage.json import SMALL, read_json
+from heclstm.storage.json import SMALL, digest_of, read_json
 from heclstm.storage.source import Source, name_of
 from heclstm.storage.typed import Count, Digest, Finite, Name, plain, typed
 
-FORMAT, VERSION = "heclstm-diagnosis", 2
+FORMAT, VERSION = "heclstm-diagnosis", 3
+WITHOUT_DIGEST = (1, 2)  # versions of earlier releases
 _DIAGNOSIS = (*Diagnosis.__struct_fields__, "decision", "probability")
 Nonnegative = Annotated[float, Meta(ge=0, le=1e300)]
 
@@ -45,7 +46,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a diagnosis file holds beside the diagnosis. Version 1 has another purpose."""
 
     format: Literal["heclstm-diagnosis"]
-    version: Literal[1, 2]
+    version: Literal[1, 2, 3]
     program: Digest
     purpose: dict[str, Any]
     truth: bool | None = None
@@ -55,6 +56,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stages: Annotated[tuple[Stage, ...], Meta(max_length=100)] = ()
     server_memory: Count | None = None
     case: dict[str, Any] | None = None
+    digest: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Findings:
     where the model or the label is, as in the demo.
 
     clear: the same sequence by the model in clear. margins: largest value of each layer as a fraction of its
-    limit.
+    limit. digested: whether its file carried its own digest; those of earlier releases do not.
     """
 
     diagnosis: Diagnosis
@@ -75,6 +77,7 @@ class Findings:
     stages: tuple[Stage, ...] = ()
     server_memory: int | None = None
     case: Case | None = None
+    digested: bool = field(default=True, compare=False)
 
     def credit(self, of_data_set: bool) -> str:
         """Whose images the model, or also this sequence, comes from; empty where nobody said."""
@@ -112,7 +115,7 @@ class Findings:
             data["server_memory"] = self.server_memory
         if self.case is not None:
             data["case"] = plain(self.case)
-        return data
+        return data | {"digest": digest_of(data)}
 
     def save(self, path: Path, *, replace: bool = True) -> None:
         """Written for its owner only: it is about a patient. replace: as in `new_file`."""
@@ -120,12 +123,18 @@ class Findings:
 
     @classmethod
     def load(cls, source: Source) -> Findings:
-        """Raises FileFormatError."""
+        """Raises FileFormatError; DigestError where the file was changed (earlier ones cannot tell: `digested`)."""
         data, name = read_json(source, SMALL), name_of(source)
-        if (found := data.get("format")) != FORMAT or data.get("version") not in (1, VERSION):
+        version = data.get("version")
+        if (found := data.get("format")) != FORMAT or version not in (*WITHOUT_DIGEST, VERSION):
             raise FileFormatError(
-                f"{name}: is a {str(found)[:40]!r} of version {str(data.get('version'))[:40]}, "
-                f"expected {FORMAT!r} of version 1 or {VERSION}"
+                f"{name}: is a {str(found)[:40]!r} of version {str(version)[:40]}, expected {FORMAT!r} of version "
+                f"1 to {VERSION}"
+            )
+        digest = data.pop("digest", None)
+        if (digest is not None or version not in WITHOUT_DIGEST) and digest != digest_of(data):
+            raise DigestError(
+                f"{name}: was changed since it was written; take a copy of it, or decrypt its result again"
             )
         own = {each: data.pop(each) for each in _DIAGNOSIS if each in data}
         file = typed(data, _File, name)
@@ -142,6 +151,7 @@ class Findings:
             file.stages,
             file.server_memory,
             typed(file.case, Case, f"{name}: case") if file.case else None,
+            digest is not None,
         )
         if (case := found.case) and (case.program, case.frames) != (found.program, found.frames):
             raise FileFormatError(f"{name}: its case is of another program or number of frames; it was altered")
@@ -167,8 +177,9 @@ def json_schema() -> dict[str, Any]:
         "purpose": {"$ref": "#/$defs/Purpose"},
         "clear": {"$ref": "#/$defs/Diagnosis"},
         "case": {"$ref": "#/$defs/Case"},
+        "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     }
-    whole["required"] += diagnosis["required"]
+    whole["required"] += [*diagnosis["required"], "digest"]
     return {**whole, "title": "heclstm-diagnosis", "$defs": parts}
 
 

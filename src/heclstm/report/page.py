@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.image import imsave
 
+from heclstm.card.purpose import Purpose
 from heclstm.errors import InputError
 from heclstm.report.findings import Findings
 from heclstm.report.montage import PAPER, Picture, montages
 from heclstm.report.places import frames_of, line_of
 from heclstm.report.rendering import render
-from heclstm.report.units import error, seconds, signed, size
 from heclstm.report.words import chance, meaning, origin, rates, unusual
+from heclstm.templates.language import gettext, said
+from heclstm.templates.units import error, percent, seconds, signed, size
 
 if TYPE_CHECKING:
     from heclstm.data.sequence import ImageSequence
@@ -31,30 +33,42 @@ def page(
 
     Raises InputError if the diagnosis speaks of another number of frames.
     """
-    diagnosis, preparation = findings.diagnosis, findings.purpose.preparation
-    tiles = montages(images.frames, preparation)
+    parts = shown(findings, images, of_data_set=of_data_set, prevalence=prevalence)
+    return render("diagnosis.html", title=_title(findings), nonce="", **parts)
+
+
+def shown(
+    findings: Findings, images: ImageSequence, *, of_data_set: bool = False, prevalence: float | None = None
+) -> dict[str, Any]:
+    """What the template of a diagnosis places, beside its title and `nonce`. As `page`."""
+    diagnosis = findings.diagnosis
+    tiles = pictures(images, findings.purpose)
     if len(tiles) != len(diagnosis.contributions):
         raise InputError(
             f"images: got {len(tiles)} frames, expected the {len(diagnosis.contributions)} of the diagnosis; "
             "give the images that were encrypted"
         )
+    preparation = findings.purpose.preparation
     slices = 1 if preparation is None else preparation.slices_per_frame
-    return render(
-        "diagnosis.html",
-        title=_title(findings),
-        program=findings.program[:12],
-        decision={"text": diagnosis.decision, "side": SIDES[diagnosis.positive]},
-        frames=frames_of(findings, [_png(tile) for tile in tiles], slices),
-        line=line_of(findings),
-        rates="" if unusual(findings) else rates(findings.operating_point),
-        meaning=meaning(findings, prevalence),
-        unusual=unusual(findings),
-        origin=origin(findings),
-        facts=_facts(findings, prevalence),
-        warnings=findings.purpose.warnings,
-        checked=findings.case is not None,
-        credit=findings.credit(of_data_set),
-    )
+    return {
+        "program": findings.program[:12],
+        "decision": {"text": gettext(diagnosis.decision), "side": SIDES[diagnosis.positive]},
+        "frames": frames_of(findings, tiles, slices),
+        "line": line_of(findings),
+        "rates": "" if unusual(findings) else rates(findings.operating_point),
+        "meaning": meaning(findings, prevalence),
+        "unusual": unusual(findings),
+        "origin": origin(findings),
+        "facts": _facts(findings, prevalence),
+        "warnings": findings.purpose.warnings,
+        "checked": findings.case is not None,
+        "credit": findings.credit(of_data_set),
+    }
+
+
+def pictures(images: ImageSequence, purpose: Purpose) -> list[bytes]:
+    """A PNG of each frame, as the model sees it."""
+    return [_png(tile) for tile in montages(images.frames, purpose.preparation)]
 
 
 def technical_page(findings: Findings) -> str:
@@ -78,17 +92,21 @@ def technical_page(findings: Findings) -> str:
 
 
 def _title(findings: Findings) -> str:
-    return findings.diagnosis.name or "Image sequence"
+    return findings.diagnosis.name or gettext("Image sequence")
 
 
 def _facts(findings: Findings, prevalence: float | None) -> list[tuple[str, str]]:
     """What is neither said nor drawn elsewhere on the page."""
     rows, found = [], chance(findings, prevalence)
     if found is not None:
-        where = "" if prevalence is None else f", where {100 * prevalence:.1f} % are"
-        rows.append((f"Calibrated probability of a positive with such a score{where}", f"{100 * found:.1f} %"))
+        words = gettext("Calibrated probability of a positive with such a score")
+        if prevalence is not None:
+            share = percent(prevalence)
+            words = said("Calibrated probability of a positive with such a score, where {share} are", share=share)
+        rows.append((words, percent(found)))
     if findings.truth is not None:
-        rows.append(("True label", "positive" if findings.truth else "negative"))
+        word = "positive" if findings.truth else "negative"
+        rows.append((gettext("True label"), gettext(word)))
     return rows
 
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from heclstm.report.findings import Findings
-from heclstm.report.units import signed
+from heclstm.templates.language import gettext, said
+from heclstm.templates.units import signed
 
 ROOM = 8.0  # per cent above and below bars
 COLUMNS, ROWS = 6, 4  # so many frames stand beside each other; more only where there would be more rows than that
@@ -73,7 +74,7 @@ def frames_of(findings: Findings, pictures: list[bytes], slices: int) -> Frames:
     real = findings.diagnosis.frames or len(values)
     tiles = []
     for number, (picture, value) in enumerate(zip(pictures, values, strict=True)):
-        shown = f"slices {number * slices + 1}–{(number + 1) * slices}" if slices > 1 else ""
+        shown = _slices(number * slices + 1, (number + 1) * slices) if slices > 1 else ""
         top = zero - max(value, 0.0) * scale
         tiles.append(Tile(picture if number < real else b"", shown, value, round(top, 2), round(abs(value) * scale, 2)))
     return Frames(tuple(tiles), round(zero, 2))
@@ -95,12 +96,22 @@ def line_of(findings: Findings) -> Line:
 
     sides, ends = [], []
     for end, align, word, colour in (
-        (-limit, "first", "reads as negative", "lowers"),
-        (limit, "last", "reads as positive", "raises"),
+        (-limit, "first", gettext("reads as negative"), "lowers"),
+        (limit, "last", gettext("reads as positive"), "raises"),
     ):
         room = limit * 2 if threshold is None else abs(threshold - end)
         if threshold is not None and abs(score - end) > 0.4 * limit and room > 0.4 * limit:  # else the marker is there
             sides.append(Mark(place(end), align, word, colour=colour))
         if room > 0.7 * limit:
-            ends.append(Mark(place(end), align, f"{'' if known is None else 'calibrated to '}{signed(end, 1)}"))
+            ends.append(
+                Mark(
+                    place(end),
+                    align,
+                    signed(end, 1) if known is None else said("calibrated to {end}", end=signed(end, 1)),
+                )
+            )
     return Line(mark(score), None if threshold is None else mark(threshold), tuple(sides), tuple(ends))
+
+
+def _slices(first: int, last: int) -> str:
+    return said("slices {first}–{last}", first=first, last=last)

@@ -6,25 +6,87 @@ from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.predictive import intervals, predictive, require_prevalence
 from heclstm.deploy.usual import first_of
 from heclstm.report.findings import Findings
+from heclstm.templates.language import gettext, marked, ngettext, said
+from heclstm.templates.units import percent, signed
 
-__all__ = ["OperatingPoint", "chance", "counted", "meaning", "origin", "rates", "unusual"]
+__all__ = [
+    "DECISIONS",
+    "OperatingPoint",
+    "chance",
+    "counted",
+    "decision_of",
+    "errors_of",
+    "meaning",
+    "origin",
+    "rates",
+    "unusual",
+]
+
+DECISIONS = (marked("positive"), marked("negative"), marked("not assessable"), marked("no decision"))
+_DATA = (marked("validation"), marked("calibration"))  # where operating points are chosen
 
 
 def rates(point: OperatingPoint | None) -> str:
     """How often decisions at this operating point were right where it was chosen, and by whom; empty if unknown."""
     if point is None or point.rates is None:
         return ""
-    frames = f" of {counted(point.frames)}" if point.frames else ""
-    if (measured := intervals(point)) is None:
-        sensitivity, specificity = (f"{100 * rate:.0f} %" for rate in point.rates)
-        return f"sensitivity {sensitivity}, specificity {specificity}{frames} on {point.chosen_on} data"
-    sensitivity, specificity = (each.percent for each in measured)
-    return f"sensitivity {sensitivity}, specificity {specificity}{frames}; chosen by {point.chosen_by}"
+    frames = said(" of {frames}", frames=counted(point.frames)) if point.frames else ""
+    measured = intervals(point)
+    found = [percent(rate, 0) for rate in point.rates] if measured is None else [each.percent for each in measured]
+    words = said("sensitivity {sensitivity}, specificity {specificity}", sensitivity=found[0], specificity=found[1])
+    if measured is None:
+        return f"{words}{frames} " + said("on {data} data", data=gettext(point.chosen_on))
+    return f"{words}{frames}; " + said("chosen by {people}", people=point.chosen_by)
+
+
+def decision_of(findings: Findings) -> tuple[str, ...]:
+    """The decision in plain words, with the calibrated probability; nothing where there is none."""
+    diagnosis = findings.diagnosis
+    if diagnosis.threshold is None:
+        return ()
+    values = {"score": signed(diagnosis.score), "point": signed(diagnosis.threshold)}
+    if diagnosis.positive:
+        decided = said(
+            "The model reads these images as positive: the score {score} is not below the operating point {point}.",
+            **values,
+        )
+    else:
+        decided = said(
+            "The model reads these images as negative: the score {score} is below the operating point {point}.",
+            **values,
+        )
+    if (found := chance(findings)) is None:
+        return (decided,)
+    often = said(
+        "Of patients with such a score, about {share} are positive, where they are like those of validation.",
+        share=percent(found, 0),
+    )
+    return decided, often
+
+
+def errors_of(point: OperatingPoint | None) -> tuple[str, ...]:
+    """How often the model is wrong in which direction, as was found where the point was chosen; nothing if unknown."""
+    if point is None or (measured := intervals(point)) is None:
+        return ()
+    missed, alarms = (round(100 * (1 - each.value)) for each in measured)
+    people = {"positives": point.positives, "negatives": point.negatives, "data": gettext(point.chosen_on)}
+    return (
+        said(
+            "It misses: of 100 patients who are positive, it called {count} negative (95 % interval {low} to {high}; "
+            "{positives} positives on {data} data).",
+            count=missed, low=round(100 * (1 - measured[0].high)), high=round(100 * (1 - measured[0].low)), **people,
+        ),
+        said(
+            "It raises false alarms: of 100 patients who are negative, it called {count} positive (95 % interval {low} "
+            "to {high}; {negatives} negatives on {data} data).",
+            count=alarms, low=round(100 * (1 - measured[1].high)), high=round(100 * (1 - measured[1].low)), **people,
+        ),
+    )  # fmt: skip
 
 
 def counted(frames: int) -> str:
     """1 frame, 2 frames."""
-    return f"{frames} frame{'' if frames == 1 else 's'}"
+    return ngettext("{frames} frame", "{frames} frames", frames).format(frames=frames)
 
 
 def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, ...]:
@@ -35,7 +97,7 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     if not findings.diagnosis.decided:
         return () if findings.case is not None and findings.case.withheld else (_undecided(findings),)
     worth = "" if unusual(findings) else _predictive(findings, prevalence)
-    return tuple(filter(None, (_both(findings, prevalence), worth)))
+    return tuple(filter(None, (_both(findings, prevalence), _shorter(findings), worth)))
 
 
 def chance(findings: Findings, prevalence: float | None = None) -> float | None:
@@ -58,11 +120,15 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     case = findings.case
     if case is None or case.envelope != "outside":
         return ()
-    end = f"It was wanted nevertheless: {case.override}" if case.override else "So no decision is made."
-    return (
-        f"These images are unlike those that the model was trained on ({first_of(case.outside)}), so the score may "
-        f"mean nothing, and no figure of the model speaks of them. {end}",
+    end = gettext("So no decision is made.")
+    if case.override:
+        end = said("It was wanted nevertheless: {reason}", reason=case.override)
+    words = said(
+        "These images are unlike those that the model was trained on ({outside}), so the score may mean nothing, and "
+        "no figure of the model speaks of them.",
+        outside=first_of(case.outside),
     )
+    return (f"{words} {end}",)
 
 
 def origin(findings: Findings) -> str:
@@ -70,16 +136,21 @@ def origin(findings: Findings) -> str:
     case = findings.case
     if case is None or not case.order:
         return ""
-    return f"Frames stand {case.order}. " + " ".join(f"{note[0].upper()}{note[1:]}." for note in case.notes[:3] if note)
+    return (
+        said("Frames stand {order}.", order=case.order)
+        + " "
+        + " ".join(f"{note[0].upper()}{note[1:]}." for note in case.notes[:3] if note)
+    )
 
 
 def _undecided(findings: Findings) -> str:
     if findings.diagnosis.decision == "not assessable":
-        return (
-            f"Not assessable with {counted(findings.frames)}. The model was found to tell positives from negatives "
-            f"with {findings.purpose.assessable}; the score of others is no decision."
-        )
-    return "No decision: the program has no operating point, so its score says neither positive nor negative."
+        return said(
+            "Not assessable with {frames}. The model was found to tell positives from negatives with {assessable}; the "
+            "score of others is no decision.",
+            frames=counted(findings.frames), assessable=findings.purpose.assessable,
+        )  # fmt: skip
+    return gettext("No decision: the program has no operating point, so its score says neither positive nor negative.")
 
 
 def _both(findings: Findings, prevalence: float | None) -> str:
@@ -88,17 +159,36 @@ def _both(findings: Findings, prevalence: float | None) -> str:
     found = chance(findings, prevalence)
     if found is None or point is None or diagnosis.positive == (found >= 0.5):
         return ""
-    share = "" if point.prevalence is None else f", where {100 * point.prevalence:.0f} % were positive"
-    where = f"on {point.chosen_on}{share}" if prevalence is None else f"where {100 * prevalence:.1f} % are"
-    probability = (
-        f"The probability of {100 * found:.1f} % says how often patients with such a score are positive, {where}; the "
-        "decision says whether the score reaches the operating point"
-    )
+    if prevalence is not None:
+        where = said("where {share} are", share=percent(prevalence))
+    elif point.prevalence is None:
+        where = said("on {data}", data=gettext(point.chosen_on))
+    else:
+        share = percent(point.prevalence, 0)
+        where = said("on {data}, where {share} were positive", data=gettext(point.chosen_on), share=share)
+    probability = said(
+        "The probability of {chance} says how often patients with such a score are positive, {where}; the decision "
+        "says whether the score reaches the operating point",
+        chance=percent(found), where=where,
+    )  # fmt: skip
     if diagnosis.positive:
-        return f"{probability}. That was set low, to miss few positives, so it is reached by many who are negative."
+        end = gettext(". That was set low, to miss few positives, so it is reached by many who are negative.")
+    else:
+        end = gettext(
+            ", which nearly all positives did there. The two point in different directions, so take this negative as "
+            "uncertain."
+        )
+    return probability + end
+
+
+def _shorter(findings: Findings) -> str:
+    """One temperature for all numbers of frames: what that means for fewer than all."""
+    scale, frames = findings.purpose.temperature, findings.diagnosis.frames
+    if chance(findings) is None or scale is None or frames is None:
+        return ""
     return (
-        f"{probability}, which nearly all positives did there. The two point in different directions, so take this "
-        "negative as uncertain."
+        f"The probability was fitted on whole {scale.fitted_on} sequences; of {counted(frames)} it may lie closer to "
+        "the middle than it should."
     )
 
 
@@ -109,8 +199,15 @@ def _predictive(findings: Findings, prevalence: float | None) -> str:
         return ""
     positive = findings.diagnosis.positive
     value, word = (found.positive, "positive") if positive else (found.negative, "negative")
-    source = f"as on {point.chosen_on}" if prevalence is None else "as stated"
-    return (
-        f"Where {100 * found.prevalence:.1f} % of patients are positive ({source}), {value.percent} of those called "
-        f"{word} are {word}, whatever their score ({word} predictive value)."
-    )
+    source = said("as on {data}", data=gettext(point.chosen_on)) if prevalence is None else gettext("as stated")
+    words = {
+        "positive": marked(
+            "Where {share} of patients are positive ({source}), {value} of those called positive are positive, "
+            "whatever their score (positive predictive value)."
+        ),
+        "negative": marked(
+            "Where {share} of patients are positive ({source}), {value} of those called negative are negative, "
+            "whatever their score (negative predictive value)."
+        ),
+    }
+    return said(words[word], share=percent(found.prevalence), source=source, value=value.percent)

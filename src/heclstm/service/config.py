@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
-import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from heclstm.errors import ConfigError
-from heclstm.storage.source import opened
-from heclstm.storage.typed import Digest, reason
+from heclstm.storage.settings import read_toml, settings_of
+from heclstm.storage.typed import Digest
 
 Whole = Annotated[int, Meta(ge=1, le=1 << 50)]
 Seconds = Annotated[float, Meta(gt=0, le=1e6)]
@@ -23,7 +21,6 @@ Days = Annotated[float, Meta(gt=0, le=36500)]
 TenantName = Annotated[
     str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}(?!\n)$", description="Lower-case name of a tenant")
 ]
-_CONFIG_BYTES_MAX = 1 << 20
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -197,46 +194,12 @@ class Config(Table, frozen=True):
 
 def load_config(path: Path) -> Config:
     """Raises ConfigError with all mistakes, FileFormatError if the file cannot be read."""
-    with opened(path) as file:
-        content = file.read_all(_CONFIG_BYTES_MAX)
-    try:
-        data = tomllib.loads(content.decode())
-    except ValueError as error:
-        raise ConfigError(f"{path}: is no TOML ({error})") from error
-    return config_of(data, str(path), path.parent)
+    return config_of(read_toml(path), str(path), path.parent)
 
 
 def config_of(data: dict[str, Any], name: str, base: Path) -> Config:
     """base: where relative paths begin. Raises ConfigError."""
-    hints, mistakes, values = get_type_hints(Config, include_extras=True), [], {}
-    for key, value in data.items():
-        if key not in hints:
-            mistakes.append(f"{key}: is not known; known are {', '.join(hints)}")
-            continue
-        try:
-            values[key] = msgspec.convert(_expanded(value), hints[key])
-        except msgspec.ValidationError as error:
-            mistakes.append(f"{key}: {reason(error)}")
-        except KeyError as error:
-            mistakes.append(f"{key}: the environment has no variable {error.args[0]}")
-    mistakes += [f"{key}: is missing" for key in ("state", "programs") if key not in data]
-    if not mistakes:
-        config = _absolute(Config(**values), base)
-        mistakes = list(_contradictions(config))
-    if mistakes:
-        raise ConfigError(f"{name}: " + "; ".join(mistakes))
-    return config
-
-
-def _expanded(value: Any) -> Any:
-    """Text with ${NAME} replaced from the environment, so that passwords need not stand in the file."""
-    if isinstance(value, str):
-        return re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], value)
-    if isinstance(value, dict):
-        return {key: _expanded(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_expanded(each) for each in value]
-    return value
+    return _absolute(settings_of(data, Config, name, _contradictions), base)
 
 
 def _absolute(config: Config, base: Path) -> Config:

@@ -104,6 +104,15 @@ class Dispatcher:
     def workers(self) -> int:
         return max(1, sum(slot.state in ("idle", "busy") for slot in list(self._slots)))
 
+    def slots(self) -> list[Slot]:
+        """As they are now, to be looked at alone."""
+        return list(self._slots)
+
+    @property
+    def memory_bytes(self) -> int:
+        """That all workers together may have."""
+        return self._pool.memory_bytes
+
     def running(self, evaluation: int) -> tuple[float, str] | None:
         """(share done, layer finished last) of one that runs here."""
         for slot in list(self._slots):

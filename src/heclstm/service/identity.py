@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
+from base64 import b64decode
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -14,6 +18,25 @@ from heclstm.service.problems import Problem
 
 CONNECTION = "heclstm.connection"  # in an ASGI scope: whose it is, and the SHA-256 of the certificate that TLS checked
 _USER_SCOPES = SCOPES[:3]
+
+
+def fingerprint(shown: str) -> str | None:
+    """SHA-256 of a certificate as a proxy shows it: that itself in hex (HAProxy), the PEM percent-encoded (nginx), or
+    the DER in base64 between colons (RFC 9440). None for anything else.
+    """
+    text = shown.strip()
+    if len(digits := text.replace(":", "").lower()) == 64 and set(digits) <= set("0123456789abcdef"):
+        return digits
+    try:
+        if text.startswith("-----BEGIN"):
+            der = ssl.PEM_cert_to_DER_cert(unquote(text))
+        elif text.startswith(":") and text.endswith(":"):
+            der = b64decode(text.strip(":"), validate=True)
+        else:
+            return None
+    except ValueError:
+        return None
+    return hashlib.sha256(der).hexdigest()
 
 
 class Identity(Struct, frozen=True):
@@ -41,7 +64,7 @@ class Identities:
             found = self._bearer(text.strip())
         else:
             if self._header and self._is_proxy(peer):
-                certificate = headers.get(self._header, "").replace(":", "").lower() or None
+                certificate = fingerprint(headers.get(self._header, ""))
             tenant = self._certificates.get(certificate or "")
             found = Identity(tenant, _USER_SCOPES, "certificate") if tenant else None
         if found is None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from heclstm.errors import FileFormatError
 from heclstm.storage.atomic import new_file
-from heclstm.storage.source import Source, opened
+from heclstm.storage.source import PIECE_BYTES, Source, opened
 
 Array = NDArray[Any]
 MEMBERS_MAX = 1 << 16
@@ -78,14 +78,15 @@ def _members(archive: ZipFile, name: str, limits: ArrayLimits) -> dict[str, Arra
     members = archive.infolist()
     if (total := sum(member.file_size for member in members)) > limits.unpacked:
         raise _unpacks(name, total, limits)
-    if len(members) > MEMBERS_MAX or len({member.filename for member in members}) != len(members):
+    names = [member.filename.removesuffix(".npy") for member in members]
+    if len(members) > MEMBERS_MAX or len(set(names)) != len(names):
         raise _foreign(name, f"{len(members)} members, expected at most {MEMBERS_MAX} of different names")
     arrays = {}
-    for member in members:
+    for key, member in zip(names, members, strict=True):
         if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
             raise _foreign(name, "compressed in a way that NumPy does not use")
         with archive.open(member) as stream:
-            arrays[member.filename.removesuffix(".npy")] = _numbers(stream, member.file_size, name)
+            arrays[key] = _numbers(stream, member.file_size, name)
     return arrays
 
 
@@ -101,13 +102,11 @@ def _numbers(stream: IO[bytes], size: int, name: str) -> Array:
         raise FileFormatError(f"{name}: does not fit into the memory of this machine") from error
     left = memoryview(content)
     while left:
-        piece = stream.read(min(len(left), 1 << 24))
+        piece = stream.read(min(len(left), PIECE_BYTES))
         if not piece:
             raise _foreign(name, "truncated")
         left[: len(piece)] = piece
         left = left[len(piece) :]
-    if stream.read(1):  # an archive compares its checksum at the end only
-        raise _foreign(name, "longer than it says")
     try:
         flat = np.frombuffer(content, kind) if content else np.zeros(0, kind)
         array = flat.reshape(shape, order="F" if fortran else "C")

@@ -20,19 +20,21 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
-HEAD = struct.Struct("<8sHBBB16s12s")
-TAG_BYTES = 16
+SALT_BYTES, NONCE_BYTES, TAG_BYTES = 16, 12, 16
+HEAD = struct.Struct(f"<8sHBBB{SALT_BYTES}s{NONCE_BYTES}s")
 SEALED_BYTES_MAX = 1 << 28
 PASSPHRASE_LENGTH_MIN = 8
 LOG_N, R, P = 17, 8, 1  # 128 MiB; as RFC 7914 and OWASP advise for files that lie about
 LOG_N_MAX = 20  # 1 GiB: a file may not ask for more
+MEMORY_BYTES_MAX = 0x7FFFFFFF  # of scrypt, as OpenSSL counts them
 
 
 def seal(content: bytes | bytearray, passphrase: str) -> bytes:
     """Raises InputError if the passphrase is too short."""
     require_passphrase(passphrase)
-    head = HEAD.pack(MAGIC, VERSION, LOG_N, R, P, secrets.token_bytes(16), secrets.token_bytes(12))
-    return head + _cipher(head, passphrase).encrypt(head[-12:], bytes(content), head)
+    salt, nonce = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(NONCE_BYTES)
+    head = HEAD.pack(MAGIC, VERSION, LOG_N, R, P, salt, nonce)
+    return head + _cipher(head, passphrase).encrypt(nonce, bytes(content), head)
 
 
 def is_sealed(start: bytes) -> bool:
@@ -50,7 +52,7 @@ def unseal(source: Source, passphrase: str) -> bytes:
     _, version, log_n, r, p, _, nonce = HEAD.unpack(head)
     if version != VERSION:
         raise FileFormatError(f"{file.name}: is sealed in version {version}, this release reads version {VERSION}")
-    if not (1 <= log_n <= LOG_N_MAX and 1 <= r <= R and 1 <= p <= 4):
+    if not 1 <= log_n <= LOG_N_MAX or (r, p) != (R, P):
         raise FileFormatError(f"{file.name}: asks for more work than heclstm ever does; it was altered")
     cipher = _cipher(head, passphrase)
     from cryptography.exceptions import InvalidTag
@@ -73,8 +75,5 @@ def _cipher(head: bytes, passphrase: str) -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM as aesgcm
 
     _, _, log_n, r, p, salt, _ = HEAD.unpack(head)
-    memory = 128 * (1 << log_n) * r
-    key = hashlib.scrypt(
-        passphrase.encode(), salt=salt, n=1 << log_n, r=r, p=p, maxmem=memory + (1 << 20) * (p + 1), dklen=32
-    )
+    key = hashlib.scrypt(passphrase.encode(), salt=salt, n=1 << log_n, r=r, p=p, maxmem=MEMORY_BYTES_MAX, dklen=32)
     return aesgcm(key)

@@ -35,7 +35,7 @@ class Opened:
                 missing -= len(piece)
         except OSError as error:
             raise FileFormatError(f"{self.name}: cannot be read ({error.strerror or error})") from error
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)  # of one piece no copy
 
     def read_all(self, limit: int) -> bytes:
         """Everything that is left. Raises FileFormatError beyond `limit` bytes, and takes in no more than those."""

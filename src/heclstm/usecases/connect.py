@@ -7,7 +7,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from heclstm.card.program_card import ProgramCard
 from heclstm.deploy.client import Passphrase
+from heclstm.network import keyring
 from heclstm.network.hospital import Connection, Hospital
 from heclstm.network.patience import DEFAULT, Patience
 from heclstm.network.site import OWNER
@@ -44,11 +46,32 @@ class Connected:
         }
 
 
+@dataclass(frozen=True, repr=False)
+class Offer:
+    """What a server shows before anything is made for it: its certificate, if it has one, and a verified program."""
+
+    certificate: Certificate | None
+    card: ProgramCard
+    vouched: bool
+
+
+def look(wish: Wish, *, patience: Patience = DEFAULT) -> Offer:
+    """Ask a server and verify what it says, and write nothing down. vouched: the model owner whom `wish` trusts signed
+    the program. Raises as `connect`.
+    """
+    before = wish.site()
+    with closing(Transport(wish.route(before))) as transport:
+        taken = transport.run(find_program(wish, before, patience))
+        vouched = wish.trust is not None or (before is not None and before.file(OWNER) is not None)
+        return Offer(transport.certificate, taken.card, vouched)
+
+
 def connect(
     wish: Wish,
     *,
     passphrase: Passphrase | None = None,
     seal: bool = False,
+    keep: bool = False,
     threads: int | None = None,
     patience: Patience = DEFAULT,
     events: Events = SILENT,
@@ -56,9 +79,11 @@ def connect(
     """Checks certificate, card, the owner's signature and the security table, in this order; makes keys; uploads them.
     Called again, it goes on where it was stopped.
 
-    seal: a new secret key by the passphrase, which is asked for then. Raises NetworkError, DigestError, SignatureError
-    or SecurityError.
+    seal: a new secret key by the passphrase, which is asked for then. keep: it in the system's keyring. Raises
+    NetworkError, DigestError, SignatureError, SecurityError or KeyringError.
     """
+    if keep:
+        keyring.require()
     before = wish.site()
     with closing(Transport(wish.route(before))) as transport:
         taken = transport.run(find_program(wish, before, patience))
@@ -79,7 +104,10 @@ def connect(
         stages(events) as titled,
     ):
         steps = hospital.connect(card, titled("making keys"), titled("uploading keys"), seal=seal)
-        return Connected(transport.run(steps), certificate, card.parameters.security)
+        connection = transport.run(steps)
+        if keep:
+            hospital.keep_passphrase()
+        return Connected(connection, certificate, card.parameters.security)
 
 
 class Titled:

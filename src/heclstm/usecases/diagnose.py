@@ -14,7 +14,6 @@ from typing import Any
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.dicom import ANY, Selection
-from heclstm.data.manifest import MANIFEST, sequences_of
 from heclstm.deploy.case import Case
 from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import Diagnosis
@@ -83,10 +82,7 @@ def patients_of(paths: Sequence[Path], card: ProgramCard, rows: Sequence[int] = 
         return [Patient(paths[0], row) for row in rows]
     found: list[Patient] = []
     for path in paths:
-        if path.suffix.lower() == MANIFEST and path.is_file():
-            found += [Patient(path, sequence=name) for name in sequences_of(path)]
-        else:
-            found += [Patient(each.path, each.row) for each in encrypt_each.patients_of([path], card)]
+        found += [Patient(each.path, each.row, each.sequence) for each in encrypt_each.patients_of([path], card)]
     twice = {name for name, count in Counter(each.name for each in found).items() if count > 1}
     return [replace(each, place=each.path.absolute().parent.name) if each.name in twice else each for each in found]
 

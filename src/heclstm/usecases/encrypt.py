@@ -96,7 +96,7 @@ def encrypt(
     with hospital(card, key, events=events, **options) as client:
         query = client.encrypt(images.sequence, override_envelope=override_envelope or "no decision is made")
     notes = tuple(one_line(note) for note in images.remarks)[:64]
-    facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes}
+    facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes, "files": images.files}
     case = Case.of(query.header, images.sequence, **facts, **envelope)
     if output and beside:
         save_both(query, output, case, beside)

@@ -130,7 +130,9 @@ def evaluate(
     evaluation = joined([_evaluated(run, ways or Ways(), events) for run, _ in assessed])
     for text in evaluation.troubles:
         events.note(f"warning: {text}")
-    evaluation = replace(evaluation, not_assessable=sum(count for _, count in assessed), by_frames=_by_frames(runs[0]))
+    names = [fold.name for fold in evaluation.folds] if len(runs) > 1 else [""]
+    found = [replace(each, model=name) for run, name in zip(runs, names, strict=True) for each in _by_frames(run)]
+    evaluation = replace(evaluation, not_assessable=sum(count for _, count in assessed), by_frames=tuple(found))
     return Evaluated(evaluation, assessed[0][0].frames, runs[0].preparation)
 
 

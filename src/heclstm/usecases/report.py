@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,22 +39,30 @@ def report(
     *,
     of_data_set: bool = False,
     unchecked_images: bool = False,
+    files: Sequence[str] = (),
     prevalence: float | None = None,
     events: Events = SILENT,
 ) -> Report:
     """images: those that were encrypted, or DigestError. of_data_set: they are of the model's data set, not a
-    hospital's own. unchecked_images: for a diagnosis that has no case; the page then says that nobody compared them.
-    prevalence: share of positives among patients like this one, for predictive values; that of validation by default.
+    hospital's own. files: SHA-256 of each file that they came from. unchecked_images: for a diagnosis that has no case;
+    the page then says that nobody compared them. prevalence: share of positives among patients like this one, for
+    predictive values; that of validation by default.
 
     Raises InputError if the diagnosis speaks of another number of frames.
     """
     if findings.case is not None:
-        findings.case.require_images(images)
+        findings.case.require_images(images, files)
+        if other := findings.case.other_files(files):
+            events.note(
+                f"note: {other} of {len(files)} files are not those that were encrypted, but show the same images"
+            )
     elif not unchecked_images:
         raise FileFormatError(
             "diagnosis: has no case, so nobody knows whose images it is about; decrypt its result again with the "
             "case of its query, or report with --unchecked-images"
         )
+    if not findings.digested:
+        events.note("note: this diagnosis is of an earlier release, without a digest: a change of it cannot be noticed")
     with events.stage("drawing"):
         shown = page(findings, images, of_data_set=of_data_set, prevalence=prevalence)
         return Report(

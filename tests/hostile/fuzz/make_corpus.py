@@ -91,11 +91,17 @@ def images(folder: Path) -> None:
         FrameVOILUTSequence=[dicom_kit.item(WindowCenter="3", WindowWidth="9")],
     )
     several = {"PerFrameFunctionalGroupsSequence": [group] * 2, "SharedFunctionalGroupsSequence": [shared]}
-    dicom_kit.save(folder / "plain", grey, PatientID="marked-id", PatientName="Marked^Name", InstanceNumber=7, **window)
-    dicom_kit.save(folder / "enhanced", np.stack([grey, grey]), **several)
-    dicom_kit.save(folder / "table", grey, VOILUTSequence=[dicom_kit.table(range(8), bits=8)])
-    dicom_kit.save(folder / "colour", np.zeros((5, 4, 3), np.uint8), PixelSpacing=[1, 2])
-    for name in ("plain", "enhanced", "table", "colour"):
+    nobody = dict.fromkeys(("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"))
+    for name, pixels, tags in (
+        ("plain", grey, {"PatientID": "marked-id", "PatientName": "Marked^Name", "InstanceNumber": 7, **window}),
+        ("enhanced", np.stack([grey, grey]), nobody | several),
+        ("table", grey, nobody | {"VOILUTSequence": [dicom_kit.table(range(8), bits=8)]}),
+        ("colour", np.zeros((5, 4, 3), np.uint8), nobody | {"PixelSpacing": [1, 2]}),
+    ):
+        made = dicom_kit.data_set(pixels, **tags)
+        for element in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID"):  # nothing reads it: time for others
+            del made.file_meta[element]
+        made.save_as(folder / name)
         seed("dicom", name, (folder / name).read_bytes())
 
 

@@ -1,8 +1,10 @@
 """Fuzz what reads bytes of strangers, and print what came of it.
 
-    PYTHONPATH=src:tests python -m hostile.fuzz.run [TARGET …] [--mutations 20000] [--seed 1] [--guided SECONDS]
+    PYTHONPATH=src:tests python -m hostile.fuzz.run [TARGET …] [--mutations N] [--minutes M] [--seed S] [--guided T]
 
---guided: by coverage, with atheris (pip install atheris), which instruments what is imported after it.
+--minutes: at least so long, shared by the targets alike.
+
+--guided: for T seconds, by coverage, with atheris (pip install atheris), which instruments what is imported after it.
 A fault is printed with the bytes that caused it, in hex, which belong into corpus/TARGET/ once it is mended; the exit
 code is then 1.
 """
@@ -49,24 +51,27 @@ class Outcome:
 HEAD = "| target | inputs | refused | reasons | a second | longest, ms | memory, MB |\n|---|---|---|---|---|---|---|"
 
 
-def fuzz(name: str, mutations: int, seed: int = 0) -> Outcome:
-    """Raises AssertionError for the first input that is neither read nor refused by an error of ours."""
+def fuzz(name: str, mutations: int, seed: int = 0, seconds: float = 0.0) -> Outcome:
+    """So many mutations, and further ones until so many seconds are over.
+
+    Raises AssertionError for the first input that is neither read nor refused by an error of ours.
+    """
     from hostile.fuzz.targets import TARGETS
 
     target, rng, outcome = TARGETS[name], Random(f"{name} {seed}"), Outcome(name)
     for content in target.seeds:
         assert target.refusal(content) is None, f"{name}: a seed is refused: {target.refusal(content)}"
-    start = time.process_time()  # the machine may be busy with other things
-    for _ in range(mutations):
+    start, end = time.process_time(), time.monotonic() + seconds  # the machine may be busy with other things
+    while outcome.count < mutations or time.monotonic() < end:
         content = target.input(rng)
-        began = time.perf_counter()
+        began = time.process_time()  # a machine that is busy, or a process that is halted, is no fault of an input
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 reason = target.refusal(content)
         except BaseException as error:
             raise AssertionError(f"{name}: {type(error).__name__}: {error}\ninput: {content.hex()}") from error
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         assert took < SLOW_SECONDS, f"{name}: took {took:.1f} s\ninput: {content.hex()}"
         outcome.longest = max(outcome.longest, took)
         outcome.count += 1
@@ -107,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--mutations", type=int, default=20_000)
+    parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--guided", type=int, default=0, metavar="SECONDS")
     options = parser.parse_args()
@@ -117,11 +123,12 @@ def main() -> None:
     from hostile.fuzz.targets import TARGETS
 
     print(f"{HEAD}", flush=True)
-    failed, outcomes = False, []
-    for name in options.targets or TARGETS:
+    failed, outcomes, names = False, [], options.targets or list(TARGETS)
+    seconds = 60 * options.minutes / len(names)
+    for name in names:
         with multiprocessing.get_context("spawn").Pool(1) as pool:  # so that memory is that of one target
             try:
-                outcomes.append(pool.apply(fuzz, (name, options.mutations, options.seed)))
+                outcomes.append(pool.apply(fuzz, (name, options.mutations, options.seed, seconds)))
                 print(outcomes[-1].row(), flush=True)
             except AssertionError as error:
                 failed = True

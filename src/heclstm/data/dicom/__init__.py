@@ -4,6 +4,7 @@ library     pydicom, guarded           header      a file up to its pixels: whos
 places      the order of frames        mapping     what greys a file asks for
 greys       the formulas of PS3.3      decode      pixels, after what they claim was checked
 selection   which series               series      all of it: files → frames
+person      whose they are, to be shown
 """
 
 from __future__ import annotations

@@ -92,11 +92,15 @@ class Greys:
         if stored.dtype.itemsize * 8 > TABLE_BITS:
             return np.concatenate([self._shown(block) for block in blocks])
         limits = np.iinfo(stored.dtype)
+        if stored.size <= limits.max:  # fewer pixels than values that they might have
+            return self._shown(stored)
         table = self._shown(np.arange(limits.min, limits.max + 1))
         return np.concatenate([table[block.astype(np.int64) - limits.min] for block in blocks])
 
-    def spread(self, low: float, high: float) -> Greys:
-        """With a range where there was none."""
+    def spread(self, low: float, high: float, whole: Span | None = None) -> Greys:
+        """With a range where there was none. whole: what replaces all that this frame alone can say."""
+        if whole is not None and isinstance(self.voi, Span):
+            return replace(self, voi=whole)
         return replace(self, voi=Span(low, high)) if self.voi is None else self
 
     def values(self, stored: Array, count: int) -> Array:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from heclstm.data.dicom.library import Dataset, guarded, read_header
 from heclstm.data.dicom.places import Place, places_of
-from heclstm.data.dicom.values import floats, of_frame, required_whole, text, whole
+from heclstm.data.dicom.values import floats, of_frame, required_whole, text, texts, whole
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError
 
@@ -31,11 +31,13 @@ SECRET = (
 @dataclass(frozen=True, repr=False)
 class Identity:
     """Who and what, as the file says it: "" where it does not. patient: his ID, or his name where there is none.
-    issuer: whose number that ID is. birth: his date of birth."""
+    issuer: whose number that ID is. birth: his date of birth. name: his own, without letter case."""
 
     patient: str
     issuer: str
     birth: str
+    name: str
+    sex: str
     study: str
     series: str
     instance: str
@@ -43,12 +45,15 @@ class Identity:
 
 @dataclass(frozen=True, repr=False)
 class Series:
-    """What a series may be called in a message, without names, numbers and dates of its patient."""
+    """What a series may be called in a message, without names, numbers and dates of its patient. side: left or right.
+    localizer: whether the file is a scout view, by which others were planned."""
 
     modality: str
     description: str
     body_part: str
     number: int
+    side: str = ""
+    localizer: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,17 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
     study, group, instance = (text(dataset, name) for name in IDENTIFIERS)
     patient = text(dataset, "PatientID") or text(dataset, "PatientName").casefold()
     issuer, birth = text(dataset, "IssuerOfPatientID").casefold(), text(dataset, "PatientBirthDate")
-    identity = Identity(patient, issuer, birth, study, group, instance)
+    name = " ".join(text(dataset, "PatientName").casefold().replace("^", " ").split())
+    sex = text(dataset, "PatientSex").upper()
+    identity = Identity(patient, issuer, birth, name, sex, study, group, instance)
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
-    secrets, names = _secrets(dataset), ("Modality", "SeriesDescription", "BodyPartExamined")
-    modality, description, body_part = (_words(text(dataset, name), secrets) for name in names)
-    series = Series(modality, description, body_part, whole(dataset, "SeriesNumber") or 0)
+    told = [text(dataset, name) for name in ("Modality", "SeriesDescription", "BodyPartExamined")]
+    secrets = _secrets(dataset) if any(told) else []
+    modality, description, body_part = (_words(value, secrets) for value in told)
+    side = text(dataset, "ImageLaterality") or text(dataset, "Laterality")
+    localizer = "LOCALIZER" in texts(dataset, "ImageType")
+    number = whole(dataset, "SeriesNumber") or 0
+    series = Series(modality, description, body_part, number, side.upper()[:1], localizer)
     if not pixels:
         return Header(source, identity, series, directory, None)
     form = _form(source, dataset)

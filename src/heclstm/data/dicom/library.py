@@ -10,6 +10,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from io import BytesIO
 from typing import IO, Any
@@ -37,8 +38,16 @@ def pydicom(name: object) -> Any:
         module = import_module("pydicom")
     except ImportError as error:
         raise HeclstmError(MISSING.format(name=name)) from error
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its records quote values too
+    log = logging.getLogger("pydicom")
+    if log.level <= logging.CRITICAL:
+        log.setLevel(logging.CRITICAL + 1)  # its records quote values too
     return module
+
+
+@cache
+def tag_of(keyword: str) -> Any:
+    """The number of an element: pydicom takes long to find that a data set has none of this name."""
+    return import_module("pydicom.tag").Tag(keyword)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ ALIGNED = 1e-3  # unit directions that differ by less are one
 HUNDREDTHS = 2  # positions are compared in hundredths of a millimetre
 EPOCH = datetime(1, 1, 1)
 SLICES, DIMENSIONS = "by slice position along the normal", "by dimension index"
+TIMES = "by acquisition time"
+DAY = 24 * 3600 * 10**6  # microseconds
 BACKWARDS = (SLICES, DIMENSIONS)  # a stack may be numbered from either end; time goes one way
 
 
@@ -30,7 +32,7 @@ BACKWARDS = (SLICES, DIMENSIONS)  # a stack may be numbered from either end; tim
 class Place:
     """What is known of one frame; None where nothing is. normal, corner: of its plane, in millimetres. offset: along
     the normal, for a grid of doses. dimension: of an enhanced object. time: microseconds. trigger: milliseconds.
-    number: of the file; frame: inside of it."""
+    number: of the file; frame: inside of it. temporal: its number in time."""
 
     file: str
     frame: int
@@ -41,6 +43,7 @@ class Place:
     dimension: tuple[int, ...] | None
     time: int | None
     trigger: float | None
+    temporal: int | None = None
 
 
 def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...]:
@@ -63,6 +66,7 @@ def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...
             _dimension(dataset, frame),
             _time(dataset, frame, shifts),
             _trigger(dataset, frame),
+            _temporal(dataset, frame),
         )
 
     if items(dataset, "PerFrameFunctionalGroupsSequence"):
@@ -93,8 +97,9 @@ def order_of(places: Sequence[Place], where: str) -> Order:
     rules = [
         Rule(SLICES, positions),
         dimensions,
-        Rule("by acquisition time", [place.time for place in places]),
+        Rule(TIMES, [place.time for place in places]),
         Rule("by trigger time", [place.trigger for place in places]),
+        Rule("by temporal position", [place.temporal for place in places]),
     ]
     files = {place.file for place in places}
     if len(files) == 1:
@@ -105,6 +110,13 @@ def order_of(places: Sequence[Place], where: str) -> Order:
         f"absent or the same; {REMEDY}"
     )
     order = decide(rules, where, undecided)
+    if order.reason == TIMES and min(place.time or 0 for place in places) < DAY:
+        told = [numbers[row] for row in order.rows]
+        if None not in told and told != sorted(told):  # type: ignore[type-var]
+            raise SequenceError(
+                f"{where}: acquisition times without a date, perhaps over midnight, and instance numbers tell another "
+                f"order; {REMEDY}"
+            )
     return Order(order.rows, order.reason, tuple(_doubts(places, positions, numbers, order)))
 
 
@@ -178,6 +190,13 @@ def _trigger(dataset: Dataset, frame: int) -> float | None:
                 return found[0]
     own = floats(dataset, "TriggerTime")
     return own[0] if own else None
+
+
+def _temporal(dataset: Dataset, frame: int) -> int | None:
+    for item in groups(dataset, frame, "FrameContentSequence"):
+        if (found := whole(item, "TemporalPositionIndex")) is not None:
+            return found
+    return whole(dataset, "TemporalPositionIdentifier")
 
 
 def _time(dataset: Dataset, frame: int, shifts: Sequence[int]) -> int | None:

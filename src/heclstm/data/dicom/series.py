@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from heclstm.data.budget import Budget
 from heclstm.data.dicom.decode import stored_frames, take
 from heclstm.data.dicom.directory import listed_in
-from heclstm.data.dicom.greys import Array, Greys, own_range
+from heclstm.data.dicom.greys import Array, Greys, Span, Window, own_range
 from heclstm.data.dicom.header import PALETTE, Form, Header, header_of
 from heclstm.data.dicom.library import coloured, guarded
 from heclstm.data.dicom.mapping import Mapping
@@ -21,24 +21,30 @@ from heclstm.data.dicom.places import order_of
 from heclstm.data.dicom.selection import Selection
 from heclstm.data.order import Order
 from heclstm.data.pictures import resized
-from heclstm.data.sources import Source, where_are
+from heclstm.data.sources import Origin, Source, where_are
 from heclstm.errors import FileFormatError, SequenceError
 
 RANGE_SAMPLES = 1 << 22  # values that decide about the data's own range, of all frames together
 RATIO_MAX = 8.0  # of a pixel's sides
 SERIES_SHOWN = 12
+OTHER_WINDOWS = "windows differ from frame to frame, so that one grey is not one value in all of them"
 Frame = NDArray[np.uint8]
 Draft = tuple[Array, Greys | None]
 
 
 @dataclass(frozen=True, repr=False)
 class Shown:
-    """frames: each (1 or 3, height, width). names: the file of each frame."""
+    """frames: each (1 or 3, height, width). origins: the file of each frame, and which of its frames it is."""
 
     frames: list[Frame]
     order: Order
-    names: tuple[str, ...]
+    origins: tuple[Origin, ...]
     notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The file of each frame."""
+        return tuple(origin.source.name for origin in self.origins)
 
 
 def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
@@ -55,22 +61,28 @@ def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
 
 
 def patients_of(headers: Sequence[Header]) -> int:
-    """How many persons files name at least: those of one ID, such as "ANON", may differ in who gave it, or in birth."""
-    persons = [(header.identity.patient, header.identity.issuer, header.identity.birth) for header in headers]
+    """How many persons files name at least: those of one ID, such as "ANON", may differ in who gave it, in name, …"""
+    identities = [header.identity for header in headers]
+    persons = [(each.patient, each.issuer, each.birth, each.name, each.sex) for each in identities]
     return max(len(set(filter(None, column))) for column in zip(*persons, strict=True))
+
+
+def grouped(headers: Sequence[Header]) -> list[list[Header]]:
+    """The files of each series, in the order in which a refusal numbers them."""
+    groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[header.identity.study, header.identity.series].append(header)
+    return [groups[key] for key in sorted(groups, key=lambda key: (groups[key][0].series.number, key))]
 
 
 def one_series(headers: Sequence[Header], selection: Selection, where: str) -> tuple[list[Header], list[str]]:
     """The files of the only series that is meant, each image once. Raises SequenceError with the choice to make."""
     if (count := patients_of(headers)) > 1:
         raise SequenceError(f"{where}: holds images of {count} patients; give the folder or the files of one")
-    groups: dict[tuple[str, str], list[Header]] = defaultdict(list)
-    for header in headers:
-        groups[header.identity.study, header.identity.series].append(header)
-    known = [groups[key] for key in sorted(groups, key=lambda key: (groups[key][0].series.number, key))]
+    known = grouped(headers)
     meant = [found for number, found in enumerate(known, start=1) if _is_meant(found, number, selection)]
     if len(meant) != 1:
-        studies = len({study for study, _ in groups})
+        studies = len({found[0].identity.study for found in known})
         got = f"holds {len(known)} series" + (f" of {studies} studies" if studies > 1 else "")
         fits = f"{len(meant)} of them fit" if meant else "none of them fits"
         wanted = "expected one" if selection == Selection() else f"of which {fits} the rules"
@@ -78,7 +90,22 @@ def one_series(headers: Sequence[Header], selection: Selection, where: str) -> t
             f"{where}: {got}, {wanted}: {_listed(known)}; choose one by --series, by the rules of --select, or by its "
             "folder"
         )
+    _require_alike(meant[0], where)
     return _once(meant[0])
+
+
+def _require_alike(headers: Sequence[Header], where: str) -> None:
+    """Raise SequenceError for files that no sequence holds together, whatever their series says."""
+    for what, values in (
+        ("kinds of devices (Modality)", {header.series.modality for header in headers} - {""}),
+        ("sides of the body (Laterality)", {header.series.side for header in headers} - {""}),
+        ("kinds, localizers beside other images (ImageType)", {header.series.localizer for header in headers}),
+    ):
+        if len(values) > 1:
+            raise SequenceError(
+                f"{where}: one series, but images of {len(values)} {what}; give the files of one, or all of them in "
+                "their order with --as-given"
+            )
 
 
 def order_in_series(headers: Sequence[Header], where: str) -> Order:
@@ -99,23 +126,31 @@ def show(headers: Sequence[Header], order: Order, selection: Selection, budget: 
     """Decode files and bring all their frames to greys that a person would see, in an order that is known."""
     said: set[str] = set()
     forms = [take(budget, header) for header in headers]  # all of them, before the first is decoded
+    windows: set[object] = set()
     drafts = [
-        draft for header, form in zip(headers, forms, strict=True) for draft in _drafts(header, form, selection, said)
+        draft
+        for header, form in zip(headers, forms, strict=True)
+        for draft in _drafts(header, form, selection, said, windows)
     ]
+    if len(windows) > 1:
+        said.add(OTHER_WINDOWS)
     low, high = _common_range(drafts)
-    places = [number for number, form in enumerate(forms) for _ in range(form.frames)]
+    span = _common_span(drafts)
+    places = [(number, frame) for number, form in enumerate(forms) for frame in range(form.frames)]
     frames: list[Frame] = []
     for row in order.rows:
         values, greys = drafts[row]
-        form = forms[places[row]]
-        shown = greys.spread(low, high).show(values) if greys else values
+        number, _ = places[row]
+        form = forms[number]
+        shown = greys.spread(low, high, span).show(values) if greys else values
         drafts[row] = (shown, None)  # lets go of the stored values
         frame = _masked(shown[None] if shown.ndim == 2 else shown.transpose(2, 0, 1), selection)
-        frames.append(_square(headers[places[row]].source, frame, form, said))
-    return Shown(frames, order, tuple(headers[places[row]].source.name for row in order.rows), tuple(sorted(said)))
+        frames.append(_square(headers[number].source, frame, form, said))
+    origins = [Origin(headers[number].source, frame) for number, frame in (places[row] for row in order.rows)]
+    return Shown(frames, order, tuple(origins), tuple(sorted(said)))
 
 
-def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) -> Iterator[Draft]:
+def _drafts(header: Header, form: Form, selection: Selection, said: set[str], windows: set[object]) -> Iterator[Draft]:
     """Each frame in its greys or colours; or as it is stored, with the `Greys` that wait for a range."""
     if form.burnt_in and selection.burnt_in == "refuse":
         raise FileFormatError(
@@ -137,7 +172,9 @@ def _drafts(header: Header, form: Form, selection: Selection, said: set[str]) ->
         else:
             with guarded(header.source):
                 greys = mapping.greys(number)
-            yield (greys.show(stored), None) if greys.voi else (stored, greys)
+            windows.add(greys.voi if isinstance(greys.voi, Window) else type(greys.voi))
+            waits = greys.voi is None or isinstance(greys.voi, Span)
+            yield (stored, greys) if waits else (greys.show(stored), None)
 
 
 def _eight_bits(values: Array, bits: int) -> Frame:
@@ -150,10 +187,16 @@ def _eight_bits(values: Array, bits: int) -> Frame:
 
 def _common_range(drafts: Sequence[Draft]) -> tuple[float, float]:
     """Of all frames without a window together: their greys stay comparable."""
-    waiting = [(values, greys) for values, greys in drafts if greys]
+    waiting = [(values, greys) for values, greys in drafts if greys and greys.voi is None]
     if not waiting:
         return 0.0, 1.0
     return own_range(np.concatenate([greys.values(values, RANGE_SAMPLES // len(waiting)) for values, greys in waiting]))
+
+
+def _common_span(drafts: Sequence[Draft]) -> Span | None:
+    """From the lowest to the highest value that any frame can say: slopes may differ from slice to slice."""
+    spans = [greys.voi for _, greys in drafts if greys and isinstance(greys.voi, Span)]
+    return Span(min(span.low for span in spans), max(span.high for span in spans)) if spans else None
 
 
 def _masked(frame: Frame, selection: Selection) -> Frame:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator, MutableSequence
 from typing import Any
 
+from heclstm.data.dicom.library import tag_of
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError
 
@@ -26,6 +27,14 @@ def text(dataset: Dataset, keyword: str) -> str:
         return str(values[0]).strip() if values else ""
     except UNREADABLE:
         return ""
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values as text in capitals, () where they cannot be read."""
+    try:
+        return tuple(str(value).strip().upper() for value in _values(dataset, keyword))
+    except UNREADABLE:
+        return ()
 
 
 def whole(dataset: Dataset, keyword: str) -> int | None:
@@ -93,14 +102,18 @@ def of_frame(dataset: Dataset, frame: int, group: str, keyword: str) -> Dataset:
 def _sequence(dataset: Dataset, keyword: str) -> Any:
     """The sequence itself: thousands of frames ask for one item each."""
     try:
-        found = dataset.get(keyword)
+        found = _get(dataset, keyword)
     except UNREADABLE:
         return ()
     return found if isinstance(found, MutableSequence) else ()
 
 
+def _get(dataset: Dataset, keyword: str) -> Any:
+    return dataset.get(keyword) if tag_of(keyword) in dataset else None
+
+
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
-    value = dataset.get(keyword)
+    value = _get(dataset, keyword)
     if value is None or (isinstance(value, str) and not value.strip()):
         return []
     if not isinstance(value, MutableSequence | tuple):  # a name of a person can be iterated too

@@ -1,4 +1,4 @@
-"""Kinds of blocks by name. A new one is a folder here, and one line in BLOCKS.
+"""Kinds of blocks by name. A new one is a folder here.
 
 convolution   convolution → polynomial activation → (pooling)
 """
@@ -8,10 +8,11 @@ from typing import Any
 
 from heclstm.errors import ModelError
 from heclstm.model.blocks.base import Block
-from heclstm.model.blocks.convolution.config import BlockConfig
+from heclstm.model.blocks.convolution import BlockConfig
 from heclstm.model.fields import build
+from heclstm.model.registry import kinds
 
-BLOCKS: dict[str, type[Block]] = {kind.kind: kind for kind in (BlockConfig,)}
+BLOCKS: dict[str, type[Block]] = kinds(__name__, __path__, Block)
 UNNAMED = BlockConfig.kind  # files from before there were kinds do not name it
 
 

@@ -1,4 +1,4 @@
-"""Kinds of recurrent cells by name. A new one is a folder here, and one line in CELLS.
+"""Kinds of recurrent cells by name. A new one is a folder here.
 
 diagonal   weighted means of the frames, by constants: no product with the state, any number of frames
 gru        HE-GRU: gates r, z, n; a level less
@@ -10,12 +10,10 @@ from typing import Any
 
 from heclstm.errors import ModelError
 from heclstm.model.cells.base import Cell
-from heclstm.model.cells.diagonal.config import DiagonalConfig
-from heclstm.model.cells.gru.config import GruConfig
-from heclstm.model.cells.lstm.config import LstmConfig
 from heclstm.model.fields import build
+from heclstm.model.registry import kinds
 
-CELLS: dict[str, type[Cell]] = {kind.kind: kind for kind in (LstmConfig, GruConfig, DiagonalConfig)}
+CELLS: dict[str, type[Cell]] = kinds(__name__, __path__, Cell)
 
 
 def cell_from_json(values: Any) -> Cell:

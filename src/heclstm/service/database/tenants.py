@@ -20,7 +20,7 @@ from heclstm.service import clock
 from heclstm.service.database.connection import Database
 from heclstm.service.database.schema import tenants, tokens
 
-SCOPES = ("programs", "keys", "jobs", "metrics")
+SCOPES = ("programs", "keys", "jobs", "metrics", "operator")
 PREFIX = "heclstm"
 TENANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _TOKEN = re.compile(r"heclstm_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")

@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from heclstm.errors import HeclstmError
 from heclstm.service.app_state import App
 from heclstm.service.database.connection import Unavailable
-from heclstm.service.http import health, jobs, keys, openapi, programs
+from heclstm.service.http import health, jobs, keys, openapi, operator, programs
 from heclstm.service.http.requests import Asked, problem_response
 from heclstm.service.limits import Gone
 from heclstm.service.logs import log
@@ -38,6 +38,7 @@ def make_app(app: App) -> ASGIApp:
 def make_routes(app: App) -> Litestar:
     metrics = health.open_metrics if app.config.metrics_open else health.metrics
     routes: list[Any] = [programs.router, keys.router, jobs.router, health.healthz, health.readyz, metrics]
+    routes.append(operator.page)
     return Litestar(
         routes,
         state=State({"service": app}),
@@ -73,7 +74,8 @@ class Around:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *HEADERS]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in HEADERS if each[0] not in own)]
             await send(message)
 
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from typing import Any
 
 from litestar import Request, Response
@@ -14,6 +15,7 @@ from heclstm.service.identity import CONNECTION, Identity
 from heclstm.service.problems import MEDIA_TYPE, Problem
 
 Asked = Request[Any, Any, Any]
+ASK_FOR_PASSWORD = 'Basic realm="heclstm operator: the token is the password", charset="UTF-8"'
 FAILURES_PER_SECOND = 5.0  # of one address, without a valid token
 
 
@@ -34,12 +36,16 @@ async def require_identity(connection: ASGIConnection[Any, Any, Any, Any], handl
     app = app_of(connection)
     address = connection.client.host if connection.client else ""
     headers = {name.lower(): value for name, value in connection.headers.items()}
+    if handler.opt.get("for_browsers"):
+        headers["authorization"] = _bearer_of(headers.get("authorization", ""))
     below: Any = (connection.scope.get("extensions") or {}).get(CONNECTION, {})
     certificate, peer = below.get("certificate"), below.get("peer", "")
     try:
         identity = await asyncio.to_thread(app.identities.identify, headers, certificate, peer)
-    except Problem:
+    except Problem as problem:
         app.rates.take(f"address {address}", FAILURES_PER_SECOND)
+        if handler.opt.get("for_browsers"):
+            problem.headers["www-authenticate"] = ASK_FOR_PASSWORD
         raise
     connection.scope["state"]["identity"] = identity
     app.rates.take(f"tenant {identity.tenant}", app.config.quotas_of(identity.tenant).requests_per_second)
@@ -48,6 +54,17 @@ async def require_identity(connection: ASGIConnection[Any, Any, Any, Any], handl
         raise Problem("forbidden", f"token: has not the scope {scope!r}; ask for one that has")
     if app.draining and handler.opt.get("begins"):
         raise Problem("draining", "the server is being stopped; try again in a moment", retry_after_seconds=5)
+
+
+def _bearer_of(authorization: str) -> str:
+    """Browsers ask for a name and a password: the password is the token, whatever the name."""
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return authorization
+    try:
+        return "Bearer " + b64decode(text, validate=True).decode("ascii").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def problem_response(problem: Problem) -> Response[Any]:

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from heclstm.model.blocks.convolution.config import BlockConfig
+from heclstm.model.blocks.convolution import BlockConfig
 from heclstm.model.graph import Array
 from heclstm.model.train.layers import Part, PolynomialActivation, array_of, folded
 

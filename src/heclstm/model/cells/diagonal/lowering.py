@@ -21,7 +21,7 @@ from heclstm.model.graph import Arrays
 from heclstm.model.polynomial import IDENTITY
 
 if TYPE_CHECKING:
-    from heclstm.model.cells.diagonal.config import DiagonalConfig
+    from heclstm.model.cells.diagonal import DiagonalConfig
 
 
 class Diagonal(Recurrence):

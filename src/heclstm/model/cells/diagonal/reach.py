@@ -11,7 +11,7 @@ from heclstm.model.graph import Arrays
 from heclstm.model.interval import FrameMap, Interval, Linear, of_polynomial, of_product
 
 if TYPE_CHECKING:
-    from heclstm.model.cells.diagonal.config import DiagonalConfig
+    from heclstm.model.cells.diagonal import DiagonalConfig
 
 
 def reach(config: DiagonalConfig, arrays: Arrays, features: FrameMap) -> dict[str, Interval]:

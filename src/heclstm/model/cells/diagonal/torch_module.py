@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from heclstm.model.cells.diagonal.config import DiagonalConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.cells.torch_module import Recurrent, coefficients
 from heclstm.model.train.layers import Fading, evaluate
 

@@ -19,7 +19,7 @@ from heclstm.compiler.kernels.recurrence import EVERY, Gate, Recurrence
 from heclstm.model.graph import Arrays
 
 if TYPE_CHECKING:
-    from heclstm.model.cells.gru.config import GruConfig
+    from heclstm.model.cells.gru import GruConfig
 
 MINUS_ONE = np.full(1, -1.0)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from heclstm.model.cells.gru.config import GruConfig
+from heclstm.model.cells.gru import GruConfig
 from heclstm.model.cells.torch_module import Recurrent, coefficients, recurrent_weight
 from heclstm.model.train.layers import Fading, evaluate
 

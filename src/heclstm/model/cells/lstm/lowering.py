@@ -18,7 +18,7 @@ from heclstm.compiler.kernels.recurrence import EVERY, Gate, Recurrence
 from heclstm.model.graph import Arrays
 
 if TYPE_CHECKING:
-    from heclstm.model.cells.lstm.config import LstmConfig
+    from heclstm.model.cells.lstm import LstmConfig
 
 FORGET = 1  # of the gates i, f, g, o
 

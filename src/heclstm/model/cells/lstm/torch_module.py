@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from heclstm.model.cells.lstm.config import GATES, LstmConfig
+from heclstm.model.cells.lstm import GATES, LstmConfig
 from heclstm.model.cells.torch_module import Recurrent, coefficients, recurrent_weight
 from heclstm.model.train.layers import Fading, evaluate
 

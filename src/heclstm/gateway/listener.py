@@ -1,0 +1,117 @@
+"""Who may send to the gateway, and what: C-ECHO, C-STORE, and what a PACS says of a commitment. By pynetdicom.
+
+A sender is known by its AE title and its address together; others are turned away before they can say anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt, sop_class
+
+from heclstm.data.dicom.library import guarded
+from heclstm.data.dicom.values import items, text
+from heclstm.errors import ConfigError, HeclstmError
+from heclstm.gateway.arrivals import Answer, Image
+from heclstm.gateway.config import Config, Listen, split
+from heclstm.gateway.logs import log
+
+CLASSES: Any = sop_class  # its names are made when it is loaded
+SUCCESS, NO_RESOURCES, NOT_UNDERSTOOD, DUPLICATE, FAILED = 0x0000, 0xA700, 0xC000, 0x0111, 0x0110
+STATUS = {
+    Answer.TAKEN: SUCCESS, Answer.KNOWN: SUCCESS, Answer.FULL: NO_RESOURCES, Answer.OTHER: DUPLICATE,
+}  # fmt: skip
+NETWORK_SECONDS = 60.0  # without a byte
+Take = Callable[[Image], Answer]
+Committed = Callable[[str, set[str], set[str]], bool]  # transaction, kept, failed
+
+
+def listen(config: Config, take: Take, committed: Committed) -> Any:
+    """Start it, in threads of its own; `shutdown()` ends it. Raises ConfigError."""
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)  # it tells titles and UIDs
+    own = config.listen
+    entity = AE(own.title)
+    entity.require_called_aet = True
+    entity.maximum_associations = own.associations
+    entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = NETWORK_SECONDS
+    entity.add_supported_context(CLASSES.Verification)
+    for context in AllStoragePresentationContexts:
+        entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
+    entity.add_supported_context(CLASSES.StorageCommitmentPushModel, scu_role=True, scp_role=True)
+    handlers: list[Any] = [
+        (evt.EVT_REQUESTED, _requested, [config]),
+        (evt.EVT_C_STORE, _store, [take]),
+        (evt.EVT_N_EVENT_REPORT, _reported, [committed]),
+    ]
+    try:
+        return entity.start_server(
+            split(own.address),
+            block=False,
+            evt_handlers=handlers,
+            ssl_context=_tls(own),
+        )
+    except OSError as error:
+        raise ConfigError(f"listen: {own.address}: cannot be used ({error.strerror})") from error
+
+
+def _tls(own: Listen) -> ssl.SSLContext | None:
+    if own.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(own.certificate, own.key)
+        if own.authority:
+            context.load_verify_locations(own.authority)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        raise ConfigError("listen: certificate, key or authority cannot be used; expected PEM files") from error
+    return context
+
+
+def _requested(event: Any, config: Config) -> None:
+    """Turn away who is not known: a permanent rejection, "calling AE title not recognized"."""
+    requestor = event.assoc.requestor
+    if not config.knows(str(requestor.primitive.calling_ae_title), str(requestor.address)):
+        log("refused", reason="unknown sender")
+        event.assoc.acse.send_reject(0x01, 0x01, 0x03)
+        event.assoc.kill()
+
+
+def _store(event: Any, take: Take) -> int:
+    try:
+        with guarded("image", "cannot be understood"):
+            dataset = event.dataset
+            names = text(dataset, "StudyInstanceUID"), text(dataset, "SOPInstanceUID")
+            image = Image(*names, event.request.DataSet.getvalue(), event.encoded_dataset())
+        if not all(names):
+            log("refused", reason="names no study or no instance")
+            return NOT_UNDERSTOOD
+        answer = take(image)
+    except (HeclstmError, OSError) as error:
+        log("not taken", kind=type(error).__name__)
+        return NOT_UNDERSTOOD if type(error).__name__ == "FileFormatError" else NO_RESOURCES
+    if answer is Answer.FULL:
+        log("not taken", kind="disk is nearly full")
+    return STATUS[answer]
+
+
+def _reported(event: Any, committed: Committed) -> tuple[int, None]:
+    """N-EVENT-REPORT: what the PACS kept of what it was asked to, and what not."""
+    try:
+        with guarded("commitment", "cannot be understood"):
+            told = event.event_information
+            kept, failed = _named(told, "ReferencedSOPSequence"), _named(told, "FailedSOPSequence")
+            transaction = text(told, "TransactionUID")
+        if not committed(transaction, kept, failed):
+            log("refused", reason="a commitment that nobody asked for")
+    except (HeclstmError, OSError) as error:
+        log("commitment not taken", kind=type(error).__name__)
+        return FAILED, None
+    return SUCCESS, None
+
+
+def _named(told: Any, keyword: str) -> set[str]:
+    return {text(item, "ReferencedSOPInstanceUID") for item in items(told, keyword)}

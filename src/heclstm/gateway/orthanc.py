@@ -1,0 +1,87 @@
+"""Studies that are stable in an Orthanc: the gateway asks for them, in the order in which Orthanc noticed.
+
+Orthanc then sends each by C-STORE as to any modality. How far its list of changes was read is in the journal, and moves
+on only after a study has arrived: what became stable while the gateway was down is asked for when it is back.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+from heclstm.errors import HeclstmError, NetworkError
+from heclstm.gateway.config import OrthancServer
+from heclstm.gateway.journal import Journal
+from heclstm.gateway.logs import log
+
+CHANGES, ANSWER_BYTES_MAX, SECONDS, STORE_SECONDS = 100, 8 << 20, 30.0, 1800.0
+STABLE = "StableStudy"
+MARK = "orthanc"  # in the journal
+
+
+class Orthanc:
+    def __init__(self, settings: OrthancServer, journal: Journal) -> None:
+        self._settings, self._journal = settings, journal
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def watch(self, stop: threading.Event) -> None:
+        """Until `stop` is set. What goes wrong is tried again."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                while self.turn(stop):
+                    pass
+                failures = 0
+            except (HeclstmError, LookupError, TypeError, ValueError) as error:  # another service may answer there
+                failures += 1
+                log("orthanc", kind=type(error).__name__, attempt=failures)
+            stop.wait(self._settings.every_seconds * 2.0 ** min(failures, 6))
+
+    def turn(self, stop: threading.Event) -> bool:
+        """Ask for what is new; whether there is more. Raises NetworkError where Orthanc, or what it sends, fails."""
+        since = self._journal.mark(MARK)
+        if since is None:
+            since = 0 if self._settings.earlier else int(self._get("/changes?last")["Last"])
+            self._journal.set_mark(MARK, since)
+        answer = self._get(f"/changes?since={since}&limit={CHANGES}")
+        for change in answer["Changes"]:
+            if stop.is_set():
+                return False
+            if change["ChangeType"] == STABLE:
+                self._send(str(change["ID"]))
+            self._journal.set_mark(MARK, int(change["Seq"]))
+        return not answer["Done"]
+
+    def _send(self, study: str) -> None:
+        """Have it sent to the gateway. One that was deleted meanwhile is passed over."""
+        content = json.dumps({"Resources": [study], "Synchronous": True}).encode()
+        try:
+            self._get(f"/modalities/{self._settings.modality}/store", content, STORE_SECONDS)
+        except NetworkError:
+            if self._is_there(study):
+                raise
+
+    def _is_there(self, study: str) -> bool:
+        try:
+            self._get(f"/studies/{study}")
+        except NetworkError as error:
+            return "404" not in str(error)
+        return True
+
+    def _get(self, path: str, content: bytes | None = None, seconds: float = SECONDS) -> Any:
+        request = urllib.request.Request(self._settings.url.rstrip("/") + path, content)
+        if self._settings.user:
+            pair = f"{self._settings.user}:{self._settings.password}".encode()
+            request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+        try:
+            with self._opener.open(request, timeout=seconds) as answer:
+                return json.loads(answer.read(ANSWER_BYTES_MAX))
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise NetworkError(f"orthanc: answered {error.code}") from None
+        except (OSError, ValueError) as error:  # URLError is an OSError; no JSON is a ValueError
+            raise NetworkError(f"orthanc: no answer ({type(error).__name__})") from None

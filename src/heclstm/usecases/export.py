@@ -1,0 +1,72 @@
+"""A diagnosis → the DICOM objects that go back to the PACS: a structured report, and a picture of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from heclstm.data.handed_in import HandedIn
+from heclstm.errors import FileFormatError
+from heclstm.report.dicom.structured import structured_report
+from heclstm.report.dicom.study import study_of
+from heclstm.report.dicom.summary import summary
+from heclstm.report.findings import Findings
+from heclstm.storage.atomic import new_files, save_file
+from heclstm.usecases.events import SILENT, Events
+
+REPORT_FILE, SUMMARY_FILE = "report.dcm", "summary.dcm"
+
+
+@dataclass(frozen=True, repr=False)
+class Exported:
+    """report: the structured report. summary: a secondary capture of the picture; empty if none was wanted.
+
+    Both are whole DICOM files, and hold the patient's name and study.
+    """
+
+    report: bytes
+    summary: bytes = b""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return {REPORT_FILE: self.report} | ({SUMMARY_FILE: self.summary} if self.summary else {})
+
+    def save(self, folder: Path) -> list[Path]:
+        """All or none, for their owner only."""
+        with new_files(folder) as partial:
+            for name, content in self.files.items():
+                save_file(partial / name, content, 0o600)
+        return [folder / name for name in self.files]
+
+
+def export(
+    findings: Findings,
+    images: HandedIn,
+    made: datetime | None = None,
+    *,
+    with_summary: bool = True,
+    events: Events = SILENT,
+) -> Exported:
+    """images: the DICOM files that were encrypted, as `usecases.images.read_handed_in` reads them; their headers say
+    whose study the report belongs to. made: when the diagnosis was, now by default. The same diagnosis with the same
+    time is the same object, however often it is exported.
+
+    Raises DigestError for other images than those of the case, FileFormatError for a diagnosis without a case,
+    InputError for images that did not come as DICOM.
+    """
+    if findings.case is None:
+        raise FileFormatError(
+            "diagnosis: has no case, so nobody knows whose images it is about; a report of it belongs to no study"
+        )
+    findings.case.require_images(images.sequence)
+    if (preparation := findings.purpose.preparation) is None:
+        raise FileFormatError("diagnosis: does not say how images were prepared, so no image can be named")
+    made = (made or datetime.now(UTC)).astimezone()
+    identity = f"{findings.case.query} {made.astimezone(UTC).isoformat(timespec='seconds')}"
+    with events.stage("exporting"):
+        study = study_of(images, preparation)
+        report = structured_report(findings, study, made, identity)
+        if not with_summary:
+            return Exported(report)
+        return Exported(report, summary(findings, images.sequence, study, made, identity))
