@@ -35,7 +35,7 @@ def estimate(
 
     Prints levels by layer, rotations, products, diagonals, bytes of keys and ciphertexts, peak memory, the
     precision that the noise model predicts, and seconds once this machine was measured (--measure). Of a
-    training file all but the precision, before anything is trained.
+    training file all but the precision, before anything is trained, and the longest sequence that any ring holds.
 
     Examples:
 
@@ -55,8 +55,9 @@ def estimate(
         sequence = read_sequence(images, program.card, index, events=TERMINAL)
     trained = path.suffix.lower() != ".toml"
     found = usecase.estimate(program, sequence, threads=threads, measure=measure, precision=trained, events=TERMINAL)
+    longest = {} if trained else {"longest sequence": usecase.longest_sequence(path, TERMINAL)}
     if as_json:
-        emit(found.to_json())
+        emit({**found.to_json(), **{name.replace(" ", "_"): text for name, text in longest.items()}})
         return
     print_layers(found.costs)
     timing = "unknown on this machine; add --measure"
@@ -69,7 +70,7 @@ def estimate(
     )
     if found.error is not None:
         precision = f"{found.precision_bits:.1f} bits (rms error {found.error:.1e} of a score)"
-    print_sizes(found.costs, {"seconds": timing, "precision": precision})
+    print_sizes(found.costs, {"seconds": timing, "precision": precision, **longest})
 
 
 def _compare(choices: list[Choice], as_json: bool) -> None:

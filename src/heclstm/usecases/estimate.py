@@ -90,6 +90,17 @@ def read_program(path: Path, events: Events = SILENT) -> Program:
         return compile_model(load_model(path))
 
 
+def longest_sequence(path: Path, events: Events = SILENT) -> str:
+    """path: a training file. How many frames a network like this can have at most, and what they take."""
+    from heclstm.compiler.alternatives import longest
+    from heclstm.compiler.compile import Options
+    from heclstm.model.recipe import TrainConfig
+
+    with events.stage("counting levels"):
+        found = longest(TrainConfig.from_toml(path).model, Options())
+    return "any: frames take no levels" if found is None else str(found)
+
+
 UPLOAD_BITS_PER_SECOND = 100e6  # a hospital's line
 
 
