@@ -88,7 +88,7 @@ PLANTED = [
     ),
     Fault(
         "--low-memory does nothing in the backend", "backend/cpu/backend.py",
-        "compact=self.compact)", "compact=False)", ("end_to_end/test_run_options.py",),
+        "0.0 if compact else memory", "memory", ("end_to_end/test_run_options.py",),
     ),
     Fault(
         "prices of another machine are used", "backend/prices.py",
