@@ -115,7 +115,7 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     if not findings.diagnosis.decided:
         return () if findings.case is not None and findings.case.withheld else (_undecided(findings),)
     worth = "" if unusual(findings) else _predictive(findings, prevalence)
-    return tuple(filter(None, (_both(findings, prevalence), _shorter(findings), worth)))
+    return tuple(filter(None, (_both(findings, prevalence), worth, _shorter(findings))))
 
 
 def chance(findings: Findings, prevalence: float | None = None) -> float | None:
