@@ -6,6 +6,7 @@ PYTHONPATH=src:tests python -m benchmarks.service [--tenants 1 4 16] [--queries 
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 import time
@@ -19,6 +20,7 @@ from benchmarks.service_kit import (
     hospital_of,
     memory_of,
     nginx,
+    processor_seconds,
     requests_per_second,
     serving,
     tenants_of,
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "service.json")
     arguments = parser.parse_args()
     report = {"machine": platform.processor() or platform.machine(), "threads": arguments.threads}
+    report["load"] = os.getloadavg()[1]  # of others: above 0, seconds are too many and rates too low
     if arguments.output.exists():
         report = {**json.loads(arguments.output.read_text()), **report}
     with tempfile.TemporaryDirectory(prefix="heclstm-service-") as place:
@@ -83,16 +86,19 @@ def cost(folder, hospital, tls, authority, arguments) -> dict:
     """One worker with all threads against the bare evaluation, in turn; a batch, and queries one by one."""
     place = folder / "cost"
     place.mkdir()
-    count, alone, batch, single = arguments.queries, [], [], []
+    count, alone, batch, single, processor = arguments.queries, [], [], [], {"bare": [], "service": []}
     for _ in range(3):
-        alone += bare(PROGRAM, hospital, arguments.threads, count)
+        seconds, each = bare(PROGRAM, hospital, arguments.threads, count)
+        alone += seconds
+        processor["bare"].append(each)
         with serving(place, PROGRAM, tls, authority, **settings(arguments)) as server:
             tenant = tenants_of(server, hospital, 1, expect)[0]
             tenant.ended(expect(tenant.post(hospital.queries[0], key=f"warm-{time.time()}"), 202).json()["id"])
             body = b"".join(hospital.queries[number % 8] for number in range(count))
-            begin = time.perf_counter()
+            begin, before = time.perf_counter(), processor_seconds(server)
             tenant.ended(expect(tenant.post(body, key=f"{time.time()}"), 202).json()["id"], 600)
             batch.append((time.perf_counter() - begin) / count)
+            processor["service"].append((processor_seconds(server) - before) / count)
             for number in range(count // 2):
                 begin = time.perf_counter()
                 job = expect(tenant.post(hospital.queries[number % 8], key=f"{time.time()}"), 202).json()["id"]
@@ -106,6 +112,9 @@ def cost(folder, hospital, tls, authority, arguments) -> dict:
         "single_seconds": median(single),
         "sequences_an_hour": round(3600 / median(batch)),
         "cost_of_batch": median(batch) / one - 1,
+        "bare_processor_seconds": median(processor["bare"]),
+        "batch_processor_seconds_each": median(processor["service"]),
+        "cost_in_processor_seconds": median(processor["service"]) / median(processor["bare"]) - 1,
         "cost_of_single": median(single) / one - 1,
     }
 
@@ -150,7 +159,7 @@ def _state(server, path: str, token: str) -> str:
 
 def start(folder, hospital, tls, authority, arguments) -> dict:
     """From starting the process to a result on the client's side, for a tenant whose keys are stored."""
-    place, seconds = folder / "start", []
+    place, seconds, processor = folder / "start", [], []
     place.mkdir()
     with serving(place, PROGRAM, tls, authority, **settings(arguments)) as server:
         tenants_of(server, hospital, 1, expect)
@@ -164,7 +173,8 @@ def start(folder, hospital, tls, authority, arguments) -> dict:
             tenant.ended(job)
             tenant.result(job)
             seconds.append(time.perf_counter() - begin)
-    return {"seconds": median(seconds)}
+            processor.append(processor_seconds(server))
+    return {"seconds": median(seconds), "processor_seconds": median(processor)}
 
 
 def table(report: dict) -> str:
@@ -176,6 +186,8 @@ def table(report: dict) -> str:
             f"| bare evaluation, {report['threads']} threads | {found['bare_seconds']:.3f} s |",
             f"| a query of a batch | {found['batch_seconds_each']:.3f} s, {found['cost_of_batch']:+.1%} |",
             f"| one query, from POST to result | {found['single_seconds']:.3f} s, {found['cost_of_single']:+.1%} |",
+            f"| the same in processor seconds | {found['bare_processor_seconds']:.3f} s bare, "
+            f"{found['batch_processor_seconds_each']:.3f} s, {found['cost_in_processor_seconds']:+.1%} |",
             f"| sequences an hour | {found['sequences_an_hour']} |",
         ]
     if found := report.get("memory"):
@@ -190,7 +202,11 @@ def table(report: dict) -> str:
             f"{found['nginx_mb_s']:.0f} MB/s; {found['ratio']:.0%}; {found['ready_mb_s']:.0f} MB/s |"
         )
     if found := report.get("start"):
-        rows.append(f"| from the start of the server to the first result | {found['seconds']:.2f} s |")
+        rows.append(
+            f"| from the start of the server to the first result | {found['seconds']:.2f} s, "
+            f"{found['processor_seconds']:.2f} s of processors |"
+        )
+    rows.append(f"| load of others before | {report['load']:.1f} |")
     return "\n".join(["| | |", "|---|---|", *rows]) + "\n"
 
 

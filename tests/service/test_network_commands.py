@@ -14,6 +14,7 @@ from heclstm.card.signature import new_pair
 from heclstm.program.files import load_program
 from heclstm.report.findings import Findings
 from heclstm.storage.atomic import sole_writer
+from service.ring import Ring
 from service.signed import signed_program
 
 __all__ = ["call", "refused"]
@@ -298,30 +299,7 @@ def test_a_sealed_site_asks_for_its_passphrase(call, refused, arguments, patient
 
 @pytest.fixture
 def ring(monkeypatch):
-    """A keyring that encrypts, as it says, in memory: {(service, account): passphrase}; `locked` refuses all."""
-    import keyring
-    from keyring.backend import KeyringBackend
-
-    class Ring(KeyringBackend):
-        priority = 5
-        kept, locked = {}, False
-
-        def _open(self):
-            if self.locked:
-                raise keyring.errors.KeyringLocked("the passphrase is hunter2")
-            return self.kept
-
-        def get_password(self, service, username):
-            return self._open().get((service, username))
-
-        def set_password(self, service, username, password):
-            self._open()[service, username] = password
-
-        def delete_password(self, service, username):
-            del self._open()[service, username]
-
-    ring = Ring()
-    monkeypatch.setattr("keyring.core._keyring_backend", ring)
+    monkeypatch.setattr("keyring.core._keyring_backend", ring := Ring())
     return ring
 
 

@@ -64,14 +64,16 @@ def test_migrations_lead_to_the_tables(tmp_path):
     from alembic.runtime.migration import MigrationContext
 
     from heclstm.service.database.connection import Database
-    from heclstm.service.database.migrate import upgrade
+    from heclstm.service.database.migrate import newest, upgrade
     from heclstm.service.database.schema import metadata
 
     database = Database(f"sqlite:///{tmp_path / 'service.db'}")
     upgrade(database)
     upgrade(database)  # twice is once
     with database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        migrated = MigrationContext.configure(connection)
+        assert compare_metadata(migrated, metadata) == []
+        assert migrated.get_current_revision() == newest()
     database.close()
 
 

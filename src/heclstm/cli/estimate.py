@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heclstm.cli.layers import print_layers, print_sizes
-from heclstm.cli.options import AsJson, Index, Threads
+from heclstm.cli.options import AsJson, Index, Memory, Threads
 from heclstm.cli.terminal import TERMINAL, emit, out, seconds, size, table
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def estimate(
     ] = False,
     index: Index = None,
     threads: Threads = None,
+    memory: Memory = None,
     as_json: AsJson = False,
 ) -> None:
     """Model owner or server: what a program will cost, without running it.
@@ -54,7 +55,9 @@ def estimate(
 
         sequence = read_sequence(images, program.card, index, events=TERMINAL)
     trained = path.suffix.lower() != ".toml"
-    found = usecase.estimate(program, sequence, threads=threads, measure=measure, precision=trained, events=TERMINAL)
+    options: dict[str, Any] = {} if memory is None else {"memory": int(memory * 1e9)}
+    options |= {"threads": threads, "measure": measure, "precision": trained, "events": TERMINAL}
+    found = usecase.estimate(program, sequence, **options)
     longest = {} if trained else {"longest sequence": usecase.longest_sequence(path, TERMINAL)}
     if as_json:
         emit({**found.to_json(), **{name.replace(" ", "_"): text for name, text in longest.items()}})

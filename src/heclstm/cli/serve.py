@@ -36,7 +36,8 @@ def serve(
         from heclstm.service.programs import Programs
 
         served = Programs(settings.programs, allow_insecure_test=settings.allow_insecure_test)
-        note(f"{config}: is fine; serves {len(served.all())} programs at {settings.listen}")
+        count = len(served.all())
+        note(f"{config}: is fine; serves {count} program{'s' if count != 1 else ''} at {settings.listen}")
         return
     set_up()
     launch(settings, str(config))

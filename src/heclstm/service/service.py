@@ -141,7 +141,7 @@ def serve(config: Config, path: str | None, programs: Programs, pool: Pool, earl
         make_app(app),
         host=host,
         port=port,
-        http=protocol(config.limits),
+        http=protocol(config.limits),  # type: ignore[arg-type]  # any class of protocol: it is only called
         ws="none",
         lifespan="off",
         log_config=None,

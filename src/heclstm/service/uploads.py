@@ -7,6 +7,7 @@ It lives in the event loop; the intake's messages are brought there.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from heclstm.service.workers.messages import Any, Begin, Drop, Expanded, More, P
 from heclstm.storage.container import Kind
 
 WRITE_BYTES = 1 << 20
+PIECES_MAX = 512  # of one write; systems take 1024
 HELD_BYTES_MAX = 8 << 20  # in memory, while the disk is slower than the network
 DEATHS_MAX = 2  # of the intake under one upload, before it is to blame
 _LOG = log("uploads")
@@ -66,9 +68,8 @@ class Uploads:
         self._stopping = False
 
     def start(self) -> None:
-        """In the event loop. Uploads of an earlier run go on; those that were whole are expanded now."""
+        """In the event loop. The intake is started by the first upload: workers have the cores to themselves."""
         self._loop = asyncio.get_running_loop()
-        self._start_child()
 
     def stop(self) -> None:
         self._stopping = True
@@ -253,6 +254,8 @@ class Uploads:
             asyncio.run_coroutine_threadsafe(self._handle(message), self._loop)
 
     def _send(self, message: Any) -> None:
+        if self._child is None and isinstance(message, Begin):
+            self._start_child()
         if self._child:
             self._child.send(message)  # if it is gone, its end is heard, and all begins anew
 
@@ -275,8 +278,8 @@ class Uploads:
     async def _child_died(self) -> None:
         if self._stopping:
             return
-        _LOG.error("the intake died; starting it anew")
-        self._start_child()
+        _LOG.error("the intake died; the next upload starts it anew")
+        self._child = None
         for upload in list(self._uploads.values()):
             if not upload.begun or upload.ended.is_set():
                 continue
@@ -324,12 +327,15 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _write(file: IO[bytes], pieces: list[bytes], size: int) -> None:
-    """All of them, or nothing: size is what the file had before."""
+    """All of them, or nothing: size is what the file had before. In few calls, since the event loop waits at each."""
+    left = [memoryview(piece) for piece in pieces]
     try:
-        for piece in pieces:
-            left = memoryview(piece)
-            while left:
-                left = left[file.write(left) :]
+        while left:
+            written = os.writev(file.fileno(), left[:PIECES_MAX])
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if left:
+                left[0] = left[0][written:]
     except OSError:
         file.truncate(size)
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -44,13 +45,18 @@ def decode(kind: type[Kind], data: Any, arrays: Sequence[Array]) -> Kind:
     place = kind.__name__
     if not isinstance(data, Mapping) or data.get("operation") != place:
         raise FileFormatError(f"circuit: got no {place} where one is expected")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # a class can be hashed
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # every kind is a dataclass
     given = set(data) - {"operation"}
     missing = {name for name, field in known.items() if field.default is MISSING} - given
     if odd := sorted(map(str, given - set(known) | missing)):
         raise FileFormatError(f"circuit: {place}: {', '.join(odd)}: missing, or not known")
     return kind(**{name: _value(hints[name], data[name], arrays, f"{place}.{name}") for name in given})
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _value(hint: Any, data: Any, arrays: Sequence[Array], place: str) -> Any:

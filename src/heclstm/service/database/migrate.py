@@ -1,35 +1,49 @@
-"""Bring a database to the tables of this release. The steps are shipped in `migrations/`."""
+"""Bring a database to the tables of this release. The steps are shipped in `migrations/`; Alembic lives here."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
 
 from heclstm.errors import ConfigError
 from heclstm.service.database.connection import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
 
-def _settings() -> Config:
-    settings = Config()
-    settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-    return settings
+_FOLDER = Path(__file__).with_name("migrations")
+
+
+def newest() -> str:
+    """The step that this release needs, by the names of its files."""
+    return max(path.stem.split("_")[1] for path in (_FOLDER / "versions").glob("step_*.py"))
 
 
 def upgrade(database: Database) -> None:
     """Raises ConfigError where a newer release has been at work."""
-    settings = _settings()
-    known = ScriptDirectory.from_config(settings)
     with database.write() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-        if found == known.get_current_head():
-            return
-        if found is not None and found not in {each.revision for each in known.walk_revisions()}:
+        there = inspect(connection).has_table("alembic_version")
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if there else None
+        if found == newest():
+            return  # as nearly always: Alembic need not be loaded, which takes a tenth of a second of each start
+        from alembic import command
+        from alembic.script import ScriptDirectory
+
+        settings = _settings()
+        known = {each.revision for each in ScriptDirectory.from_config(settings).walk_revisions()}
+        if found is not None and found not in known:
             raise ConfigError(
                 f"database: was made by a newer release (step {found}); run that one, or another database"
             )
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+
+
+def _settings() -> Config:
+    from alembic.config import Config
+
+    settings = Config()
+    settings.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    return settings

@@ -17,9 +17,10 @@ from heclstm.service.identity import CONNECTION
 from heclstm.service.problems import CODES, MEDIA_TYPE, details
 
 CLOSING_SECONDS = 0.5  # for a client to close its side of TLS
+READ_BYTES = 256 << 10  # at once
 
 
-def protocol(limits: Limits) -> type[HttpToolsProtocol]:
+def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
     """The class for a server with these limits."""
 
     class Protocol(HttpToolsProtocol):
@@ -111,4 +112,41 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
             self.transport.write(head.encode("ascii") + content)
             self.transport.close()
 
-    return Protocol
+    return _buffered(Protocol)
+
+
+def _buffered(inner: type[HttpToolsProtocol]) -> type[asyncio.BufferedProtocol]:
+    """The same protocol, fed from one buffer. Otherwise TLS makes a quarter of a megabyte for each record of 16 KB and
+    then copies what they hold into one piece.
+
+    One for all connections, since it is read as soon as it is filled, and the parser keeps nothing of it.
+    """
+    buffer = memoryview(bytearray(READ_BYTES))
+
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._inner = inner(*arguments, **options)
+            self._received = self._inner.data_received
+
+        def connection_made(self, transport: Any) -> None:
+            self._inner.connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._inner.connection_lost(exc)
+
+        def eof_received(self) -> None:
+            self._inner.eof_received()
+
+        def pause_writing(self) -> None:
+            self._inner.pause_writing()
+
+        def resume_writing(self) -> None:
+            self._inner.resume_writing()
+
+        def get_buffer(self, sizehint: int) -> memoryview:
+            return buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self._received(buffer[:nbytes])  # type: ignore[arg-type]  # httptools reads any buffer
+
+    return Buffered
