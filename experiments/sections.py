@@ -197,13 +197,16 @@ def visual_fields(result: Result) -> str:
         largest=max(row["largest_score"] for row in ranges_found),
         bound_low=min(bounds),
         bound_high=max(bounds),
-        encrypted=_encrypted_folds(taken) if taken else "",
+        encrypted=_encrypted_folds(taken, result["parameters"]["folds"]) if taken else "",
     )
 
 
-def _encrypted_folds(folds: list[Result]) -> str:
+def _encrypted_folds(folds: list[Result], count_of_folds: int) -> str:
     agree, count = (sum(fold[name] for fold in folds) for name in ("agree", "of"))
     return texts.ENCRYPTED_FOLDS.format(
+        which="All held-out sequences"
+        if len(folds) == count_of_folds
+        else f"The held-out sequences of {len(folds)} fold",
         agree=agree,
         of=count,
         refused=sum(fold["refused"] for fold in folds),
@@ -247,7 +250,7 @@ def breakhis(result: Result) -> str:
                 for name, found in choices.items()
             ],
         ),
-        encrypted=_encrypted_folds(taken) if taken else "",
+        encrypted=_encrypted_folds(taken, result["parameters"]["folds"]) if taken else "",
     )
 
 

@@ -114,7 +114,7 @@ look, in which two right scores of fold 5 had been refused.{encrypted}"""
 
 ENCRYPTED_FOLDS = """
 
-All held-out sequences of the first seed went through the compiled programs as ciphertexts (ring degree {ring},
+{which} of the first seed went through the compiled programs as ciphertexts (ring degree {ring},
 128 bits, {keys:.0f} MB of keys): {agree} of {of} decisions are those in clear, {refused} results were refused, the AUC
 of no fold differs by more than {difference:.4f}, and no score by more than {worst:.1e}."""
 
