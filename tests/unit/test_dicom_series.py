@@ -336,3 +336,21 @@ def test_a_folder_of_clips_holds_clips_of_all_kinds(tmp_path):
     dataset_trees.picture(tmp_path / "negative" / "stray.png")
     with pytest.raises(FileFormatError, match="stray.png: lies in the folder of a class"):
         load_dataset("clips", tmp_path)
+
+
+def test_clocks_that_are_turned_back_do_not_turn_the_order(tmp_path):
+    """02:30 of summer time is before 02:10 of the winter time that follows it."""
+    for number, moment in enumerate(("20241027023000+0200", "20241027021000+0100")):
+        save(tmp_path / str(number), flat(10 + number), InstanceNumber=number + 1, AcquisitionDateTime=moment)
+    images = read_images(tmp_path)
+    assert [int(frame[0, 0, 0]) for frame in images.frames] == [10, 11]
+    assert images.order == "by acquisition time"
+    assert not any("another order" in note for note in images.notes)
+
+
+def test_times_against_instance_numbers_are_told_even_where_they_run_backwards(tmp_path):
+    """A stack may be numbered from either end, an examination may not."""
+    for number, time in enumerate(("120002", "120001")):
+        tags = {"AcquisitionTime": time, "AcquisitionDate": "20240131"}
+        save(tmp_path / str(number), flat(10 + number), InstanceNumber=number + 1, **tags)
+    assert "instance numbers tell another order; frames stand by acquisition time" in read_images(tmp_path).notes

@@ -109,7 +109,7 @@ def assemble(
         raise FileFormatError(f"{name}: got 0 sequences, expected some; is this the folder or manifest of the data?")
     _require_one_spelling(name, entries)
     twins, silent = _identical(entries, digests, selection)
-    _require_one_label(name, entries, digests, silent, notes)
+    _tell_twins(entries, digests, silent, notes)
     if silent:
         notes.append(
             f"{len(silent)} blank pictures stand in series of several patients, and say nothing about who they are"
@@ -252,24 +252,23 @@ def _require_one_spelling(name: str, entries: Sequence[Entry]) -> None:
             )
 
 
-def _require_one_label(
-    name: str, entries: Sequence[Entry], digests: dict[Path, str], silent: set[str], notes: list[str]
-) -> None:
-    """Raise FileFormatError for the same pictures with two labels. silent: blank ones, which tell nothing.
-
-    The very same files with one label count twice, which is noted.
-    """
+def _tell_twins(entries: Sequence[Entry], digests: dict[Path, str], silent: set[str], notes: list[str]) -> None:
+    """Note the same pictures with two labels (published data have some), and what counts twice. silent: blank ones."""
     first: dict[frozenset[str], Entry] = {}
     twice: list[str] = []
+    contrary: list[str] = []
     for entry in entries:
         content = frozenset(digests[file] for file in entry.files) - silent
         if not content or (other := first.setdefault(content, entry)) is entry:
             continue
         if other.label != entry.label:
-            raise FileFormatError(
-                f"{name}: {other.name} and {entry.name} hold the same pictures and have two labels; keep the right one"
-            )
+            contrary.append(f"{other.name} and {entry.name}")
+            continue
         twice.append(entry.name)
+    if contrary:
+        notes.append(
+            f"{len(contrary)} pairs hold the same pictures and have two labels, so one is wrong: {listed(contrary)}"
+        )
     if twice:
         notes.append(f"{len(twice)} sequences hold the same pictures as others, and count twice: {listed(twice)}")
 
