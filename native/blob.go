@@ -115,12 +115,17 @@ func pack[T uint32 | uint64](ctx *context, out []byte, limb []T, index int) []by
 	for _, residue := range limb {
 		word |= uint64(residue) << filled
 		filled += width
-		for filled >= 8 {
-			out[at] = byte(word)
-			word >>= 8
-			filled -= 8
-			at++
+		if filled >= 32 {
+			binary.LittleEndian.PutUint32(out[at:], uint32(word))
+			word >>= 32
+			filled -= 32
+			at += 4
 		}
+	}
+	for ; filled > 0; filled -= 8 {
+		out[at] = byte(word)
+		word >>= 8
+		at++
 	}
 	return out[at:]
 }
@@ -133,6 +138,11 @@ func unpack[T uint32 | uint64](ctx *context, place string, data []byte, limb []T
 	filled, at := 0, 0
 	valid := true
 	for i := range limb {
+		if filled < width && len(data)-at >= 4 {
+			word |= uint64(binary.LittleEndian.Uint32(data[at:])) << filled
+			filled += 32
+			at += 4
+		}
 		for filled < width {
 			word |= uint64(data[at]) << filled
 			filled += 8
@@ -146,5 +156,5 @@ func unpack[T uint32 | uint64](ctx *context, place string, data []byte, limb []T
 	if !valid {
 		return nil, formatError("%s: a residue of limb %d is not below its prime; the data are damaged", place, index)
 	}
-	return data[at:], nil
+	return data[at-filled/8:], nil // what was read ahead belongs to the next limb
 }

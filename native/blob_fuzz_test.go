@@ -8,7 +8,7 @@ import (
 // FuzzBlobs takes anything for a key or a ciphertext: it is refused with a typed error or taken in, never a panic.
 // `go test` runs the seeds; `go test -fuzz=FuzzBlobs .` searches on.
 func FuzzBlobs(f *testing.F) {
-	ctx := newContextOf(f, "conjugate_invariant", 32)
+	ctx := newContextOf(f, "conjugate_invariant", 32, 1)
 	s := ctx.newSecret()
 	f.Cleanup(s.drop)
 	level := len(ctx.Moduli) - 1

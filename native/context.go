@@ -37,6 +37,7 @@ type context struct {
 	moduli         []kernels.Modulus // q_0 … q_L, p_0, p_1, …
 	inverseSpecial [][]uint32        // [k][i]: 1/P_k mod q_i, where P_k is the product of the first k special primes
 	inverseModuli  [][]uint32        // [l][i]: 1/q_l mod q_i for i < l
+	fromMontgomery []uint32          // 1/2^64 modulo each prime: Lattigo's keys are written in Montgomery form
 
 	crew atomic.Pointer[workers]
 	pool limbPool
@@ -105,6 +106,8 @@ func (ctx *context) close() {
 func (ctx *context) prepareModuli() {
 	for _, q := range append(append([]uint64{}, ctx.Moduli...), ctx.SpecialModuli...) {
 		ctx.moduli = append(ctx.moduli, kernels.NewModulus(q))
+		half := (uint64(1) << 32) % q
+		ctx.fromMontgomery = append(ctx.fromMontgomery, uint32(ring.ModExp(half*half%q, q-2, q)))
 	}
 	for last, q := range ctx.Moduli {
 		inverses := make([]uint32, last)

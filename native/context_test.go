@@ -15,11 +15,11 @@ import (
 // newTestContext has primes of 26 to 30 bits, and 3 special ones, of which keys at levels 0 and 1 have 1 and 2.
 func newTestContext(t testing.TB, ringType string) *context {
 	t.Helper()
-	return newContextOf(t, ringType, 1<<10)
+	return newContextOf(t, ringType, 1<<10, 2)
 }
 
-// newContextOf has the same primes for every degree up to 1024. Fuzzers use small ones: they try more.
-func newContextOf(t testing.TB, ringType string, degree int) *context {
+// newContextOf has the same primes for every degree up to 1024. Fuzzers use small ones and one thread: they try more.
+func newContextOf(t testing.TB, ringType string, degree, threads int) *context {
 	t.Helper()
 	order := uint64(4 << 10)
 	primes := []uint64{}
@@ -40,7 +40,7 @@ func newContextOf(t testing.TB, ringType string, degree int) *context {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, err := newContext(text, 2)
+	ctx, err := newContext(text, threads)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,16 @@ func formatError(format string, arguments ...any) error {
 	return failure("FileFormatError", format, arguments...)
 }
 
+// first is the first error of a list of which most are nil.
+func first(failures []error) error {
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // safely runs work and turns a panic, ours or Lattigo's, into an error.
 func safely(work func() error) (err error) {
 	defer func() {

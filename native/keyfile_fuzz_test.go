@@ -10,7 +10,7 @@ import (
 // FuzzKeyFiles changes a number anywhere in the head of a key set, with a checksum that fits: it is refused with a typed
 // error, or its keys are used and found whole or damaged, never a panic or a word outside of the file.
 func FuzzKeyFiles(f *testing.F) {
-	ctx := newContextOf(f, "standard", 32)
+	ctx := newContextOf(f, "standard", 32, 1)
 	b := &bench{t: f, ctx: ctx, keys: ctx.newKeySet(), secret: ctx.newSecret()}
 	f.Cleanup(b.keys.drop)
 	f.Cleanup(b.secret.drop)

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/tuneinsight/lattigo/v6/core/rlwe"
 	"github.com/tuneinsight/lattigo/v6/ring"
 )
 
@@ -78,15 +77,10 @@ func (k *keySet) load(l *lane, data []byte, wanted int) (int, error) {
 	if (*k.keys.Load())[h.step] != nil {
 		return 0, k.twice(h.step)
 	}
-	packed, err := ctx.unpackKey(place, rest, h.level)
-	if err != nil {
+	key := ctx.newKey(h.step, h.level, l.call.slab(ctx.keyWords(h.level)))
+	if err := key.expand(ctx, place, rest); err != nil {
 		return 0, err
 	}
-	if err := packed.Expand(ctx.parameters, nil); err != nil {
-		return 0, failure("EngineError", "%s: %v", place, err)
-	}
-	key := ctx.newKey(h.step, h.level, l.call.slab(ctx.keyWords(h.level)))
-	key.fill(ctx, l, packed)
 	if key.step != 0 {
 		if key.index, err = ctx.automorphism(key.step); err != nil {
 			return 0, err
@@ -120,25 +114,6 @@ func (k *keySet) add(c *call, key *evaluationKey) error {
 	return nil
 }
 
-func (ctx *context) unpackKey(place string, data []byte, level int) (*rlwe.EvaluationKey, error) {
-	special := ctx.specialAt(level)
-	top := special - 1
-	key := rlwe.NewEvaluationKey(ctx.parameters, rlwe.EvaluationKeyParameters{LevelQ: &level, LevelP: &top, Compressed: true})
-	key.Seed = new([seedBytes]byte)
-	copy(key.Seed[:], data)
-	data = data[seedBytes:]
-	for digit := range key.Value {
-		polynomial := key.Value[digit][0][0]
-		for limb := range limbs(level, special) {
-			var err error
-			if data, err = unpack(ctx, place, data, limbOf(polynomial.Q, polynomial.P, level, limb), ctx.place(level, limb)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return key, nil
-}
-
 func limbOf(q, p ring.Poly, level, limb int) []uint64 {
 	if limb <= level {
 		return q.Coeffs[limb]
@@ -167,17 +142,27 @@ func (ctx *context) newKey(step, level int, words []uint32) *evaluationKey {
 	return key
 }
 
-func (key *evaluationKey) fill(ctx *context, l *lane, packed *rlwe.EvaluationKey) {
-	count := limbs(key.level, key.special)
-	l.each(len(packed.Value)*count, func(_ *lane, i int) {
-		digit, limb := i/count, i%count
-		for component, out := range key.limbs[digit][limb] {
-			from := packed.Value[digit][0][component]
-			wide := limbOf(from.Q, from.P, key.level, limb)
-			ctx.subRing(key.level, limb).IMForm(wide, wide)
-			narrow(out, wide)
+// expand reads a packed key: its seed, and the first component of each digit, both in Montgomery form.
+func (key *evaluationKey) expand(ctx *context, place string, data []byte) (err error) {
+	stream := ctx.kernels.NewStream(data[:seedBytes])
+	data = data[seedBytes:]
+	for _, digit := range key.limbs {
+		for limb, pair := range digit {
+			at, m := ctx.place(key.level, limb), ctx.modulus(key.level, limb)
+			if data, err = unpack(ctx, place, data, pair[0], at); err != nil {
+				return err
+			}
+			if limb == key.level+1 {
+				stream.Next() // Lattigo samples modulo Q, then modulo P
+			}
+			stream.Uniform(pair[1], m)
+			for _, values := range pair {
+				ctx.kernels.Scale(values, values, ctx.fromMontgomery[at], m)
+			}
 		}
-	})
+		stream.Next()
+	}
+	return nil
 }
 
 // relinearization and rotation find a key that serves a level. A nil set has none.

@@ -60,7 +60,7 @@ func TestASavedSetGivesTheSameResults(t *testing.T) {
 // An index table belongs to the context, once for all key sets.
 func TestTablesAreShared(t *testing.T) {
 	b := newBench(t, "standard")
-	before := allocated.Load()
+	before := b.everything()
 	other := b.ctx.newKeySet()
 	defer other.drop()
 	b.load(other, 1)
@@ -68,7 +68,7 @@ func TestTablesAreShared(t *testing.T) {
 		t.Fatal("two key sets have two tables for one step")
 	}
 	expected := slabBytes(b.ctx.keyWords(len(b.ctx.Moduli) - 1))
-	if grown := allocated.Load() - before; grown != expected {
+	if grown := b.everything() - before; grown != expected {
 		t.Fatalf("a key of %d bytes took %d", expected, grown)
 	}
 }

@@ -1,7 +1,5 @@
 package main
 
-import "unsafe"
-
 // transform is a prepared linear transformation of several ciphertexts, see TransformPlan in
 // circuit/operations/linear_transform.py.
 type transform struct {
@@ -20,8 +18,8 @@ type transform struct {
 	nested        bool          // chains are summed by Horner's rule
 	folds         []int         // rotate-and-adds of every output
 	walks         map[int][]int // steps without a key of their own, and the steps that make them up
-	words         []uint32      // encoded diagonals, limb after limb; empty if the transform is compact
-	integers      []int64       // of a compact transform: their coefficients, to be reduced and transformed at each use
+	words         []uint32      // encoded diagonals, limb after limb; of a compact transform: their coefficients
+	compact       bool          // coefficients are reduced and transformed at each use
 	plaintextSize int           // residues a limb
 }
 
@@ -50,6 +48,7 @@ type plan struct {
 	chainSteps             []int64
 	index                  []int32 // five a row: output, chain, position, baby, input
 	vectors                []float64
+	coefficients           []int32 // of `coefficients`, in place of vectors; nil: there are vectors
 	period                 int
 	plaintextScales        []float64
 	outputScale            float64
@@ -58,7 +57,7 @@ type plan struct {
 	walkSteps              []int64
 	special                int // how many special primes the keys of baby steps have at most
 	nested                 bool
-	compact                bool // keep coefficients: two words each instead of one for every limb, and slower
+	compact                bool // keep coefficients, if all fit: a word each instead of one for every limb, and slower
 }
 
 func (ctx *context) newTransform(l *lane, p plan) (*transform, error) {
@@ -71,32 +70,51 @@ func (ctx *context) newTransform(l *lane, p plan) (*transform, error) {
 	t.run = ctx.RingDegree / t.plaintextSize
 	t.arrange(p)
 	t.limbs = limbs(p.level, t.special)
-	count := len(p.index) / 5
-	size := t.limbs * t.plaintextSize
-	if p.compact {
-		size = 2 * t.plaintextSize
-	}
-	t.words = l.call.slab(count * size)
 	t.open(func() { release(t.words) })
 	if p.compact {
-		t.integers = unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(t.words))), count*t.plaintextSize)
+		if err := t.keep(l, p); err != nil || t.compact {
+			return t, err
+		}
 	}
-	failures := make([]error, count)
-	l.each(count, func(_ *lane, i int) {
-		vector, scale := p.vectors[i*p.period:(i+1)*p.period], p.plaintextScales[p.index[5*i+4]]
-		if p.compact {
-			failures[i] = t.keep(i, vector, scale)
-		} else {
-			failures[i] = ctx.encode(t.words[i*size:(i+1)*size], vector, p.level, t.limbs, scale)
+	return t, t.encode(l, p)
+}
+
+// keep makes the transform compact, unless a coefficient does not fit.
+func (t *transform) keep(l *lane, p plan) error {
+	words := l.call.slab(p.entries() * t.plaintextSize)
+	if p.coefficients != nil {
+		copy(signed(words), p.coefficients)
+		t.words, t.compact = words, true
+		return nil
+	}
+	fits, err := t.context.coefficients(l, signed(words), p.vectors, p.period, p.scaleOf)
+	if fits {
+		t.words, t.compact = words, true
+	}
+	return err
+}
+
+// encode writes every limb of every diagonal.
+func (t *transform) encode(l *lane, p plan) error {
+	ctx, size := t.context, t.limbs*t.plaintextSize
+	t.words = l.call.slab(p.entries() * size)
+	failures := make([]error, p.entries())
+	l.each(p.entries(), func(_ *lane, i int) {
+		out := t.words[i*size : (i+1)*size]
+		if p.coefficients == nil {
+			failures[i] = ctx.encode(out, p.vectors[i*p.period:(i+1)*p.period], p.level, t.limbs, p.scaleOf(i))
+			return
+		}
+		for limb := range t.limbs {
+			t.transformed(out[limb*t.plaintextSize:(limb+1)*t.plaintextSize], p.coefficients[i*t.plaintextSize:(i+1)*t.plaintextSize], limb)
 		}
 	})
-	for _, err := range failures {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
+	return first(failures)
 }
+
+func (p *plan) entries() int { return len(p.index) / 5 }
+
+func (p *plan) scaleOf(entry int) float64 { return p.plaintextScales[p.index[5*entry+4]] }
 
 func (t *transform) memory() residues { return residues{t.words} }
 
@@ -130,7 +148,7 @@ func (ctx *context) checkPlan(p plan) error {
 		}
 		steps += int(length)
 	}
-	if steps != len(p.chainSteps) || len(p.vectors) != len(p.index)/5*p.period {
+	if steps != len(p.chainSteps) || !ctx.fit(p) {
 		return parameterError("%s: sizes of chains, index and vectors do not fit together", place)
 	}
 	for i := 0; i < len(p.index); i += 5 {
@@ -145,7 +163,18 @@ func (ctx *context) checkPlan(p plan) error {
 			}
 		}
 	}
+	if p.coefficients != nil {
+		return ctx.checkCoefficients(place, p.coefficients)
+	}
 	return checkFinite(place, p.vectors)
+}
+
+// fit tells whether there are as many values as the index names.
+func (ctx *context) fit(p plan) bool {
+	if p.coefficients != nil {
+		return len(p.coefficients) == p.entries()*ctx.residuesFor(p.period)
+	}
+	return len(p.vectors) == p.entries()*p.period
 }
 
 // checkWalks: every walk ends where it should, and special primes are those that there are.
@@ -286,28 +315,21 @@ func (c *chain) last() int {
 // rotation is by how much the running sum turns after position k > 0 was added.
 func (c *chain) rotation(ctx *context, k int) int { return ctx.step(c.steps[k] - c.steps[k-1]) }
 
-// keep stores the coefficients of one diagonal.
-func (t *transform) keep(index int, vector []float64, scale float64) error {
-	embedded, err := t.context.embed(vector, t.plaintextSize)
-	if err != nil {
-		return err
-	}
-	if !t.context.round(t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], embedded, scale) {
-		return parameterError("transform: a diagonal times its scale exceeds 2^62; prepare the transform without compact")
-	}
-	return nil
-}
-
 // plain is one limb of a diagonal; `borrowed` goes back to the pool after use, unless it is nil.
 func (t *transform) plain(l *lane, index, limb int) (values, borrowed []uint32) {
-	if t.integers == nil {
+	if !t.compact {
 		at := (index*t.limbs + limb) * t.plaintextSize
 		return t.words[at : at+t.plaintextSize], nil
 	}
-	ctx := t.context
 	borrowed = l.get()
 	values = borrowed[:t.plaintextSize]
-	ctx.kernels.Residues(values, t.integers[index*t.plaintextSize:(index+1)*t.plaintextSize], ctx.modulus(t.level, limb))
-	ctx.transforms.ntt(ctx.place(t.level, limb), values)
+	t.transformed(values, signed(t.words)[index*t.plaintextSize:(index+1)*t.plaintextSize], limb)
 	return values, borrowed
+}
+
+// transformed writes one limb of the polynomial with these coefficients.
+func (t *transform) transformed(out []uint32, coefficients []int32, limb int) {
+	ctx := t.context
+	ctx.kernels.SignedResidues(out, coefficients, ctx.modulus(t.level, limb))
+	ctx.transforms.ntt(ctx.place(t.level, limb), out)
 }

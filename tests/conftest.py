@@ -15,6 +15,14 @@ settings.register_profile("heclstm", deadline=None, print_blob=True, suppress_he
 settings.load_profile("heclstm")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """No test reads or writes what this user's programs keep."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     """With several workers (`pytest -n 2`), a test that is marked `alone` waits for the others, and they for it."""

@@ -44,6 +44,9 @@ static void call_gather(const kernel_set *k, uint32_t *o, uint32_t *x, uint32_t 
 static void call_residues(const kernel_set *k, uint32_t *o, int64_t *x, size_t n, const modulus *m) {
     k->residues(o, x, n, m);
 }
+static void call_signed_residues(const kernel_set *k, uint32_t *o, int32_t *x, size_t n, uint32_t q) {
+    k->signed_residues(o, x, n, q);
+}
 static void call_multiply_runs(const kernel_set *k, uint32_t *o, uint32_t *x, uint32_t *p, size_t run, size_t n,
                                const modulus *m) {
     k->multiply_runs(o, x, p, run, n, m);
@@ -53,12 +56,21 @@ static void call_add_runs(const kernel_set *k, uint32_t *o, uint32_t *x, uint32_
     k->add_runs(o, x, p, run, n, q);
 }
 static uint32_t call_below(const kernel_set *k, uint32_t *x, size_t n, uint32_t q) { return k->below(x, n, q); }
+static void call_xof_root(const kernel_set *k, uint64_t *root, uint64_t *key, size_t bytes) { k->xof_root(root, key, bytes); }
+static void call_xof(const kernel_set *k, uint64_t *out, uint64_t *root, uint32_t first, size_t blocks) {
+    k->xof(out, root, first, blocks);
+}
+static size_t call_sample(const kernel_set *k, uint32_t *o, size_t wanted, uint64_t *stream, size_t words, size_t *used,
+                          uint32_t mask, uint32_t q) {
+    return k->sample(o, wanted, stream, words, used, mask, q);
+}
 */
 import "C"
 
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"unsafe"
 )
 
@@ -173,6 +185,11 @@ func (s *Set) Residues(out []uint32, x []int64, m *Modulus) {
 	C.call_residues(s.c, pointer(out), (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(x))), size(out), &m.c)
 }
 
+// SignedResidues reduces numbers whose magnitude is below the modulus.
+func (s *Set) SignedResidues(out []uint32, x []int32, m *Modulus) {
+	C.call_signed_residues(s.c, pointer(out), (*C.int32_t)(unsafe.Pointer(unsafe.SliceData(x))), size(out), C.uint32_t(m.Q))
+}
+
 // MultiplyRuns is out = x ⊙ p, where a value of p stands for `run` neighbours.
 func (s *Set) MultiplyRuns(out, x, p []uint32, run int, m *Modulus) {
 	C.call_multiply_runs(s.c, pointer(out), pointer(x), pointer(p), C.size_t(run), size(out), &m.c)
@@ -187,3 +204,48 @@ func (s *Set) AddRuns(out, x, p []uint32, run int, m *Modulus) {
 func (s *Set) Below(x []uint32, m *Modulus) bool {
 	return C.call_below(s.c, pointer(x), size(x), C.uint32_t(m.Q)) != 0
 }
+
+const (
+	streamWords = 1 << 11 // words of a stream that are made at once
+	readWords   = 128     // what Lattigo's sampler reads at once; each polynomial begins with a fresh reading
+	blockWords  = 8
+)
+
+// Stream is the uniform residues that Lattigo's samplers give for a seed, in the same order.
+type Stream struct {
+	set  *Set
+	root [8]uint64
+	next uint32 // block
+	data [streamWords]uint64
+	at   int
+}
+
+// NewStream begins the stream of a seed of at most 64 bytes.
+func (s *Set) NewStream(seed []byte) *Stream {
+	stream := &Stream{set: s, at: streamWords}
+	var key [16]uint64
+	for i, b := range seed {
+		key[i/8] |= uint64(b) << (8 * (i % 8))
+	}
+	C.call_xof_root(s.c, (*C.uint64_t)(&stream.root[0]), (*C.uint64_t)(&key[0]), C.size_t(len(seed)))
+	return stream
+}
+
+// Uniform fills a limb; those of one polynomial follow each other.
+func (s *Stream) Uniform(out []uint32, m *Modulus) {
+	mask := uint32(1)<<bits.Len64(m.Q-1) - 1
+	for len(out) > 0 {
+		if s.at == streamWords {
+			C.call_xof(s.set.c, (*C.uint64_t)(&s.data[0]), (*C.uint64_t)(&s.root[0]), C.uint32_t(s.next), streamWords/blockWords)
+			s.next += streamWords / blockWords
+			s.at = 0
+		}
+		var used C.size_t
+		found := C.call_sample(s.set.c, pointer(out), size(out), (*C.uint64_t)(&s.data[s.at]), C.size_t(streamWords-s.at), &used, C.uint32_t(mask), C.uint32_t(m.Q))
+		s.at += int(used)
+		out = out[found:]
+	}
+}
+
+// Next begins another polynomial.
+func (s *Stream) Next() { s.at = (s.at + readWords - 1) / readWords * readWords }

@@ -70,9 +70,16 @@ typedef struct {
     void (*gather)(uint32_t *out, const uint32_t *in, const uint32_t *index, const uint32_t *add, size_t n,
                    uint32_t q); // in[index] (+ add)
     void (*residues)(uint32_t *out, const int64_t *x, size_t n, const modulus *m); // |x| below 2^62
+    void (*signed_residues)(uint32_t *out, const int32_t *x, size_t n, uint32_t q); // |x| below q
     void (*multiply_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, size_t run, size_t n, const modulus *m);
     void (*add_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, size_t run, size_t n, uint32_t q);
     uint32_t (*below)(const uint32_t *x, size_t n, uint32_t q); // 1 if all are residues
+
+    // BLAKE2Xb of a key's public seed, and uniform residues of what it gives: see xof_impl.h.
+    void (*xof_root)(uint64_t root[8], const uint64_t key[16], size_t bytes);
+    void (*xof)(uint64_t *out, const uint64_t root[8], uint32_t first, size_t blocks);
+    size_t (*sample)(uint32_t *out, size_t wanted, const uint64_t *stream, size_t words, size_t *used, uint32_t mask,
+                     uint32_t q);
 } kernel_set;
 
 // The set of that name, or the best that this processor has if name is empty; NULL if it has none of that name.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tuneinsight/lattigo/v6/ring"
+	"github.com/tuneinsight/lattigo/v6/utils/sampling"
 )
 
 // Every kernel on every instruction set against Lattigo or big integers, for random and for extreme residues.
@@ -295,5 +296,51 @@ func TestBelow(t *testing.T) {
 func TestUnknownSetIsRefused(t *testing.T) {
 	if _, err := Select("sse9"); err == nil {
 		t.Fatal("an unknown instruction set was accepted")
+	}
+}
+
+func TestStreamsAreThoseOfLattigosSamplers(t *testing.T) {
+	const n = 1024
+	generator := ring.NewNTTFriendlyPrimesGenerator(29, 4*n)
+	above, err := generator.NextUpstreamPrimes(3) // of which half of all numbers below the mask are left out
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, p := append(primesFor(t, n, 4), above...), primesFor(t, n, 6)[4:]
+	ringQ, err := ring.NewRing(n, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ringP, err := ring.NewRing(n, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range available(t) {
+		for _, bytes := range []int{0, 1, 32, 64} {
+			seed := make([]byte, bytes)
+			for i := range seed {
+				seed[i] = byte(rand.Uint32())
+			}
+			source, err := sampling.NewKeyedPRNG(seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			samplers := []*ring.UniformSampler{ring.NewUniformSampler(source, ringQ), ring.NewUniformSampler(source, ringP)}
+			stream := set.NewStream(seed)
+			for round := range 6 {
+				which := round % 2
+				want := samplers[which].ReadNew()
+				for limb, prime := range [][]uint64{q, p}[which] {
+					got, m := make([]uint32, n), NewModulus(prime)
+					stream.Uniform(got, &m)
+					for i, value := range got {
+						if uint64(value) != want.Coeffs[limb][i] {
+							t.Fatalf("%s: seed of %d bytes, polynomial %d, limb %d differs at %d", set.Name(), bytes, round, limb, i)
+						}
+					}
+				}
+				stream.Next()
+			}
+		}
 	}
 }

@@ -43,6 +43,14 @@ static void NAME(residues)(uint32_t *out, const int64_t *x, size_t n, const modu
     }
 }
 
+static void NAME(signed_residues)(uint32_t *out, const int32_t *x, size_t n, uint32_t modulus) {
+    V q = set1(modulus);
+    for (size_t i = 0; i < n; i += LANES) {
+        V v = load((const uint32_t *)x + i);
+        store(out + i, minimum(v, add(v, q))); // a negative number is above all residues, and comes down by + q
+    }
+}
+
 static void NAME(multiply_runs)(uint32_t *out, const uint32_t *x, const uint32_t *p, size_t run, size_t n,
                                 const modulus *modulus) {
     const lanes m = in_lanes(modulus);

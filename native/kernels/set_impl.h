@@ -5,6 +5,7 @@
 
 #include "basis_impl.h"
 #include "pointwise_impl.h"
+#include "xof_impl.h"
 
 #define FIELD(f) .f = NAME(f)
 
@@ -24,9 +25,13 @@ const kernel_set NAME(kernels) = {
     FIELD(lift),
     FIELD(gather),
     FIELD(residues),
+    FIELD(signed_residues),
     FIELD(multiply_runs),
     FIELD(add_runs),
     FIELD(below),
+    FIELD(xof_root),
+    FIELD(xof),
+    FIELD(sample),
 };
 
 #if defined(__clang__) && defined(TARGETED)

@@ -56,12 +56,12 @@ def test_an_arithmetic_that_nobody_knows(refused, site, tmp_path, option):
 
 
 def test_low_memory_takes_less_of_it(run, site):
-    """Two words a coefficient instead of one for every limb; the result is the same."""
-    usual, expected, _ = run()
+    """A word a coefficient instead of one for every limb; the result is the same."""
+    usual, expected, _ = run("--memory", "2")
     low, blob, _ = run("--low-memory")
     assert blob == expected
     # The estimate counts no padding of the shortest vectors.
-    expected_bytes = estimate(load_program(site.program).circuit).plaintext_memory
+    expected_bytes = estimate(load_program(site.program).circuit, memory=2e9).plaintext_memory
     assert usual["program_memory_bytes"] == pytest.approx(expected_bytes, rel=0.1)
     assert low["program_memory_bytes"] < 0.5 * usual["program_memory_bytes"]
     assert min(usual["peak_memory_bytes"], low["peak_memory_bytes"]) > usual["program_memory_bytes"]
@@ -84,3 +84,24 @@ def test_memory_is_told_as_the_system_counts_it(site, tmp_path):
     found, peak = json.loads(text), int(counted) * (1 if sys.platform == "darwin" else 1024)
     assert found["peak_memory_bytes"] == pytest.approx(peak, rel=0.1)
     assert found["peak_memory_bytes"] > found["program_memory_bytes"] + found["key_memory_bytes"] > 0
+
+
+def test_a_bound_on_memory_is_kept(run, refused, site, tmp_path):
+    """Or refused before anything is made ready; --low-memory is another way to say it."""
+    found, _, _ = run("--memory", "0.9")
+    assert found["peak_memory_bytes"] < 0.9e9
+    arguments = ("run", site.program, site.query, "--keys", site.keys, "-o", tmp_path / "r.he")
+    told = refused(*arguments, "--memory", "0.05")
+    assert "run: needs about 0." in told
+    assert "--memory allows 0.05 GB" in told
+    assert "exclude each other" in refused(*arguments, "--memory", "1", "--low-memory")
+
+
+def test_what_is_prepared_is_kept_or_not(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _, expected, _ = run("--no-cache")
+    assert not (tmp_path / "cache").exists()
+    for _ in range(2):
+        _, blob, _ = run()
+        assert blob == expected
+    assert len(list((tmp_path / "cache" / "heclstm" / "prepared").iterdir())) == 1

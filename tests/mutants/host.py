@@ -73,7 +73,7 @@ class Host(FirstFailure):
         pairs = ((change, exchanged(source, change.source, str(file))) for change in changes)
         self.changes = [(change, found) for change, found in pairs if found]
         self.set_up: set[int] = set()
-        self.refused = ""
+        self.refused, self.seconds = "", 0.0
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -90,7 +90,8 @@ class Host(FirstFailure):
         if not isinstance(found, dict) or found["failed"]:
             self.refused = str(found["failed"] if isinstance(found, dict) else found)
             return True
-        if not found["engine"]:  # its threads would not follow a fork; what tests remember does
+        self.seconds = sum(found["seconds"])
+        if self.changes and not found["engine"]:  # its threads would not follow a fork; what tests remember does
             self._run(items)
         for change, pairs in self.changes:
             if time.monotonic() > self.end:

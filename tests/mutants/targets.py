@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-CARD = ["unit/test_card.py", "property/test_card_properties.py", "hostile/test_hostile_cards.py"]
+CARD = ["unit/test_card_parts.py", "unit/test_card_warnings.py", "unit/test_card.py"]
 CONTAINER = ["unit/test_storage_container.py", "property/test_container_properties.py"]
 CLIENT = ["unit/test_client.py", "unit/test_client_inputs.py", "backend/test_server.py"]
 
@@ -11,9 +11,9 @@ MODULES = {
     "storage/atomic.py": ["unit/test_storage_atomic.py", "unit/test_program_files_saving.py"],
     "storage/json.py": ["unit/test_storage_json.py"],
     "storage/sealed.py": ["unit/test_storage_sealed.py"],
+    "storage/settings.py": ["unit/test_storage_settings.py"],
     "storage/source.py": [
         *("unit/test_storage_source.py", "unit/test_storage_container.py", "unit/test_storage_json.py"),
-        "unit/test_client_inputs.py",
     ],
     "storage/typed.py": ["unit/test_storage_typed.py"],
     "storage/container.py": [*CONTAINER, "unit/test_schemas.py"],
@@ -21,20 +21,20 @@ MODULES = {
     "circuit/check.py": ["unit/test_check.py"],
     "card/bounds.py": CARD,
     "card/envelope.py": ["unit/test_envelope.py", *CARD],
-    "card/interval.py": ["unit/test_words.py", "unit/test_metrics_intervals.py"],
+    "card/interval.py": ["unit/test_metrics_intervals.py"],
     "card/model_facts.py": CARD,
-    "card/operating_point.py": ["unit/test_words.py", *CARD],
-    "card/predictive.py": ["unit/test_words.py"],
+    "card/operating_point.py": ["unit/test_predictive.py", *CARD],
+    "card/predictive.py": ["unit/test_predictive.py"],
     "card/preparation.py": ["unit/test_data_prepare.py", "unit/test_data_fit.py", *CARD],
     "card/program_card.py": CARD,
-    "card/purpose.py": ["unit/test_words.py", "unit/test_card_warnings.py", *CARD],
+    "card/purpose.py": CARD,
     "card/ranges.py": CARD,
     "card/signature.py": ["unit/test_card_signature.py"],
     "card/temperature.py": CARD,
     "card/warnings.py": ["unit/test_card_warnings.py"],
     "card/version1.py": ["unit/test_program_files.py"],
     "deploy/diagnosis.py": ["unit/test_diagnosis.py", "unit/test_rounding.py"],
-    "deploy/case.py": ["unit/test_case.py", "unit/test_words.py"],
+    "deploy/case.py": ["unit/test_case.py"],
     "deploy/usual.py": CLIENT,
     "deploy/rounding.py": ["unit/test_rounding.py"],
     "deploy/wire.py": ["unit/test_storage_container.py", "unit/test_client.py"],
@@ -88,7 +88,7 @@ PLANTED = [
     ),
     Fault(
         "--low-memory does nothing in the backend", "backend/cpu/backend.py",
-        "compact=self.compact)", "compact=False)", ("end_to_end/test_run_options.py",),
+        "0.0 if compact else memory", "memory", ("end_to_end/test_run_options.py",),
     ),
     Fault(
         "prices of another machine are used", "backend/prices.py",

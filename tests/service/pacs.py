@@ -20,7 +20,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy" / "gateway"
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 REPORT, SUMMARY = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.7"
 SECRETS = ("Mustermann", "4711-0815", "19700214", "ACC-77", "20260102", "Haus^Gregor")
-START_SECONDS = 60
+START_SECONDS = 180  # it takes three where nothing else runs
 
 
 def missing():
@@ -168,7 +168,7 @@ class Gateway:
     def text(self):
         return (self.folder / "log").read_text()
 
-    def wait(self, seconds=60, **counts):
+    def wait(self, seconds=120, **counts):
         """Until so many studies are in these states."""
 
         def reached():

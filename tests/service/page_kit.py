@@ -1,6 +1,7 @@
 """A program with all that the page shows, the workstation in a process of its own, and a patient's files."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from random_models import random_model, small_config
 from service.kit import ENVIRONMENT, wait_until
 from tiny_program import PURPOSE
 
+START_SECONDS = 120  # on a machine that is busy
 CONFIG = small_config(frames=2, channels=1)
 OPTIONS = Options(ring_degree=1024, special_count=2, security="INSECURE_TEST")
 
@@ -57,7 +59,7 @@ class Workstation:
                 stderr=stream,
                 env={**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
             )
-        wait_until(lambda: "http://" in log.read_text() and log.read_text().count("\n") > 0, 30, log.read_text)
+        wait_until(lambda: re.search("^http://.*\n", log.read_text()), START_SECONDS, log.read_text)
         self.link = next(line for line in log.read_text().splitlines() if line.startswith("http://")).strip()
         self.origin = self.link.partition("/start")[0]
         self.host = self.origin.removeprefix("http://")

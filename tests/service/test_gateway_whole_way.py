@@ -153,7 +153,7 @@ def test_killed_at_random_points_it_loses_nothing_and_sends_nothing_twice(pacs, 
         gateway.kill()
         gateway.start()
     sending.join()
-    more(gateway, 120 + 3 * STUDIES, before=before, done=STUDIES)
+    more(gateway, 300 + 3 * STUDIES, before=before, done=STUDIES)
     assert jobs(served) == asked + STUDIES
     for number in numbers:
         assert len(orthanc.reports(uids[number])) == 1, number

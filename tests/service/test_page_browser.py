@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from service.page_kit import Workstation, save_page_program, series
 
@@ -75,7 +76,8 @@ class Person:
     def keeps(self, name):
         """A picture of what is seen, where somebody wants one."""
         if folder := os.environ.get("SCREENSHOTS"):
-            self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
+            shown = Image.open(io.BytesIO(self.page.screenshot(full_page=True)))
+            shown.convert("RGB").quantize(96).save(Path(folder, f"{name}.png"), optimize=True)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 import re
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -221,3 +223,21 @@ def test_the_end_by_the_page(tmp_path):
     assert not list((tmp_path / "site" / "workstation").iterdir())
     with pytest.raises(httpx.TransportError), started.http() as http:
         http.get("/")
+
+
+def test_a_site_has_one_workstation_at_a_time(workstation):
+    from service.kit import ENVIRONMENT
+
+    command = [sys.executable, "-m", "heclstm.cli", "workstation", "--site", str(workstation.site), "--no-browser"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "another process is writing into it" in done.stderr
+    assert "http://" not in done.stdout
+
+
+def test_the_browser_is_given_the_link_in_a_private_file(tmp_path):
+    from heclstm.page.serve import _opener
+
+    path = _opener(tmp_path, "http://x.localhost:1/start?ticket=a-b")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert 'content="0;url=http://x.localhost:1/start?ticket=a-b"' in path.read_text()

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from heclstm.circuit.cost import estimate
+from heclstm.compiler.alternatives import longest
 from heclstm.compiler.compile import Options, compile_circuit, compile_model, levels_of
 from heclstm.errors import ParameterError
 from heclstm.model.cells.diagonal import DiagonalConfig
@@ -31,7 +32,7 @@ def long():
 
 def test_the_longest_sequence_that_fits_is_named(long):
     """Levels are linear in the frames: the number said is that of the model, and a frame more needs a ring too many."""
-    frames, depth, degree = map(int, re.search(r"; (\d+) frames fit: (\d+) levels, N = 2\^(\d+)", long).groups())
+    frames, depth, degree = map(int, re.search(r"; (\d+) frames \((\d+) levels, N = 2\^(\d+)\) fit", long).groups())
     assert 16 < frames < 32
     assert degree == 17
     assert levels_of(model(frames, LstmConfig(2))) == depth
@@ -55,7 +56,11 @@ def test_a_ring_that_is_prescribed_and_too_small_may_be_left_out():
     text = refused(2, LstmConfig(2, gate_degree=2), ring_degree=1 << 12)
     assert "without a ring degree of its own it fits" in text
     assert "with gate_degree = 1 in [model.cell] it fits" in text
-    assert "frames fit" not in text  # two frames are as short as it gets
+    assert ") fit" not in text  # two frames are as short as it gets
+
+
+def test_frames_that_take_no_levels_have_no_longest_sequence():
+    assert longest(model(3, DiagonalConfig(2)).config, Options()) is None
 
 
 @pytest.mark.parametrize(

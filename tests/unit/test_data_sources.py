@@ -198,14 +198,14 @@ def test_odd_pictures(tmp_path):
     assert abs(int(read_images(tmp_path / "stereo.jpg").frames[0].mean()) - 40) <= 1
     folder = tmp_path / "twelve"
     folder.mkdir()
-    for number, values in enumerate((grey >> 4, grey >> 5)):
+    for number, values in enumerate((grey >> 4, grey >> 5, grey >> 2)):  # 12, 11 and 14 bits
         dataset_trees.png16(folder / f"{number}.png", values, colour_type=0)
     with pytest.raises(
         SequenceError, match="use only the lowest quarter of their range: they may hold 10, 12 or 14 bits"
     ):
         read_images(folder)
-    dataset_trees.png16(folder / "2.png", grey, colour_type=0)  # one that shows what the range is
-    assert len(read_images(folder).frames) == 3
+    dataset_trees.png16(folder / "3.png", grey, colour_type=0)  # one that shows what the range is
+    assert len(read_images(folder).frames) == 4
 
 
 def test_series_in_folders_of_one_study_are_told_apart(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 import dataset_trees
 import dicom_kit
-from dicom_kit import AXIAL, flat, item, levels, ramp, save, slices, uid
+from dicom_kit import AXIAL, flat, item, levels, save, slices, uid
 from heclstm.data.datasets import load_dataset
 from heclstm.data.dicom import Selection
 from heclstm.data.images import read_images
@@ -336,79 +336,3 @@ def test_a_folder_of_clips_holds_clips_of_all_kinds(tmp_path):
     dataset_trees.picture(tmp_path / "negative" / "stray.png")
     with pytest.raises(FileFormatError, match="stray.png: lies in the folder of a class"):
         load_dataset("clips", tmp_path)
-
-
-def test_clocks_that_are_turned_back_do_not_turn_the_order(tmp_path):
-    """02:30 of summer time is before 02:10 of the winter time that follows it."""
-    for number, moment in enumerate(("20241027023000+0200", "20241027021000+0100")):
-        save(tmp_path / str(number), flat(10 + number), InstanceNumber=number + 1, AcquisitionDateTime=moment)
-    images = read_images(tmp_path)
-    assert [int(frame[0, 0, 0]) for frame in images.frames] == [10, 11]
-    assert images.order == "by acquisition time"
-    assert not any("another order" in note for note in images.notes)
-
-
-def test_times_against_instance_numbers_are_told_even_where_they_run_backwards(tmp_path):
-    """A stack may be numbered from either end, an examination may not."""
-    for number, time in enumerate(("120002", "120001")):
-        tags = {"AcquisitionTime": time, "AcquisitionDate": "20240131"}
-        save(tmp_path / str(number), flat(10 + number), InstanceNumber=number + 1, **tags)
-    assert "instance numbers tell another order; frames stand by acquisition time" in read_images(tmp_path).notes
-
-
-@pytest.mark.parametrize(
-    ("tag", "one", "other", "words"),
-    [
-        ("Modality", "CT", "MR", "kinds of devices"),
-        ("Laterality", "L", "R", "sides of the body"),
-        ("ImageLaterality", "L", "R", "sides of the body"),
-        ("ImageType", ["ORIGINAL", "PRIMARY", "AXIAL"], ["ORIGINAL", "PRIMARY", "LOCALIZER"], "localizers beside"),
-    ],
-)
-def test_what_no_series_holds_together_is_refused(tmp_path, tag, one, other, words):
-    """The left and the right eye, or a scout view among slices: their series says nothing of it."""
-    files = [save(tmp_path / str(number), flat(9), InstanceNumber=number, **{tag: one}) for number in (1, 2)]
-    assert len(read_images(tmp_path).frames) == 2
-    files.append(save(tmp_path / "3", flat(9), InstanceNumber=3, **{tag: other}))
-    with pytest.raises(SequenceError, match=f"one series, but images of 2 .*{words}.*--as-given"):
-        read_images(tmp_path)
-    assert len(read_images(files, as_given=True).frames) == 3
-
-
-def test_times_without_a_date_are_not_trusted_over_midnight(tmp_path):
-    """They would stand last to first; where numbers agree, or there is a date, times decide."""
-    for number, time in ((1, "235959"), (2, "000001")):
-        save(tmp_path / "a" / str(number), flat(number), InstanceNumber=number, AcquisitionTime=time)
-        date = "20240131" if number == 1 else "20240201"
-        save(
-            tmp_path / "b" / str(number),
-            flat(number),
-            InstanceNumber=number,
-            AcquisitionTime=time,
-            AcquisitionDate=date,
-        )
-    with pytest.raises(SequenceError, match="acquisition times without a date, perhaps over midnight"):
-        read_images(tmp_path / "a")
-    found = read_images(tmp_path / "b")
-    assert (found.names, found.order) == (("1", "2"), "by acquisition time")
-
-
-def test_temporal_positions_fix_an_order(tmp_path):
-    place = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": AXIAL}
-    for number in (1, 2, 3):
-        save(tmp_path / str(number), flat(9), InstanceNumber=number, TemporalPositionIdentifier=4 - number, **place)
-    found = read_images(tmp_path)
-    assert (found.names, found.order) == (("3", "2", "1"), "by temporal position")
-    assert "instance numbers tell another order; frames stand by temporal position" in found.notes
-
-
-def test_windows_and_sizes_that_differ_are_told(tmp_path):
-    """What a file asks for is done, but one grey is then not one value."""
-    window = {"WindowCenter": "500", "WindowWidth": "1000"}
-    for number, tags in enumerate((window, window, {**window, "WindowWidth": "900"}), start=1):
-        save(tmp_path / "a" / str(number), ramp(0, 1000), InstanceNumber=number, **tags)
-        size = (24, 32) if number < 3 else (24, 24)
-        save(tmp_path / "b" / str(number), ramp(0, 1000, size=size), InstanceNumber=number, **window)
-    told = "windows differ from frame to frame, so that one grey is not one value in all of them"
-    assert told in read_images(tmp_path / "a").notes
-    assert read_images(tmp_path / "b").notes == ("frames are of 2 sizes",)

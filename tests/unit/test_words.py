@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from heclstm.card.interval import wilson
 from heclstm.card.operating_point import OperatingPoint
-from heclstm.card.predictive import intervals, predictive
 from heclstm.card.preparation import Preparation
 from heclstm.card.temperature import Temperature
 from heclstm.data.sequence import ImageSequence
@@ -30,32 +28,6 @@ def findings(score=1.5, temperature=1.0, offset=0.0, **changes):
     diagnosis = Diagnosis((score,), ((score,), (0.0,)), threshold, "case 7", temperature, offset, **changes)
     purpose = structs.replace(PURPOSE, operating_points=(POINT,), preparation=None)
     return Findings(diagnosis, purpose, "ab" * 32)
-
-
-def test_predictive_values_by_hand():
-    """1,000 patients, 20 of them positive: 19 found of 20, 490 cleared of 980."""
-    found = predictive(POINT, 0.02)
-    assert found.positive.value == pytest.approx(19 / (19 + 490))
-    assert found.negative.value == pytest.approx(490 / (490 + 1))
-    sensitivity, specificity = intervals(POINT)
-    assert (sensitivity, specificity) == (wilson(19, 20), wilson(40, 80))
-    low = 0.02 * sensitivity.low / (0.02 * sensitivity.low + 0.98 * (1 - specificity.low))
-    assert found.positive.low == pytest.approx(low)
-    assert found.positive.low < found.positive.value < found.positive.high
-    assert predictive(POINT).prevalence == 0.2  # that of the data where it was chosen
-    assert predictive(OperatingPoint(0.25, 0.95, 0.95, 0.5)) is None
-
-
-@pytest.mark.parametrize(("rates_", "expected"), [((0.0, 1.0), (0.1, 0.9)), ((1.0, 0.0), (0.1, 0.9))])
-def test_a_decision_that_never_falls_tells_what_the_prevalence_says(rates_, expected):
-    found = predictive(OperatingPoint(0.0, 0.95, *rates_, 100, 100), 0.1)
-    assert (found.positive.value, found.negative.value) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("wrong", [0.0, 1.0, -0.1, 20.0])
-def test_a_prevalence_is_a_share(wrong):
-    with pytest.raises(InputError, match="expected a share between 0 and 1"):
-        predictive(POINT, wrong)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,11 @@ class Executor(Generic[Value, Plain, Linear]):
             if on_prepare:
                 on_prepare(len(self.prepared), len(circuit.operations))
 
+    def forget_vectors(self) -> Circuit:
+        """From now on it holds what was prepared, and not what that was made of."""
+        self.circuit = self.circuit.without_vectors()
+        return self.circuit
+
     def run(
         self,
         inputs: Sequence[Value],

@@ -36,6 +36,19 @@ def memory_bytes() -> int | None:
     return min((limit for limit in [*limits, _physical()] if limit is not None), default=None)
 
 
+def cache_folder() -> Path:
+    """Where this user's programs keep what they can make again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "heclstm"
+
+
+def prepared_folder() -> Path | None:
+    """Where prepared programs are kept for the next process, see `cpu.stored`; None for a user without a home."""
+    try:
+        return cache_folder() / "prepared"
+    except RuntimeError:  # a container under a number that no user has
+        return None
+
+
 def require_memory(needed: int, place: str) -> None:
     """Raise ResourceError where so many bytes are more than this process may hold, before the system kills it.
 

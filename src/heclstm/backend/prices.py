@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from heclstm.backend.machine import cache_folder
 from heclstm.circuit.cost import UNITS
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import FileFormatError
@@ -49,9 +49,8 @@ class Primitives:
 
 def stored_path(parameters: Parameters, threads: int) -> Path:
     """Where the measurement for these parameters is kept: in the user's cache folder."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "heclstm"
     special = "-".join(map(str, sorted(set(parameters.special_counts)))) or len(parameters.special_moduli)
-    return base / f"{parameters.ring}-{parameters.ring_degree}-{special}-{threads}.json"
+    return cache_folder() / f"{parameters.ring}-{parameters.ring_degree}-{special}-{threads}.json"
 
 
 def load(parameters: Parameters, threads: int) -> Primitives | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from heclstm.circuit.layout import ImageLayout, ResultLayout
@@ -59,6 +59,10 @@ class Circuit:
     @property
     def result_level(self) -> int:
         return next(op.level for op in self.operations if self.result in op.outputs)
+
+    def without_vectors(self) -> Circuit:
+        """See `Operation.without_vectors`."""
+        return replace(self, operations=tuple(operation.without_vectors() for operation in self.operations))
 
     def last_uses(self) -> list[tuple[int, ...]]:
         """For each operation, the values that nothing reads after it."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from heclstm.circuit.circuit import Circuit
+from heclstm.circuit.memory import MEMORY, encodings, held, held_whole, process_memory
 from heclstm.circuit.operations import OPERATIONS
 from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evaluation_key_memory
 
 # What a machine's prices are measured for.
-UNITS = tuple(unit for kind in OPERATIONS.values() for unit in kind.units)
+ENCODING = "encoding"  # of a vector that is held as coefficients, at each use
+UNITS = (*(unit for kind in OPERATIONS.values() for unit in kind.units), ENCODING)
 ROTATIONS = ("rotate", "baby", "giant")  # all key switches but those of products
-
-PROCESS_MEMORY = 300 << 20  # Python, NumPy, the program's own vectors and Go's runtime, as measured
 
 
 class Prices(Protocol):
@@ -40,7 +40,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """seconds: None without prices. memory: of the server's process, in bytes."""
+    """seconds: None without prices. memory: of the server's process, in bytes. held_whole: see `circuit.memory`."""
 
     layers: list[LayerCost]
     depth: int
@@ -50,26 +50,34 @@ class Estimate:
     evaluation_key_bytes: int
     query_bytes: int
     result_bytes: int
+    process_memory: int
     key_memory: int
     plaintext_memory: int
     working_memory: int
+    held_whole: frozenset[int] = frozenset()
     seconds: float | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def peak_memory(self) -> int:
-        return PROCESS_MEMORY + self.key_memory + self.plaintext_memory + self.working_memory
+        return self.process_memory + self.key_memory + self.plaintext_memory + self.working_memory
 
     def to_json(self) -> dict[str, Any]:
         layers = [dict(vars(layer)) for layer in self.layers]
-        return {**vars(self), "layers": layers, "totals": dict(self.totals), "peak_memory": self.peak_memory}
+        fields = {name: value for name, value in vars(self).items() if name != "held_whole"}
+        return {**fields, "layers": layers, "totals": dict(self.totals), "peak_memory": self.peak_memory}
 
 
-def estimate(circuit: Circuit, prices: Prices | None = None) -> Estimate:
-    """Count everything; seconds if `prices` are given."""
+def estimate(circuit: Circuit, prices: Prices | None = None, *, memory: float = MEMORY) -> Estimate:
+    """Count everything; seconds if `prices` are given. memory: what a server's process is to keep to, in bytes."""
     parameters, keys = circuit.parameters, circuit.needed_keys
     levels = keys.levels.values()
-    layers = _layers(circuit, prices)
+    key_memory = sum(evaluation_key_memory(parameters, level) for level in levels)
+    working_memory = _working_memory(circuit)
+    process = process_memory(parameters)
+    whole = held_whole(circuit, memory, process + key_memory + working_memory)
+    layers = _layers(circuit, prices, whole)
+    plaintexts = [held(operation, parameters, place in whole) for place, operation in enumerate(circuit.operations)]
     totals = sum((operation.work() for operation in circuit.operations), Counter())
     return Estimate(
         layers=layers,
@@ -80,17 +88,19 @@ def estimate(circuit: Circuit, prices: Prices | None = None) -> Estimate:
         evaluation_key_bytes=sum(evaluation_key_bytes(parameters, level) for level in levels),
         query_bytes=circuit.input_layout.ciphertexts * ciphertext_bytes(parameters, circuit.input_level, seeded=True),
         result_bytes=ciphertext_bytes(parameters, circuit.result_level, seeded=False),
-        key_memory=sum(evaluation_key_memory(parameters, level) for level in levels),
-        plaintext_memory=4 * sum(operation.plaintext_words(parameters) for operation in circuit.operations),
-        working_memory=_working_memory(circuit),
+        process_memory=process,
+        key_memory=key_memory,
+        plaintext_memory=sum(plaintexts),
+        working_memory=working_memory,
+        held_whole=whole,
         seconds=sum(layer.seconds or 0.0 for layer in layers) if prices else None,
         totals=totals,
     )
 
 
-def _layers(circuit: Circuit, prices: Prices | None) -> list[LayerCost]:
+def _layers(circuit: Circuit, prices: Prices | None, whole: frozenset[int]) -> list[LayerCost]:
     layers: dict[str, LayerCost] = {}
-    for operation in circuit.operations:
+    for place, operation in enumerate(circuit.operations):
         above = operation.level_read
         row = layers.setdefault(operation.layer, LayerCost(operation.layer, above, operation.level))
         row.level_out = min(row.level_out, operation.level)
@@ -101,6 +111,8 @@ def _layers(circuit: Circuit, prices: Prices | None) -> list[LayerCost]:
         row.rescales += units["rescale"]
         if prices:
             spent = sum(count * prices.seconds(unit, above) for unit, count in units.items())
+            if place not in whole and (count := encodings(operation, circuit.parameters)):
+                spent += count * prices.seconds(ENCODING, above)
             row.seconds = (row.seconds or 0.0) + spent
     return list(layers.values())
 

@@ -29,6 +29,7 @@ PRIME_BITS_MAX = 30  # every prime is below 2^30: half the bytes on the wire, 16
 PRIMES_MAX = 256  # 2^17 has room for 125 of 28 bits
 SPECIAL_COUNT_MAX = 15  # a digit has as many primes as P, and sums of their carries must fit 64 bits
 LEVEL_MIN = 1  # the base is two primes: one alone could not hold a value at a scale of 28–30 bits
+SHORTEST_TRANSFORM = 16  # numbers of a limb that the engine transforms at once, at least
 SCALE_BITS_DEFAULT = 29.0
 LOG_SLACK = 0.1  # bits: with other special primes, the moduli are others, by less than this in all
 SCALE_DRIFT_MAX = 0.5  # bits between a level's scale and the wanted one
@@ -96,6 +97,10 @@ class Parameters:
     def slots(self) -> int:
         """Real numbers in one ciphertext: N in the conjugate-invariant ring, N/2 in the standard one."""
         return self.ring_degree if self.ring == "conjugate_invariant" else self.ring_degree // 2
+
+    def residues(self, period: int) -> int:
+        """How many numbers of each limb the encoding of a vector of this period takes."""
+        return max(period if self.ring == "conjugate_invariant" else 2 * period, SHORTEST_TRANSFORM)
 
     @property
     def ntt_order(self) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from heclstm.cli.layers import print_layers, print_sizes
-from heclstm.cli.options import AsJson, Index, Threads
+from heclstm.cli.options import AsJson, Index, Memory, Threads
 from heclstm.cli.terminal import TERMINAL, emit, out, seconds, size, table
 
 if TYPE_CHECKING:
@@ -29,13 +29,14 @@ def estimate(
     ] = False,
     index: Index = None,
     threads: Threads = None,
+    memory: Memory = None,
     as_json: AsJson = False,
 ) -> None:
     """Model owner or server: what a program will cost, without running it.
 
     Prints levels by layer, rotations, products, diagonals, bytes of keys and ciphertexts, peak memory, the
     precision that the noise model predicts, and seconds once this machine was measured (--measure). Of a
-    training file all but the precision, before anything is trained.
+    training file all but the precision, before anything is trained, and the longest sequence that any ring holds.
 
     Examples:
 
@@ -54,9 +55,12 @@ def estimate(
 
         sequence = read_sequence(images, program.card, index, events=TERMINAL)
     trained = path.suffix.lower() != ".toml"
-    found = usecase.estimate(program, sequence, threads=threads, measure=measure, precision=trained, events=TERMINAL)
+    options: dict[str, Any] = {} if memory is None else {"memory": int(memory * 1e9)}
+    options |= {"threads": threads, "measure": measure, "precision": trained, "events": TERMINAL}
+    found = usecase.estimate(program, sequence, **options)
+    longest = {} if trained else {"longest sequence": usecase.longest_sequence(path, TERMINAL)}
     if as_json:
-        emit(found.to_json())
+        emit({**found.to_json(), **{name.replace(" ", "_"): text for name, text in longest.items()}})
         return
     print_layers(found.costs)
     timing = "unknown on this machine; add --measure"
@@ -69,7 +73,7 @@ def estimate(
     )
     if found.error is not None:
         precision = f"{found.precision_bits:.1f} bits (rms error {found.error:.1e} of a score)"
-    print_sizes(found.costs, {"seconds": timing, "precision": precision})
+    print_sizes(found.costs, {"seconds": timing, "precision": precision, **longest})
 
 
 def _compare(choices: list[Choice], as_json: bool) -> None:

@@ -18,6 +18,16 @@ Arithmetic = Annotated[
         "the same.",
     ),
 ]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        "--memory",
+        metavar="GB",
+        min=0.05,
+        help="What the process may take with one hospital's keys; by default what is fastest. With less it is slower: "
+        "`heclstm estimate --memory` shows what that costs.",
+    ),
+]
 OldBackend = Annotated[str | None, typer.Option("--backend", hidden=True, help="The former name of --arithmetic.")]
 Index = Annotated[
     int | None,

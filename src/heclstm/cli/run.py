@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heclstm.cli.each import Each, forbid, require_one, tell_each
-from heclstm.cli.options import Arithmetic, AsJson, Index, OldBackend, ProgramFolder, Threads
+from heclstm.cli.options import Arithmetic, AsJson, Index, Memory, OldBackend, ProgramFolder, Threads
 from heclstm.cli.passphrase import passphrase
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, note, out, seconds, size, table
 from heclstm.errors import InputError
@@ -32,8 +32,13 @@ def run(
     arithmetic: Arithmetic = "auto",
     low_memory: Annotated[
         bool,
-        typer.Option("--low-memory", help="Transform the program's diagonals at each use: less memory, slower."),
+        typer.Option("--low-memory", help="Take as little memory as can be; slower."),
     ] = False,
+    memory: Memory = None,
+    cache: Annotated[
+        bool,
+        typer.Option(help="Keep what is prepared of a program in this user's cache folder, for the next start."),
+    ] = True,
     shadow: Annotated[
         Path | None,
         typer.Option("--shadow", metavar="SECRET.KEY", help="Developers only: compare every layer with clear numbers."),
@@ -62,7 +67,10 @@ def run(
 
     if (shadow is None) != (images is None):
         raise InputError("run: --shadow and --input belong together: the secret key, and the images of the query")
-    options: dict[str, Any] = {"threads": threads, "compact": low_memory, "events": TERMINAL}
+    if low_memory and memory is not None:
+        raise InputError("run: --low-memory and --memory exclude each other; choose one")
+    options: dict[str, Any] = {"threads": threads, "compact": low_memory, "cache": cache, "events": TERMINAL}
+    options["memory"] = None if memory is None else int(memory * 1e9)
     options["arithmetic"] = _arithmetic(arithmetic, backend)
     if each:
         from heclstm.usecases.run_each import run_each

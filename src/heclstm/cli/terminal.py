@@ -80,9 +80,9 @@ def fail(message: str) -> None:
     print(printable("heclstm: " + " ".join(message.split())), file=sys.stderr)
 
 
-def note(message: str) -> None:
+def note(message: str, console: Console | None = None) -> None:
     with suppress(OSError):  # no work is lost because nobody listens
-        err().print(printable(message), soft_wrap=True)
+        (console or err()).print(printable(message), soft_wrap=True)
 
 
 def emit(data: dict[str, Any]) -> None:
@@ -91,7 +91,10 @@ def emit(data: dict[str, Any]) -> None:
 
 
 class Terminal:
-    """Events of a use case, on stderr."""
+    """Events of a use case, on stderr. Notes that come while a bar is shown stand above it."""
+
+    def __init__(self) -> None:
+        self._live: Console | None = None
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Update]:
@@ -111,10 +114,14 @@ class Terminal:
         )
         with Progress(*columns, console=console) as bars:
             task = bars.add_task(title, total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+            self._live = console
+            try:
+                yield lambda done, total: bars.update(task, completed=done, total=total)
+            finally:
+                self._live = None
 
     def note(self, text: str) -> None:
-        note(text)
+        note(text, self._live)
 
 
 TERMINAL: Events = Terminal()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.cost import estimate
@@ -15,6 +15,7 @@ from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.config import ModelConfig
 from heclstm.model.untrained import untrained
 
+MOST = 512  # frames
 SHORT = (2, 4)  # frames from whose levels those of others follow: a cell takes as many for each frame
 
 
@@ -38,23 +39,39 @@ def _rings(config: ModelConfig, options: Options) -> Iterator[str]:
 
 
 def _shorter(config: ModelConfig, options: Options) -> Iterator[str]:
-    """The most frames whose levels some ring holds; the levels are counted, not compiled, for that takes minutes."""
+    if (found := longest(config, options)) is not None and found.frames < config.frames:
+        yield f"{found} fit"
+
+
+@dataclass(frozen=True)
+class Longest:
+    """The most frames that some ring has the levels for, and what they take."""
+
+    frames: int
+    depth: int
+    ring_degree: int
+
+    def __str__(self) -> str:
+        return f"{self.frames} frames ({self.depth} levels, N = 2^{self.ring_degree.bit_length() - 1})"
+
+
+def longest(config: ModelConfig, options: Options) -> Longest | None:
+    """None where the frames take no levels. Levels are counted, not compiled, for that takes minutes."""
     first, second = SHORT
-    if config.frames <= second:
-        return
     shorts = [_changed(config, frames=count) for count in SHORT]
     levels = [levels_of(untrained(short), options) for short in shorts if short]
     if len(levels) < 2 or levels[0] == levels[1]:
-        return
-    each = (levels[1] - levels[0]) / (second - first)
-    for frames in range(config.frames - 1, 0, -1):
+        return None
+    each, frames, found = (levels[1] - levels[0]) / (second - first), 0, None
+    while frames < MOST:
+        frames += 1
         depth = round(levels[0] + each * (frames - first))
         try:
-            ring_degree = choose(depth, slots_min=1, scale_bits=options.scale_bits, ring=options.ring).ring_degree
+            ring = choose(max(depth, 1), slots_min=1, scale_bits=options.scale_bits, ring=options.ring)
         except ParameterError:
-            continue
-        yield f"{frames} frames fit: {depth} levels, N = 2^{ring_degree.bit_length() - 1}"
-        return
+            break
+        found = Longest(frames, depth, ring.ring_degree)
+    return found
 
 
 def _changed(config: ModelConfig, **fields: object) -> ModelConfig | None:

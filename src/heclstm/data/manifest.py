@@ -174,7 +174,7 @@ def label_of(row: Row, column: str, problems: Problems, positive_from: float | N
 def require_one_value(rows: Sequence[Row], column: str, problems: Problems) -> None:
     """All these lines must say the same."""
     for row in rows:
-        if _same(row[column]) != _same(rows[0][column]):
+        if spelling(row[column]) != spelling(rows[0][column]):
             problems.add(row, column, "the same in all lines of a sequence")
 
 
@@ -182,11 +182,11 @@ def require_one_spelling(rows: Sequence[Row], column: str, problems: Problems) -
     """7 and 7.0, 007 and 7, p1 and P1, é as one letter and as two: one name in two spellings would become two."""
     spelled: dict[str, str] = {}
     for row in rows:
-        if row[column] and spelled.setdefault(_same(row[column]), row[column]) != row[column]:
+        if row[column] and spelled.setdefault(spelling(row[column]), row[column]) != row[column]:
             problems.add(row, column, "one spelling of each name, such as 7 or 7.0")
 
 
-def _same(name: str) -> str:
+def spelling(name: str) -> str:
     """What two spellings of one name share."""
     seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")  # without what takes no place
     plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", seen).casefold())

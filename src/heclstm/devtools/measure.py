@@ -23,6 +23,7 @@ from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.cpu.secret import Encryptor, KeyGenerator
 from heclstm.backend.cpu.values import Ciphertext
 from heclstm.backend.prices import Primitives, machine_name
+from heclstm.circuit.cost import ENCODING
 from heclstm.circuit.operations import LinearTransform, TransformPlan
 from heclstm.circuit.parameters import Parameters
 
@@ -57,6 +58,7 @@ def measure(
                     keys.load(generator.rotation_key(secret, step, level))
                 evaluator = CpuEvaluator(context, keys)
                 measured |= {**_plain(evaluator, fresh), **_transforms(evaluator, fresh)}
+                measured[ENCODING] = _encoding(evaluator, fresh)
             for unit, seconds in measured.items():
                 known = rows.setdefault(unit, ([], []))
                 known[0].append(level)
@@ -105,7 +107,21 @@ def _transforms(evaluator: CpuEvaluator, x: Ciphertext) -> dict[str, float]:
     return dict(zip(TRANSFORM_UNITS, prices.tolist(), strict=True))
 
 
-def _transform(x: Ciphertext, outputs: int, babies: int, giants: int, parameters: Parameters) -> LinearTransform:
+def _encoding(evaluator: CpuEvaluator, x: Ciphertext) -> float:
+    """What a vector of full length takes more at each use if it is held as coefficients."""
+    parameters = evaluator.context.parameters
+    plan = _transform(x, 1, BABIES, 2, parameters, parameters.slots).plan
+    seconds = []
+    for compact in (False, True):
+        transform = evaluator.context.transform(plan, compact=compact)
+        seconds.append(timed(lambda transform=transform: evaluator.linear_transform([x], transform)))  # type: ignore[misc]
+        transform.close()
+    return max(0.0, seconds[1] - seconds[0]) / len(plan.vectors)
+
+
+def _transform(
+    x: Ciphertext, outputs: int, babies: int, giants: int, parameters: Parameters, period: int = 1 << 10
+) -> LinearTransform:
     index = list(itertools.product(range(outputs), [0], range(giants), range(babies), [0]))
     own = TransformPlan(
         level=x.level,
@@ -114,7 +130,7 @@ def _transform(x: Ciphertext, outputs: int, babies: int, giants: int, parameters
         babies=tuple(range(babies)),
         chains=(tuple(GIANT * g for g in range(giants)),),
         index=np.array(index, dtype=np.int32),
-        vectors=np.tile(np.linspace(-0.5, 0.5, 1 << 10), (len(index), 1)),
+        vectors=np.tile(np.linspace(-0.5, 0.5, period), (len(index), 1)),
         plaintext_scales=(x.scale,),
         output_scale=x.scale**2,
         special_count=parameters.special_at(x.level),

@@ -74,7 +74,7 @@ class Image:
 
     study: str
     instance: str
-    data: bytes
+    data: bytes | memoryview
     whole: bytes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -13,12 +14,13 @@ from heclstm.data.dicom import ANY, Selection
 from heclstm.errors import FileFormatError
 from heclstm.storage.settings import read_toml, settings_of
 
-Title = Annotated[
-    str, Meta(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?(?!\n)$", description="An AE title of 1 to 16 letters")
-]
-Address = Annotated[str, Meta(pattern=r"^\S+:\d{1,5}(?!\n)$", description="host:port")]
+Title = Annotated[str, Meta(max_length=64)]
+Address = Annotated[str, Meta(max_length=300)]
 Seconds = Annotated[float, Meta(gt=0, le=1e6)]
 Days = Annotated[float, Meta(ge=0, le=36500)]
+
+TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
+ADDRESS = re.compile(r"\S+:\d{1,5}")
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -168,13 +170,16 @@ def _contradictions(config: Config) -> Iterator[str]:
             ip_network(sender.address, strict=False)
         except ValueError:
             yield f"senders: {sender.address!r} is no address or network, such as 10.1.0.7 or 10.1.0.0/24"
+    for title in (config.listen.title, config.store.title, *(sender.title for sender in config.senders)):
+        if not TITLE.fullmatch(title):
+            yield f"title: {title!r} is no AE title, which has 1 to 16 ASCII letters and no backslash"
     for name, address in (
         ("listen", config.listen.address),
         ("store", config.store.address),
         ("health", config.health),
     ):
-        if split(address)[1] > 65535:
-            yield f"{name}: no port is above 65535"
+        if not ADDRESS.fullmatch(address) or split(address)[1] > 65535:
+            yield f"{name}: {address!r} is no address and port, such as 10.1.0.7:104"
     if (config.listen.certificate is None) != (config.listen.key is None):
         yield "listen: expected a certificate and its key, or none of them"
     if config.listen.authority and not config.listen.certificate:

@@ -24,6 +24,9 @@ SUCCESS, NO_RESOURCES, NOT_UNDERSTOOD, DUPLICATE, FAILED = 0x0000, 0xA700, 0xC00
 STATUS = {
     Answer.TAKEN: SUCCESS, Answer.KNOWN: SUCCESS, Answer.FULL: NO_RESOURCES, Answer.OTHER: DUPLICATE,
 }  # fmt: skip
+# A few kilobytes of these inflate to all memory before anybody can look.
+DEFLATED = {f"1.2.840.10008.1.2.{end}" for end in ("1.99", "4.95", "4.205")}
+SYNTAXES = [syntax for syntax in ALL_TRANSFER_SYNTAXES if syntax not in DEFLATED]
 NETWORK_SECONDS = 60.0  # without a byte
 Take = Callable[[Image], Answer]
 Committed = Callable[[str, set[str], set[str]], bool]  # transaction, kept, failed
@@ -39,7 +42,7 @@ def listen(config: Config, take: Take, committed: Committed) -> Any:
     entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = NETWORK_SECONDS
     entity.add_supported_context(CLASSES.Verification)
     for context in AllStoragePresentationContexts:
-        entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
+        entity.add_supported_context(str(context.abstract_syntax), SYNTAXES)
     entity.add_supported_context(CLASSES.StorageCommitmentPushModel, scu_role=True, scp_role=True)
     handlers: list[Any] = [
         (evt.EVT_REQUESTED, _requested, [config]),
@@ -85,7 +88,9 @@ def _store(event: Any, take: Take) -> int:
         with guarded("image", "cannot be understood"):
             dataset = event.dataset
             names = text(dataset, "StudyInstanceUID"), text(dataset, "SOPInstanceUID")
-            image = Image(*names, event.request.DataSet.getvalue(), event.encoded_dataset())
+            whole = event.encoded_dataset()
+            size = event.request.DataSet.getbuffer().nbytes
+            image = Image(*names, memoryview(whole)[len(whole) - size :], whole)
         if not all(names):
             log("refused", reason="names no study or no instance")
             return NOT_UNDERSTOOD

@@ -21,6 +21,7 @@ CLASSES: Any = sop_class  # its names are made when it is loaded
 SECONDS = 30.0
 STORE_COMMITMENT = 1  # action type of PS3.4 J.3.2
 WARNINGS = range(0xB000, 0xC000)  # taken, with a remark
+THERE_ALREADY = 0x0111  # duplicate SOP instance: a crash came between its storing and our knowing
 
 
 def store(reports: Sequence[Report], config: Config) -> None:
@@ -28,7 +29,7 @@ def store(reports: Sequence[Report], config: Config) -> None:
     with _associated(config, [report.sop_class for report in reports]) as association:
         for report in reports:
             status = association.send_c_store(report.file).get("Status")
-            if status is None or (status and status not in WARNINGS):
+            if status is None or (status not in (0, THERE_ALREADY) and status not in WARNINGS):
                 raise NetworkError(f"store: refused a report with status {_shown(status)}; see the log of the PACS")
 
 

@@ -14,7 +14,7 @@ from heclstm.deploy.case import Case
 from heclstm.errors import Cancelled, HeclstmError, InputError
 from heclstm.network.pending import Pending
 from heclstm.network.remote import Remote
-from heclstm.network.site import Site
+from heclstm.network.site import Site, erase
 from heclstm.network.trust import Wish
 from heclstm.page.exports import exported
 from heclstm.page.progress import Progress
@@ -27,6 +27,7 @@ from heclstm.usecases.diagnose_one import STEPS, Step, diagnose_one, go_on
 from heclstm.usecases.study import Study, examine
 
 AT_ONCE = 4
+REMEMBERED = 8  # studies that were looked at, in memory
 EXPORT_SECONDS = 60.0  # that an export may take longer than its result
 TITLES = dict(
     zip(
@@ -113,6 +114,7 @@ class Desk:
             with self._lock:
                 self._close_remote()
                 self._passphrase, self.offer = passphrase, None
+            erase(self.records.given)
 
         self._begin(progress, work)
 
@@ -126,6 +128,8 @@ class Desk:
             selection = Selection.of(rules)
             found = examine(inputs, card, selection=selection, row=record.row, as_given=record.as_given)
             self.studies[record.id] = found
+            for id in list(self.studies)[:-REMEMBERED]:
+                self.studies.pop(id, None)  # read again if somebody comes back to it
         return found
 
     def count(self, id: str) -> int:

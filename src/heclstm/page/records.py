@@ -83,6 +83,7 @@ class Records:
 
     def __init__(self, site: Path) -> None:
         self.folder = site / "workstation"
+        self.given = self.folder / "given"  # certificates, until a connection has taken them
         self._lock = threading.RLock()
 
     def all(self) -> list[Record]:

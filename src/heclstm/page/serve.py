@@ -18,7 +18,7 @@ from heclstm.page.desk import Desk
 from heclstm.page.guard import START, Guard
 from heclstm.page.rendering import render
 from heclstm.page.session import Session
-from heclstm.storage.atomic import save_file
+from heclstm.storage.atomic import save_file, sole_writer
 
 LOOPBACK = "127.0.0.1"
 
@@ -32,11 +32,21 @@ def serve(
     language: str = "",
     tell: Callable[[str], None],
 ) -> None:
-    """Until Ctrl+C, SIGTERM or the page's own button. tell: gets the link. Raises ConfigError for a port that is taken.
+    """Until Ctrl+C, SIGTERM or the page's own button. tell: gets the link. Raises ConfigError for a port that is taken,
+    OutputError where another workstation has this site.
 
     plain_address: 127.0.0.1 in place of a name of this start alone. Cookies of a name are sent to no other port of this
     machine, where another user may listen; those of an address are. Browsers that know no *.localhost need it.
     """
+    make_private(desk.folder)
+    make_private(desk.records.folder)
+    with sole_writer(desk.records.folder):
+        _serve(desk, port, plain_address, browser, language, tell)
+
+
+def _serve(
+    desk: Desk, port: int, plain_address: bool, browser: bool, language: str, tell: Callable[[str], None]
+) -> None:
     listening = _listen(port)
     desk.recover()
     place = LOOPBACK if plain_address else f"heclstm-{secrets.token_hex(8)}.localhost"
@@ -80,7 +90,6 @@ def _listen(port: int) -> socket.socket:
 
 def _opener(folder: Path, link: str) -> Path:
     """A file that leads a browser to the link. Arguments of a process can be read by every user, this file cannot."""
-    make_private(folder)
     path = folder / "open.html"
     save_file(path, render("opener.html", link=link), 0o600)
     return path

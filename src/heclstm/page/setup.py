@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -53,7 +54,8 @@ def make_keys(request: Request, fields: Fields) -> Response:
     if passphrase and len(passphrase) < PASSPHRASE_MIN:
         return _offer(request, gettext("A passphrase has at least 8 characters; leave both fields empty for none."))
     if desk.setting_up is None or desk.setting_up.state != "running":
-        desk.set_up(desk.offer[0], passphrase or None)
+        wish, found = desk.offer
+        desk.set_up(replace(wish, program=found.card.digest), passphrase or None)  # the very program that was shown
     return to("/setup/keys")
 
 
@@ -130,7 +132,7 @@ def _wish(desk: Desk, fields: Fields) -> Wish:
             continue
         if not re.match(r"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----", text):
             raise InputError(gettext("A certificate or public key begins with -----BEGIN; choose the file again."))
-        folder = desk.records.folder / "given"
+        folder = desk.records.given
         make_private(desk.records.folder)
         make_private(folder)
         save_file(folder / file, text + "\n", 0o600)

@@ -79,7 +79,7 @@ def _circuit(folder: Path, card: ProgramCard, data: dict[str, Any], arrays: list
         circuit = check(
             Circuit(card.parameters, card.input_layout, card.result_layout, operations, int(data["result"]))
         )
-        described = Program.of(circuit, card.purpose).card
+        described = Program.of(circuit, card.purpose, card.circuit or "").card
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise FileFormatError(f"{folder}/circuit.json: an operation cannot be read ({type(error).__name__})") from error
     stated = {"circuit": card.circuit, "digest": card.digest, "signature": card.signature}

@@ -18,8 +18,10 @@ class Program:
     circuit: Circuit
 
     @classmethod
-    def of(cls, circuit: Circuit, purpose: Purpose) -> Program:
-        """Raises FileFormatError where no hospital would make its keys or queries."""
+    def of(cls, circuit: Circuit, purpose: Purpose, digest: str = "") -> Program:
+        """digest: of the circuit, where it is known. Raises FileFormatError where no hospital would make its keys or
+        queries.
+        """
         card = Card(
             parameters=circuit.parameters,
             input_layout=circuit.input_layout,
@@ -35,7 +37,7 @@ class Program:
             model=purpose.model,
         )
         card = Card.read(card.to_json(), "card")  # as a hospital will read it: every field within its limits
-        found = circuit_digest(*circuit_of(circuit))
+        found = digest or circuit_digest(*circuit_of(circuit))
         return cls(card.with_program(found, program_digest(card, found)), circuit)
 
     @property

@@ -21,6 +21,7 @@ from heclstm.storage.atomic import save_file
 from heclstm.storage.json import SMALL, digest_of, read_json
 from heclstm.storage.source import Source, name_of
 from heclstm.storage.typed import Count, Digest, Finite, Name, plain, typed
+from heclstm.templates.language import gettext
 
 FORMAT, VERSION = "heclstm-diagnosis", 3
 WITHOUT_DIGEST = (1, 2)  # versions of earlier releases
@@ -30,7 +31,8 @@ Nonnegative = Annotated[float, Meta(ge=0, le=1e300)]
 
 def credit(attribution: str, of_data_set: bool) -> str:
     """of_data_set: whether the images that are shown are those of the model's data set, and not a hospital's own."""
-    return f"{'Images' if of_data_set else 'Model trained on'}: {attribution}" if attribution else ""
+    words = gettext("Images") if of_data_set else gettext("Model trained on")
+    return f"{words}: {attribution}" if attribution else ""
 
 
 class Stage(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from heclstm.card.interval import Interval
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.predictive import intervals, predictive, require_prevalence
 from heclstm.deploy.usual import first_of
 from heclstm.report.findings import Findings
-from heclstm.templates.language import gettext, marked, ngettext, said
+from heclstm.templates.language import decimal, gettext, marked, ngettext, said
 from heclstm.templates.units import percent, signed
 
 __all__ = [
@@ -32,11 +33,11 @@ def rates(point: OperatingPoint | None) -> str:
         return ""
     frames = said(" of {frames}", frames=counted(point.frames)) if point.frames else ""
     measured = intervals(point)
-    found = [percent(rate, 0) for rate in point.rates] if measured is None else [each.percent for each in measured]
+    found = [percent(rate, 0) for rate in point.rates] if measured is None else [_interval(each) for each in measured]
     words = said("sensitivity {sensitivity}, specificity {specificity}", sensitivity=found[0], specificity=found[1])
     if measured is None:
         return f"{words}{frames} " + said("on {data} data", data=gettext(point.chosen_on))
-    return f"{words}{frames}; " + said("chosen by {people}", people=point.chosen_by)
+    return f"{words}{frames}; " + said("chosen by {people}", people=_people(point))
 
 
 def decision_of(findings: Findings) -> tuple[str, ...]:
@@ -62,6 +63,23 @@ def decision_of(findings: Findings) -> tuple[str, ...]:
         share=percent(found, 0),
     )
     return decided, often
+
+
+def _people(point: OperatingPoint) -> str:
+    """By whom a point was chosen, as `OperatingPoint.chosen_by` says it in English."""
+    values = {"positives": point.positives, "negatives": point.negatives, "data": gettext(point.chosen_on)}
+    if point.people == point.positives:
+        return said("{positives} positive sequences and {negatives} negative ones on {data}", **values)
+    return said(
+        "{positives} positive sequences of {people} patients and {negatives} negative ones on {data}",
+        people=point.people, **values,
+    )  # fmt: skip
+
+
+def _interval(found: Interval) -> str:
+    """As `Interval.percent` says it in English."""
+    low, high = (decimal(f"{100 * each:.1f}") for each in (found.low, found.high))
+    return said("{value} ({low} to {high})", value=percent(found.value), low=low, high=high)
 
 
 def errors_of(point: OperatingPoint | None) -> tuple[str, ...]:
@@ -97,7 +115,7 @@ def meaning(findings: Findings, prevalence: float | None = None) -> tuple[str, .
     if not findings.diagnosis.decided:
         return () if findings.case is not None and findings.case.withheld else (_undecided(findings),)
     worth = "" if unusual(findings) else _predictive(findings, prevalence)
-    return tuple(filter(None, (_both(findings, prevalence), _shorter(findings), worth)))
+    return tuple(filter(None, (_both(findings, prevalence), worth, _shorter(findings))))
 
 
 def chance(findings: Findings, prevalence: float | None = None) -> float | None:
@@ -210,4 +228,4 @@ def _predictive(findings: Findings, prevalence: float | None) -> str:
             "whatever their score (negative predictive value)."
         ),
     }
-    return said(words[word], share=percent(found.prevalence), source=source, value=value.percent)
+    return said(words[word], share=percent(found.prevalence), source=source, value=_interval(value))

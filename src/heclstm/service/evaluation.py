@@ -12,14 +12,16 @@ from heclstm.backend.base import key_name
 from heclstm.backend.cpu.backend import CpuBackend
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.keyset import KeySet
+from heclstm.backend.machine import prepared_folder
 from heclstm.card.program_card import ProgramCard
-from heclstm.circuit.cost import PROCESS_MEMORY, estimate
+from heclstm.circuit.cost import estimate
 from heclstm.circuit.operations import Operation
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.deploy.server import Server, TenantKeys
 from heclstm.deploy.wire import require_card, require_key, require_sizes
 from heclstm.errors import FileFormatError
 from heclstm.program.files import load_program
+from heclstm.program.program import Program
 from heclstm.storage.container import Received
 
 OnProgress = Callable[[float, float, str], None]  # (done, in all, layer that was finished last)
@@ -29,14 +31,16 @@ class Evaluator:
     """One program for many key sets."""
 
     def __init__(self, folder: Path, threads: int | None) -> None:
-        self._program = load_program(folder)
+        self._program: Program | None = load_program(folder)
         self._threads = threads
         costs = estimate(self._program.circuit)
-        self.program_bytes = PROCESS_MEMORY + costs.plaintext_memory + costs.working_memory
+        self.program_bytes = costs.process_memory + costs.plaintext_memory + costs.working_memory
         self.key_bytes = costs.key_memory
 
     def prepare(self) -> None:
-        self._server = Server(self._program, CpuBackend(threads=self._threads))
+        assert self._program  # prepared once
+        self._server = Server(self._program, CpuBackend(threads=self._threads, cache=prepared_folder()))
+        self._program = None  # the server has what it needs of it
 
     def open_keys(self, path: Path) -> TenantKeys:
         """What `expand` wrote: mapped into memory, and shared with other processes that do the same."""

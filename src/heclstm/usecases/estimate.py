@@ -13,6 +13,7 @@ from heclstm.backend import machine, prices
 from heclstm.backend.precision import predict_errors
 from heclstm.circuit.cost import Estimate
 from heclstm.circuit.cost import estimate as read_costs
+from heclstm.circuit.memory import MEMORY
 from heclstm.errors import FileFormatError
 from heclstm.program.files import load_program
 from heclstm.program.program import Program
@@ -48,13 +49,14 @@ def estimate(
     threads: int | None = None,
     measure: bool = False,
     precision: bool = True,
+    memory: float = MEMORY,
     events: Events = SILENT,
 ) -> Estimated:
     """images: to predict the precision for; black ones by default. measure: time this machine first, and keep that.
-    precision: whether to predict it; that of a model before training says nothing.
+    precision: whether to predict it; that of a model before training says nothing. memory: see `CpuBackend`.
     """
     circuit, cores = program.circuit, threads or machine.cores()
-    costs = read_costs(circuit, _prices(program, cores, measure, events))
+    costs = read_costs(circuit, _prices(program, cores, measure, events), memory=memory)
     if not precision:
         return Estimated(costs, cores, None)
     layout = circuit.input_layout
@@ -88,6 +90,17 @@ def read_program(path: Path, events: Events = SILENT) -> Program:
 
     with events.stage("compiling"):
         return compile_model(load_model(path))
+
+
+def longest_sequence(path: Path, events: Events = SILENT) -> str:
+    """path: a training file. How many frames a network like this can have at most, and what they take."""
+    from heclstm.compiler.alternatives import longest
+    from heclstm.compiler.compile import Options
+    from heclstm.model.recipe import TrainConfig
+
+    with events.stage("counting levels"):
+        found = longest(TrainConfig.from_toml(path).model, Options())
+    return "any: frames take no levels" if found is None else str(found)
 
 
 UPLOAD_BITS_PER_SECOND = 100e6  # a hospital's line

@@ -12,9 +12,10 @@ from heclstm.backend.base import Observer
 from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.context import arithmetic as arithmetic_named
-from heclstm.backend.machine import require_memory
+from heclstm.backend.machine import prepared_folder, require_memory
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.cost import estimate
+from heclstm.circuit.memory import MEMORY
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, evaluation_key_blobs, query_blobs
 from heclstm.deploy.server import Server, TenantKeys, is_message
 from heclstm.deploy.wire import (
@@ -28,6 +29,7 @@ from heclstm.deploy.wire import (
     require_program,
     require_sizes,
 )
+from heclstm.errors import ResourceError
 from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.source import Source
@@ -72,10 +74,10 @@ class Ran:
 
 @dataclass(frozen=True)
 class Ready:
-    """A program that is prepared, with one hospital's keys. clock: what it took so far."""
+    """A program that is prepared, with one hospital's keys. program: for a watch. clock: what it took so far."""
 
     server: Server
-    program: Program
+    program: Program | None
     keys: TenantKeys
     clock: Clock
     watch: Watch | None
@@ -84,13 +86,13 @@ class Ready:
         prepared = self.server.prepared
         assert isinstance(prepared, CpuProgram)  # of `ready`
         require_key(query.header, self.keys.label, "query")
-        observe = self.watch(self.program, prepared.context) if self.watch else None
+        observe = self.watch(self.program, prepared.context) if self.watch and self.program else None
         self.clock.lap("shadow" if self.watch else "")
         result = self.server.evaluate(query, self.keys, output, on_progress=update, cancel=cancel, observe=observe)
         self.clock.lap("evaluate")
         memory = prepared.bytes_in_memory, self.keys.bytes_in_memory
         laps, arithmetic = dict(self.clock.laps), prepared.context.arithmetic
-        return Ran(result, output, self.program.card.digest, arithmetic, laps, peak_memory(), *memory)
+        return Ran(result, output, self.server.card.digest, arithmetic, laps, peak_memory(), *memory)
 
 
 @contextmanager
@@ -101,24 +103,34 @@ def ready(
     threads: int | None = None,
     arithmetic: str = "auto",
     compact: bool = False,
+    memory: int | None = None,
+    cache: bool = True,
     watch: Watch | None = None,
     events: Events = SILENT,
 ) -> Iterator[Ready]:
     """Prepare and load once, for as many queries as there are. The arguments are those of `run`."""
-    cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), compact=compact)
+    bound = 0 if compact else MEMORY if memory is None else memory
+    folder = prepared_folder() if cache else None
+    cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), memory=bound, cache=folder)
     clock = Clock()
     with events.stage("preparing program") as update:
-        loaded = program if isinstance(program, Program) else load_program(program)
-        costs = estimate(loaded.circuit)
-        spared = 0.9 * costs.plaintext_memory if compact else 0
-        require_memory(int(costs.peak_memory - spared), "run")
+        loaded: Program | None = program if isinstance(program, Program) else load_program(program)
+        assert loaded
+        costs = estimate(loaded.circuit, memory=bound)
+        require_memory(costs.peak_memory, "run")
+        if memory is not None and costs.peak_memory > memory:
+            raise ResourceError(
+                f"run: needs about {costs.peak_memory / 1e9:.2f} GB of memory, and --memory allows "
+                f"{memory / 1e9:.2f} GB; allow it more, or compile the model with --prefer keys"
+            )
         server = Server(loaded, cpu, on_prepare=update)
+        kept, loaded = loaded if watch else None, None
     clock.lap("prepare")
     with closing(server):
         with events.stage("loading keys") as update:
             tenant = server.open_keys(keys, update)
         clock.lap("load_keys")
-        yield Ready(server, loaded, tenant, clock, watch)
+        yield Ready(server, kept, tenant, clock, watch)
 
 
 def run(
@@ -130,19 +142,22 @@ def run(
     threads: int | None = None,
     arithmetic: str = "auto",
     compact: bool = False,
+    memory: int | None = None,
+    cache: bool = True,
     watch: Watch | None = None,
     cancel: Cancel | None = None,
     events: Events = SILENT,
 ) -> Ran:
-    """program: a folder. keys: evaluation.keys, its folder, or what `TenantKeys.save` wrote. compact: keep diagonals
-    small in memory, and transform them at each use.
+    """program: a folder. keys: evaluation.keys, its folder, or what `TenantKeys.save` wrote. memory: bytes that
+    this process may take; compact: as few as can be (see `CpuBackend`). cache: whether to keep what is prepared.
 
     The query is read and checked before anything that takes long. Raises Cancelled.
     """
     keys = key_file(keys)
     card = program.card if isinstance(program, Program) else read_card(program, key=keys, alone=False, events=events)
     asked = read_query(query, keys, card)
-    options: dict[str, Any] = {"threads": threads, "arithmetic": arithmetic, "compact": compact, "watch": watch}
+    options: dict[str, Any] = {"threads": threads, "arithmetic": arithmetic, "compact": compact, "memory": memory}
+    options |= {"cache": cache, "watch": watch}
     with ready(program, keys, events=events, **options) as at_hand, events.stage("evaluating") as update:
         return at_hand.evaluate(asked, output, cancel, update)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from heclstm.deploy.wire import Kind, Message, read_header
 from heclstm.errors import HeclstmError
@@ -24,6 +25,8 @@ def run_each(
     threads: int | None = None,
     arithmetic: str = "auto",
     compact: bool = False,
+    memory: int | None = None,
+    cache: bool = True,
     cancel: Cancel | None = None,
     events: Events = SILENT,
 ) -> list[Outcome[Ran]]:
@@ -48,9 +51,10 @@ def run_each(
     for query in [query for query in asked if resume and _answers(files[query], asked[query])]:
         outcomes[query] = Outcome(str(query), kept=files[query])
     todo = [query for query in files if query not in outcomes]
+    options: dict[str, Any] = {"threads": threads, "arithmetic": arithmetic, "compact": compact, "memory": memory}
     if todo:
         with (
-            ready(program, keys, threads=threads, arithmetic=arithmetic, compact=compact, events=events) as at_hand,
+            ready(program, keys, cache=cache, events=events, **options) as at_hand,
             events.stage(f"evaluating {len(todo)}") as update,
         ):
             for done, query in enumerate(todo):

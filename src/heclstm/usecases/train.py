@@ -168,6 +168,10 @@ def _trained(recipe: TrainConfig, data: Path | None, folder: Path, events: Event
     def on_epoch(epoch: Epoch) -> None:
         seen.append(epoch)
         update(epoch.number, epoch.epochs)
+        events.note(
+            f"{folder.name}: epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.3f}, "
+            f"validation loss {epoch.validation_loss:.3f}, AUC {epoch.validation_auc:.3f}"
+        )
 
     try:
         with events.stage(f"training {folder.name}") as update:

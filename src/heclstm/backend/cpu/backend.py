@@ -11,10 +11,14 @@ from heclstm.backend.base import Cancel, KeySource, Observer, OnProgress, key_na
 from heclstm.backend.cpu.context import Arithmetic, Context
 from heclstm.backend.cpu.evaluator import CpuEvaluator
 from heclstm.backend.cpu.keyset import KeySet
+from heclstm.backend.cpu.preparing import PreparingEvaluator
+from heclstm.backend.cpu.stored import Stored
 from heclstm.backend.cpu.values import Ciphertext
 from heclstm.backend.execute import Executor
 from heclstm.backend.machine import cores
 from heclstm.circuit.circuit import Circuit
+from heclstm.circuit.cost import estimate
+from heclstm.circuit.memory import MEMORY
 from heclstm.circuit.sizes import evaluation_key_bytes
 from heclstm.errors import LayoutError, MissingKeyError
 
@@ -22,23 +26,47 @@ from heclstm.errors import LayoutError, MissingKeyError
 class CpuBackend:
     """threads: cores that one evaluation uses, all by default. arithmetic: see `cpu.context`.
 
-    compact: keep diagonals as coefficients and transform them at each use: a tenth of their memory, and slower.
+    memory: bytes of a process with one tenant's keys. As many diagonals as fit are held with every limb, the others as
+    coefficients, which are transformed at each use: a twentieth of their memory, and slower. compact: none is held
+    whole. cache: a folder where coefficients are kept for the next process, see `cpu.stored`.
     """
 
-    def __init__(self, *, threads: int | None = None, arithmetic: Arithmetic = "auto", compact: bool = False) -> None:
-        self.threads, self.arithmetic, self.compact = threads, arithmetic, compact
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        arithmetic: Arithmetic = "auto",
+        compact: bool = False,
+        memory: float = MEMORY,
+        cache: Path | None = None,
+    ) -> None:
+        self.threads, self.arithmetic = threads, arithmetic
+        self.memory = 0.0 if compact else memory
+        self.cache = Stored(cache) if cache else None
 
     def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> CpuProgram:
-        context = Context(circuit.parameters, threads=self.threads, arithmetic=self.arithmetic, compact=self.compact)
-        return CpuProgram(circuit, context, self.threads or cores(), on_progress)
+        context = Context(circuit.parameters, threads=self.threads, arithmetic=self.arithmetic)
+        evaluator = PreparingEvaluator(context, circuit, estimate(circuit, memory=self.memory).held_whole, self.cache)
+        program = CpuProgram(circuit, context, self.threads or cores(), evaluator, on_progress)
+        evaluator.keep()
+        return program
 
 
 class CpuProgram:
     """`Prepared` on a context of its own."""
 
-    def __init__(self, circuit: Circuit, context: Context, threads: int, on_progress: OnProgress | None = None) -> None:
-        self.circuit, self.context, self._threads = circuit, context, threads
-        self._executor = Executor(circuit, CpuEvaluator(context), on_progress)
+    def __init__(
+        self,
+        circuit: Circuit,
+        context: Context,
+        threads: int,
+        evaluator: CpuEvaluator,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """evaluator: what prepares it."""
+        self.context, self._threads = context, threads
+        self._executor = Executor(circuit, evaluator, on_progress)
+        self.circuit = self._executor.forget_vectors()
         self.bytes_in_memory = sum(item.bytes_in_memory for item in self._executor.prepared if item is not None)
 
     def load_keys(self, source: KeySource | None = None, on_progress: OnProgress | None = None) -> KeySet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ctypes import byref, c_size_t, c_uint64
+from ctypes import byref, c_int, c_size_t, c_uint64
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -98,12 +98,34 @@ class Context(Handle):
         call("heclstm_plaintext", self.handle, array.ctypes.data, array.size, level, scale, *out)
         return Plaintext(handle.value, memory.value, level, scale)
 
-    def transform(self, plan: TransformPlan) -> Transform:
-        """Encode all vectors of a plan, in parallel."""
+    def coefficients(self, plan: TransformPlan) -> NDArray[np.int32] | None:
+        """(E, residues): of a plan's encoded vectors, before they are reduced. None if one is too large."""
+        vectors = np.ascontiguousarray(plan.vectors, dtype=np.float64)
+        self._check_period("transform", vectors, 2)
+        scales = np.asarray(plan.plaintext_scales, dtype=np.float64)[plan.index[:, 4]]
+        out = np.empty((len(vectors), self.parameters.residues(plan.period)), dtype=np.int32)
+        fits = c_int()
+        shapes = vectors.shape[0], vectors.shape[1], scales.ctypes.data, out.ctypes.data, out.shape[1], byref(fits)
+        call("heclstm_coefficients", self.handle, vectors.ctypes.data, *shapes)
+        return out if fits.value else None
+
+    def transform(
+        self, plan: TransformPlan, coefficients: NDArray[np.int32] | None = None, *, compact: bool | None = None
+    ) -> Transform:
+        """Encode all vectors of a plan, in parallel. coefficients: of `coefficients`, which spare most of that.
+
+        compact: as the context's, unless it is given.
+        """
         index = np.ascontiguousarray(plan.index, dtype=np.int32)
         vectors = np.ascontiguousarray(plan.vectors, dtype=np.float64)
         self._check_level("transform", plan.level)
         self._check_period("transform", vectors, 2)
+        if coefficients is not None and (
+            coefficients.shape != (len(vectors), self.parameters.residues(plan.period))
+            or coefficients.dtype != np.int32
+            or not coefficients.flags.c_contiguous
+        ):
+            raise ParameterError(f"transform: got coefficients {coefficients.shape}, expected those of this plan")
         if index.shape != (len(vectors), 5) or len(plan.plaintext_scales) != plan.n_inputs:
             raise ParameterError(
                 f"transform: got index {index.shape} and {len(plan.plaintext_scales)} plaintext scales, "
@@ -125,7 +147,8 @@ class Context(Handle):
                     len(walked),
                     special,
                     plan.nested,
-                    self.compact,
+                    self.compact if compact is None else compact,
+                    coefficients is not None,
                 ),
                 plan.babies,
                 lengths,
@@ -135,7 +158,8 @@ class Context(Handle):
                 walked,
             )
         ]
-        arrays += [index, vectors, np.array(plan.plaintext_scales, dtype=np.float64)]
+        content = vectors if coefficients is None else coefficients
+        arrays += [index, content, np.array(plan.plaintext_scales, dtype=np.float64)]
         pointers = [array.ctypes.data for array in arrays]
         handle, memory = c_uint64(), c_size_t()
         call("heclstm_transform", self.handle, *pointers, plan.output_scale, byref(handle), byref(memory))

@@ -23,7 +23,7 @@ from heclstm.circuit.sizes import HEADER_BYTES, SEED_BYTES
 
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 PATH = Path(__file__).with_name("libheclstm" + SUFFIX)
-ABI = 3  # of native/abi.go
+ABI = 4  # of native/abi.go
 
 # Numbers that both sides know; `library` compares them with what the library says.
 KINDS = {"secret": 1, "relinearization": 2, "rotation": 3, "seeded": 4, "full": 5}
@@ -55,6 +55,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "heclstm_write_ciphertext": (c_uint64, c_void_p, c_size_t),
     "heclstm_plaintext": (c_uint64, c_void_p, c_size_t, c_int, c_double, _HANDLE_OUT, POINTER(c_size_t)),
     "heclstm_transform": (c_uint64, *[c_void_p] * 10, c_double, _HANDLE_OUT, POINTER(c_size_t)),
+    "heclstm_coefficients": (c_uint64, c_void_p, c_size_t, c_size_t, c_void_p, c_void_p, c_size_t, POINTER(c_int)),
     "heclstm_binary": (c_uint64, c_int, c_uint64, c_uint64, _HANDLE_OUT),
     "heclstm_unary": (c_uint64, c_int, c_uint64, c_int64, _HANDLE_OUT),
     "heclstm_rotate": (c_uint64, c_uint64, c_uint64, c_int64, _HANDLE_OUT),

@@ -25,7 +25,7 @@ class AddPlain(Unary):
         check_vector(self.layer, self.vector, slots)
 
     def plaintext_words(self, parameters: Parameters) -> int:
-        return len(self.vector) * (self.level + 1)
+        return parameters.residues(len(self.vector)) * (self.level + 1)
 
     def prepare(self, evaluator: Evaluator[Any, Any, Any]) -> Any:
         return evaluator.plaintext(self.vector, self.level, self.scale)

@@ -109,6 +109,10 @@ class Operation(ABC):
     def apply(self, evaluator: Evaluator[Value, Any, Any], values: Mapping[int, Value], prepared: Any) -> list[Value]:
         """Its outputs. values: at least its operands, by number."""
 
+    def without_vectors(self) -> Self:
+        """The same for whoever runs it with what was prepared: large arrays hold no numbers, and take no memory."""
+        return self
+
     # ── how it is written ──────────────────────────────────────────────────────────────────────────────────
 
     def to_json(self, arrays: list[Array]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +140,7 @@ class LinearTransform(Operation):
         )
 
     def plaintext_words(self, parameters: Parameters) -> int:
-        return self.plan.vectors.size * self._limbs(parameters)
+        return len(self.plan.vectors) * parameters.residues(self.plan.period) * self._limbs(parameters)
 
     def working_bytes(self, parameters: Parameters) -> int:
         """The turned inputs (32-bit) and the partial sums (64-bit), both polynomials of each."""
@@ -153,6 +153,10 @@ class LinearTransform(Operation):
 
     def apply(self, evaluator: Evaluator[Value, Any, Any], values: Mapping[int, Value], prepared: Any) -> list[Value]:
         return evaluator.linear_transform([values[value] for value in self.inputs], prepared)
+
+    def without_vectors(self) -> Self:
+        none = np.broadcast_to(np.float64(np.nan), self.plan.vectors.shape)
+        return replace(self, plan=replace(self.plan, vectors=none))
 
     def _limbs(self, parameters: Parameters) -> int:
         """Of a vector: with special primes if some input is turned."""

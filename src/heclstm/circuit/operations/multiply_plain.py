@@ -29,7 +29,7 @@ class MultiplyPlain(Unary):
         return [read[0] * self.plaintext_scale]
 
     def plaintext_words(self, parameters: Parameters) -> int:
-        return len(self.vector) * (self.level + 1)
+        return parameters.residues(len(self.vector)) * (self.level + 1)
 
     def prepare(self, evaluator: Evaluator[Any, Any, Any]) -> Any:
         return evaluator.plaintext(self.vector, self.level, self.plaintext_scale)

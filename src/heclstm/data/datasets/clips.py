@@ -59,9 +59,16 @@ def load(path: Path, options: Options) -> Splits:
     if not manifest.exists() and path.is_dir():
         clips = list(_by_folders(path, options))
         same = [] if options.patient == "folder" else _persons(path, clips, options)
-        return assemble(path.name, [clip.entry for clip in clips], options, same=same)
+        empty = [str(place.relative_to(path)) for place in sorted(path.glob("*/**/")) if _holds_nothing(place)]
+        notes = [f"{len(empty)} folders hold no image: {listed(empty)}"] if empty else []
+        return assemble(path.name, [clip.entry for clip in clips], options, same=same, notes=notes)
     rows, problems = read_manifest(manifest, ("clip", "patient", "label"), REMEDY), Problems(manifest)
     require_one_spelling(rows, "patient", problems)
+    seen: set[Path] = set()
+    for row in rows:
+        if (place := row.file("clip").resolve()) in seen:
+            problems.add(row, "clip", "each clip once")
+        seen.add(place)
     entries = [_entry(row, problems) for row in rows]
     problems.refuse()
     same = [(row["patient"], row["same_as"]) for row in rows if row["same_as"]]
@@ -175,6 +182,11 @@ def _images_below(place: Path) -> tuple[Path, ...]:
         return (place,) if _kind(place) in ("dicom", "picture") else ()
     sources = [source for source in files_below(place) if not is_litter(source)]
     return tuple(source.path for source in sources if kind_of(source) or looks_like_an_image(source.name))
+
+
+def _holds_nothing(place: Path) -> bool:
+    inner = any(item.is_dir() for item in place.iterdir())
+    return not inner and not place.name.startswith(".") and not _images_below(place)
 
 
 def _is_picture(item: Path) -> bool:

@@ -26,6 +26,7 @@ from heclstm.data.datasets.splits import Part, Splits
 from heclstm.data.decoded import DECODED
 from heclstm.data.dicom import Selection
 from heclstm.data.images import Images, read_images, read_listed
+from heclstm.data.manifest import spelling
 from heclstm.errors import FileFormatError, SequenceError
 
 LISTED = 20  # so many names in one message
@@ -106,9 +107,13 @@ def assemble(
     entries, digests = _checked(name, entries, options, selection, notes)
     if not entries:
         raise FileFormatError(f"{name}: got 0 sequences, expected some; is this the folder or manifest of the data?")
-    twins, blank = _identical(entries, digests, selection)
-    if blank:
-        notes.append(f"{blank} blank pictures stand in series of several patients, and say nothing about who they are")
+    _require_one_spelling(name, entries)
+    twins, silent = _identical(entries, digests, selection)
+    _require_one_label(name, entries, digests, silent, notes)
+    if silent:
+        notes.append(
+            f"{len(silent)} blank pictures stand in series of several patients, and say nothing about who they are"
+        )
     if twins:
         notes.append(
             f"{len(twins)} pairs of patients share identical files and count as one: "
@@ -221,8 +226,8 @@ def _said(seen: Sequence[_Seen]) -> list[str]:
 
 def _identical(
     entries: Sequence[Entry], digests: dict[Path, str], selection: Selection
-) -> tuple[list[tuple[str, str]], int]:
-    """Pairs of patients who share a file's content, and how many blank ones are shared, which make no pair."""
+) -> tuple[list[tuple[str, str]], set[str]]:
+    """Pairs of patients who share a file's content, and the blank ones that are shared, which make no pair."""
     owner: dict[str, str] = {}
     pairs: dict[str, set[tuple[str, str]]] = defaultdict(set)
     example: dict[str, Path] = {}
@@ -234,7 +239,39 @@ def _identical(
                 example[digests[file]] = file
     blank = {content for content, file in example.items() if _is_blank(file, selection)}
     telling = {pair for content, found in pairs.items() if content not in blank for pair in found}
-    return sorted(telling), len(blank)
+    return sorted(telling), blank
+
+
+def _require_one_spelling(name: str, entries: Sequence[Entry]) -> None:
+    """Raise FileFormatError for patients whose names differ only as two spellings of one name do: X1 and x1."""
+    spelled: dict[str, str] = {}
+    for entry in entries:
+        if (other := spelled.setdefault(spelling(entry.patient), entry.patient)) != entry.patient:
+            raise FileFormatError(
+                f"{name}: patients {other!r} and {entry.patient!r} may be one person in two spellings; rename one"
+            )
+
+
+def _require_one_label(
+    name: str, entries: Sequence[Entry], digests: dict[Path, str], silent: set[str], notes: list[str]
+) -> None:
+    """Raise FileFormatError for the same pictures with two labels. silent: blank ones, which tell nothing.
+
+    The very same files with one label count twice, which is noted.
+    """
+    first: dict[frozenset[str], Entry] = {}
+    twice: list[str] = []
+    for entry in entries:
+        content = frozenset(digests[file] for file in entry.files) - silent
+        if not content or (other := first.setdefault(content, entry)) is entry:
+            continue
+        if other.label != entry.label:
+            raise FileFormatError(
+                f"{name}: {other.name} and {entry.name} hold the same pictures and have two labels; keep the right one"
+            )
+        twice.append(entry.name)
+    if twice:
+        notes.append(f"{len(twice)} sequences hold the same pictures as others, and count twice: {listed(twice)}")
 
 
 def _is_blank(file: Path, selection: Selection) -> bool:

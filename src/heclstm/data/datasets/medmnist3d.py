@@ -7,7 +7,7 @@ classification", Scientific Data 10:41, 2023. https://medmnist.com
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,17 @@ def load(path: Path, options: Options = Options()) -> Splits:
         )
     parts = {name: _part(path, arrays, name, options) for name in ("train", "val", "test")}
     name = PUBLISHED.get(checksum, path.stem)
-    splits = Splits(parts["train"], parts["val"], parts["test"], name, LICENCE, ATTRIBUTION)
+    train, validation, test = (parts[part].images for part in ("train", "val", "test"))
+    notes = (*_leaks("test", test, [train, validation]), *_leaks("validation", validation, [train]))
+    splits = Splits(parts["train"], parts["val"], parts["test"], name, LICENCE, ATTRIBUTION, notes)
     return folded(splits, Splitting(folds=options.folds, fold=options.fold)) if options.folds else splits
+
+
+def _leaks(name: str, part: Iterable[Any], others: Iterable[Iterable[Any]]) -> tuple[str, ...]:
+    """A note on volumes that stand in an earlier part too, but for blank ones."""
+    known = {hashlib.sha256(volume).digest() for other in others for volume in other}
+    count = sum(hashlib.sha256(volume).digest() in known for volume in part if volume.min() < volume.max())
+    return (f"{count} volumes of the {name} part stand in an earlier part too",) if count else ()
 
 
 def _part(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, options: Options) -> Part:
