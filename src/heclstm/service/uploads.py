@@ -246,7 +246,7 @@ class Uploads:
 
     def _start_child(self) -> None:
         count = str(self._config.evaluation.intakes)
-        self._child = Child("heclstm.service.workers.intake", [count], self._heard)
+        self._child = Child("heclstm.service.workers.intake", [count], self._heard, beside=True)
 
     def _heard(self, message: Any | None) -> None:
         """In the thread of the child."""

@@ -54,14 +54,27 @@ class Channel:
 class Child:
     """A child process that runs a module of ours, and the thread that hears it.
 
-    on_message gets its messages, and None when it has ended; both in that thread.
+    on_message gets its messages, and None when it has ended; both in that thread. beside: in the server's session, as
+    Linux weighs niceness within a session only.
     """
 
-    def __init__(self, module: str, arguments: list[str], on_message: Callable[[messages.Any | None], None]) -> None:
+    def __init__(
+        self,
+        module: str,
+        arguments: list[str],
+        on_message: Callable[[messages.Any | None], None],
+        *,
+        beside: bool = False,
+    ) -> None:
         command = [sys.executable, "-m", module, *arguments]
-        # A session of its own: Ctrl-C in the terminal is for the server, which then drains its workers.
+        # Of another process group: Ctrl-C in the terminal is for the server, which then drains its workers.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=_environment()
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=not beside,
+            process_group=0 if beside else None,
+            env=_environment(),
         )
         assert self.process.stdin
         assert self.process.stdout
