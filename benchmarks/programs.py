@@ -164,9 +164,9 @@ def row(other: Path, number: int, repeats: int, prices: bool) -> dict:
 
 def table(rows: dict[str, dict]) -> str:
     lines = [
-        "| frames × channels × pixels, hidden | keys, MB | made in, s | memory, MB | evaluation, s | all whole, s | "
+        "| frames × channels × pixels, hidden | keys, MB | memory, MB | evaluation, s | all whole, s | "
         "memory, estimated over measured | seconds, estimated over measured |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|",
     ]
     for _, found in sorted(rows.items(), key=lambda item: int(item[0])):
         frames, channels, pixels, _, hidden, recurrent = found["shape"]
@@ -180,7 +180,6 @@ def table(rows: dict[str, dict]) -> str:
 
         cells = [
             both("key_bytes", 1e6, 0),
-            both("keygen_processor", 1, 1),
             both("peak_memory_bytes", 1e6, 0),
             both("processor_seconds", 1, 2),
         ]
