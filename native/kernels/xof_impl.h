@@ -55,8 +55,10 @@ static void NAME(xof)(uint64_t *out, const uint64_t root[8], uint32_t first, siz
         for (int i = 0; i < 8; i++) h[i] = (U){0} + xof_iv[i];
         h[0] ^= (uint64_t)64 | (uint64_t)64 << 32;
         h[2] ^= 64 << 8;
+        U place = {0};
         for (size_t lane = 0; lane < BLOCKS; lane++)
-            h[1][lane] ^= (uint64_t)(uint32_t)(first + block + lane) | 0xffffffff00000000;
+            place[lane] = (uint64_t)(uint32_t)(first + block + lane) | 0xffffffff00000000;
+        h[1] ^= place;
         NAME(compress)(h, message, 64);
         for (size_t lane = 0; lane < BLOCKS && block + lane < blocks; lane++)
             for (int i = 0; i < 8; i++) out[8 * (block + lane) + i] = h[i][lane];
