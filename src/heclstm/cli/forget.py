@@ -23,7 +23,7 @@ def forget(
 ) -> None:
     """Hospital: erase keys, jobs and results at the server, and then the site's folder with its secret keys.
 
-    Diagnoses that were saved elsewhere stay, as do backups.
+    Diagnoses that were saved stay, also those in the history of the workstation, as do backups.
 
     Example:
 
