@@ -45,14 +45,14 @@ def test_kinds_that_are_no_evaluation_keys(kit, kind):
 
 @pytest.mark.parametrize(("place", "size"), [(0, -1), (6, 1 << 40), (8, -5)])
 def test_sizes_that_no_buffer_has(kit, place, size):
-    shape = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0], dtype=np.int64)
+    shape = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0], dtype=np.int64)
     shape[place] = size
     with pytest.raises(ParameterError, match=f"transform: got a size of {size}"):
         native.call("heclstm_transform", kit.context.handle, shape.ctypes.data, *[None] * 9, 1.0, None, None)
 
 
 def test_a_product_of_sizes_that_no_buffer_has(kit):
-    shape = np.array([1, 1, 1, 1, 1, 1, 1 << 31, 1 << 31, 0, 0, 0, 1, 0, 0], dtype=np.int64)
+    shape = np.array([1, 1, 1, 1, 1, 1, 1 << 31, 1 << 31, 0, 0, 0, 1, 0, 0, 0], dtype=np.int64)
     with pytest.raises(ParameterError, match=r"transform: got 2147483648 vectors of 2147483648 values"):
         native.call("heclstm_transform", kit.context.handle, shape.ctypes.data, *[None] * 9, 1.0, None, None)
 

@@ -1,10 +1,6 @@
 """The short form of benchmarks/growth.py: key sets come and go, and the engine holds what it held before."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import growth
+from benchmarks import growth
 
 
 def test_key_sets_that_come_and_go_leave_nothing():

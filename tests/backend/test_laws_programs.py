@@ -90,7 +90,8 @@ def test_progress_rises_and_ends_at_all(running):
     assert len(set(totals)) == 1
     assert list(done) == sorted(done)
     assert done[-1] == totals[0] == sum(map(effort, circuit.operations))
-    assert [operation for operation, _ in layers] == list(circuit.operations)
+    assert [operation for operation, _ in layers] == list(prepared.circuit.operations)
+    assert [(type(each), each.layer) for each, _ in layers] == [(type(each), each.layer) for each in circuit.operations]
     assert [count for _, count in layers] == [len(operation.outputs) for operation in circuit.operations]
 
 

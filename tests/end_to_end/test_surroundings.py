@@ -41,9 +41,9 @@ def test_limits_are_told_in_a_line(site, tmp_path, name, value, words):
 
 
 def test_a_program_that_needs_more_memory_than_there_is(refused, site, tmp_path, monkeypatch):
-    monkeypatch.setattr("heclstm.backend.machine.memory_bytes", lambda: 100_000_000)
+    monkeypatch.setattr("heclstm.backend.machine.memory_bytes", lambda: 50_000_000)
     line = refused("run", site.program, site.query, "--keys", site.keys, "-o", tmp_path / "r.he")
-    assert "run: needs about 0.3 GB of memory, and this process may hold 0.1 GB" in line
+    assert "run: needs about 0.1 GB of memory, and this process may hold 0.1 GB" in line
 
 
 def test_temporary_files_lie_beside_the_output_where_there_is_no_other_place(tmp_path, monkeypatch):
