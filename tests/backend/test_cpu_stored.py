@@ -1,6 +1,7 @@
 """What is prepared is kept for the next process: the same bits, and only from files that nobody else could write."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,12 @@ def test_as_much_is_held_whole_as_the_bound_allows(circuit):
         prepared = CpuBackend(threads=1, memory=costs.peak_memory).prepare(circuit)
         assert prepared.bytes_in_memory == costs.plaintext_memory
         prepared.close()
+
+
+def test_writing_takes_no_copy(tmp_path):
+    arrays = [np.zeros((1, 1 << 22), np.int32)]
+    tracemalloc.start()
+    Stored(tmp_path / "p").write(tmp_path / "p" / "x.prepared", arrays)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert (tmp_path / "p" / "x.prepared").stat().st_size > 4 << 22

@@ -184,3 +184,14 @@ def test_the_time_left_is_told_in_words():
     }
     progress.reach("evaluate", seconds_left=600)
     assert progress.left == "about 10 minutes left"
+
+
+def test_erasing_what_is_under_way_leaves_nothing(desk):
+    """Neither the case, which holds a name, nor the job."""
+    record = handed_in(desk)
+    started(desk, record)
+    wait_until(lambda: desk.records.get(record.id).query or record.id not in desk.running, 60)
+    desk.erase(record)
+    wait_until(lambda: record.id not in desk.running, 60)
+    assert under_way(desk) == []
+    assert not (desk.records.folder / record.id).exists()

@@ -78,3 +78,10 @@ def test_cells_know_what_takes_fewer_levels(cell, settings):
     assert list(found) == settings
     deep = levels_of(model(5, cell))
     assert all(levels_of(model(5, each)) < deep for each in found.values())
+
+
+def test_the_longest_sequence_is_that_of_the_prescribed_ring():
+    config = model(32, LstmConfig(2)).config
+    free, bound = longest(config, Options()), longest(config, Options(ring_degree=1 << 15))
+    assert bound.frames < free.frames
+    assert bound.ring_degree == 1 << 15

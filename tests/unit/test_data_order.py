@@ -10,6 +10,7 @@ from heclstm.data.order import Rule, by_names, decide
 from heclstm.errors import FileFormatError, SequenceError
 
 NAMES = {
+    "every thousandth": ([f"f{number:04}.png" for number in range(0, 10_000, 1000)], "by names"),
     "numbers by value": (["frame-9.png", "frame-10.png", "frame-100.jpg"], "by names"),
     "numbers of one width": (["IM0001.png", "IM0002.png"], "by names"),
     "whatever the case": (["img1.PNG", "IMG02.png"], "by names"),

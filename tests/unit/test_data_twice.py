@@ -5,6 +5,8 @@ import pytest
 
 import dataset_trees
 from heclstm.data.datasets import load_dataset
+from heclstm.data.datasets.medmnist3d import _leaks
+from heclstm.data.manifest import spelling
 from heclstm.errors import FileFormatError
 
 
@@ -69,3 +71,15 @@ def test_volumes_that_stand_in_two_parts_are_told(tmp_path):
         "2 volumes of the test part stand in an earlier part too",
         "1 volumes of the validation part stand in an earlier part too",
     )
+
+
+def test_leaks_are_found_in_any_memory_order():
+    volumes = np.asfortranarray(np.random.default_rng(0).integers(0, 255, (3, 4, 4, 4), np.uint8))
+    assert _leaks("test", volumes[:1], [volumes]) == ("1 volumes of the test part stand in an earlier part too",)
+
+
+def test_long_numbers_and_exponents_are_names_of_their_own():
+    assert spelling("20241126000000001") != spelling("20241126000000002")
+    assert spelling("12e3") != spelling("12000")
+    assert spelling("7/2") != spelling("3.5")
+    assert spelling("007") == spelling("7.0") == spelling("7")

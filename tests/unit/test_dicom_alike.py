@@ -63,3 +63,16 @@ def test_windows_and_sizes_that_differ_are_told(tmp_path):
     told = "windows differ from frame to frame, so that one grey is not one value in all of them"
     assert told in read_images(tmp_path / "a").notes
     assert read_images(tmp_path / "b").notes == ("frames are of 2 sizes",)
+
+
+def test_times_without_a_date_need_numbers_over_midnight(tmp_path):
+    for name, number, time in (("a", 1, "235959"), ("b", None, "000001")):
+        save(tmp_path / name, flat(9), InstanceNumber=number, AcquisitionTime=time)
+    with pytest.raises(SequenceError, match="without a date, perhaps over midnight"):
+        read_images(tmp_path)
+
+
+def test_a_name_in_two_scripts_is_one_name(tmp_path):
+    for number, name in enumerate(("Doe^Jane", "Doe^Jane=X^Y")):
+        save(tmp_path / str(number), flat(9), InstanceNumber=number + 1, PatientName=name)
+    assert len(read_images(tmp_path).frames) == 2

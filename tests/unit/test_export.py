@@ -17,12 +17,23 @@ from dicom_kit import save, uid
 from heclstm.card.preparation import Preparation
 from heclstm.data.handed_in import read_handed_in
 from heclstm.errors import DigestError, FileFormatError, InputError
+from heclstm.usecases.events import Silent
 from heclstm.usecases.export import export
 from report_kit import PATIENT, findings_of
 from tiny_program import PURPOSE
 
 __all__ = ["call"]
 MADE = datetime(2026, 1, 3, 12, 0, tzinfo=UTC)
+
+
+class Told(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
 NOISE = np.random.default_rng(0).integers(0, 255, (5, 8, 8), dtype=np.uint8)
 TALL = structs.replace(PURPOSE, preparation=Preparation("volume", (4, 8, 8), 2, 2, 8, 8, axis=0, slices_per_frame=2))
 SAMPLED = structs.replace(
@@ -232,3 +243,23 @@ def test_nothing_of_the_patient_stands_in_a_refusal(tmp_path):
     with pytest.raises(FileFormatError, match="cannot be made of what the headers") as refusal:
         export(findings, images, MADE, with_summary=False)
     assert not any(value in str(refusal.value) for value in ("Mustermann", "4711", "20269999"))
+
+
+def test_times_are_in_the_zone_of_the_study(tmp_path):
+    _, report, picture = exported(series(tmp_path, TimezoneOffsetFromUTC="-0500"), with_summary=True)
+    assert {(each.ContentTime, each.TimezoneOffsetFromUTC) for each in (report, picture)} == {("070000", "-0500")}
+
+
+def test_the_scanner_contributed_when_it_did(tmp_path):
+    _, report = exported(series(tmp_path, Manufacturer="M", AcquisitionDateTime="20260101080000"))
+    first, *_, last = report.ContributingEquipmentSequence
+    assert str(first.ContributionDateTime).startswith("20260101080000")
+    assert str(last.ContributionDateTime).startswith("20260103")
+
+
+def test_files_that_were_not_encrypted_are_told(tmp_path):
+    """They show the same images, and may name another patient."""
+    findings, images = findings_of(series(tmp_path), files=("0" * 64,))
+    told = Told()
+    export(findings, images, MADE, events=told)
+    assert [text.partition(",")[0] for text in told.notes] == ["note: 2 of 2 files are not those that were encrypted"]

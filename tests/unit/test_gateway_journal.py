@@ -285,3 +285,50 @@ def test_paths_begin_at_the_file(tmp_path):
     (tmp_path / "g.toml").write_text("state = ")
     with pytest.raises(ConfigError, match="is no TOML"):
         load_config(tmp_path / "g.toml")
+
+
+def test_a_dispute_while_a_study_is_under_way_is_not_forgotten(kept):
+    journal, places = kept
+    take(image(1), journal, places)
+    journal.move(journal.begin(only(journal)), "diagnosing")
+    assert take(image(1, content=b"other"), journal, places) is Answer.OTHER
+    assert journal.is_disputed(only(journal))
+    assert journal.move(only(journal), "done") == "aside"
+
+
+def test_what_waited_long_is_kept_after_it_was_put_aside(kept):
+    journal, places = kept
+    take(image(1), journal, places)
+    with journal._writing():
+        journal._base.execute("UPDATE studies SET changed = changed - 1e7")
+    journal.move(journal.begin(only(journal)), "aside", "x")
+    loop.sweep(settings_of(SETTINGS, Config, ""), journal, places)
+    assert len(files(places, only(journal))) == 1
+
+
+def test_what_a_killed_process_left_goes_at_the_next_start(kept):
+    """Half-written files, and images whose sender was never answered, hold patients too."""
+    journal, places = kept
+    take(image(1), journal, places)
+    study = only(journal)
+    for path in (
+        places.image(study.label, ".heclstm-0011"),
+        places.image(study.label, "unknown.dcm"),
+        places.folder / "reports" / ".heclstm-22",
+    ):
+        path.write_bytes(b"left")
+    (places.folder / "images" / "nobody").mkdir()
+    (places.folder / "images" / "nobody" / "a.dcm").write_bytes(b"left")
+    places.tidy(journal)
+    assert files(places, study) == [b"headdata"]
+    assert [path.name for path in (places.folder / "images").iterdir()] == [study.label]
+    assert not list((places.folder / "reports").iterdir())
+
+
+def test_an_image_whose_file_is_gone_is_taken_again(kept):
+    journal, places = kept
+    take(image(1), journal, places)
+    for path in places.images(only(journal).label).iterdir():
+        path.unlink()
+    assert take(image(1), journal, places) is Answer.TAKEN
+    assert files(places, only(journal)) == [b"headdata"]

@@ -36,7 +36,7 @@ def looked_at(found, language="en", record=RECORD, **values):
         "title": "Look", "nonce": "n", "ready": True, "languages": LANGUAGES, "alert": "", "record": record,
         "found": found, "frames": [{"picture": each} for each in real], "count": len(real), "lines": ["a <line>"],
         "values": {"patient": "<p>", "number": "", "study": "", "taken": ""}, "model": PURPOSE, "locked": False,
-        "may_start": found.images is not None and not found.undecidable,
+        "seen": "", "may_start": found.images is not None and not found.undecidable,
     }  # fmt: skip
     with speaking(language):
         return render("look.html", **(common | values))
@@ -126,3 +126,13 @@ def test_all_of_it_speaks_german(tmp_path, card):
 def test_no_cell_is_a_formula():
     rows = [{"a": "=cmd()", "b": 1.5, "c": "left out"}, {"a": "@x, y", "b": None}]
     assert csv_of(rows, ["a", "b"]) == "a,b\r\n'=cmd(),1.5\r\n\"'@x, y\",\r\n"
+
+
+def test_study_and_day_are_those_of_the_series_that_is_meant(tmp_path, card):
+    """Two visits in one folder: nobody knows yet which is meant, and then it is known."""
+    for number, day in ((1, "20240131"), (2, "20260131")):
+        tags = {"SeriesNumber": number, "SeriesInstanceUID": f"1.2.{number}", "StudyInstanceUID": f"1.3.{number}"}
+        series(tmp_path / str(number), StudyDate=day, **tags)
+    assert examine([tmp_path], card).person.taken == ""
+    chosen = examine([tmp_path], card, selection=Selection.of({"series": 2}))
+    assert chosen.person.taken == "2026-01-31", chosen.problem

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.parameters import choose
-from heclstm.compiler.compile import Options, compile_circuit, levels_of
+from heclstm.compiler.compile import RING_DEGREE, Options, compile_circuit, levels_of
 from heclstm.errors import HeclstmError, ParameterError
 from heclstm.model.cells.base import Cell
 from heclstm.model.cells.diagonal import DiagonalConfig
@@ -67,7 +67,15 @@ def longest(config: ModelConfig, options: Options) -> Longest | None:
         frames += 1
         depth = round(levels[0] + each * (frames - first))
         try:
-            ring = choose(max(depth, 1), slots_min=1, scale_bits=options.scale_bits, ring=options.ring)
+            ring = choose(
+                max(depth, 1),
+                slots_min=1,
+                scale_bits=options.scale_bits,
+                ring=options.ring,
+                ring_degree=options.ring_degree or (None if options.security == "128" else RING_DEGREE),
+                special_count=options.special_count,
+                security=options.security,
+            )
         except ParameterError:
             break
         found = Longest(frames, depth, ring.ring_degree)

@@ -20,6 +20,8 @@ from heclstm.errors import ParameterError
 from heclstm.model.weights import Model
 from heclstm.program.program import Program
 
+RING_DEGREE = 1 << 15  # that layouts are first tried with
+
 
 @dataclass(frozen=True)
 class Options:
@@ -64,7 +66,7 @@ def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
     Raises ModelError if the model has exact (non-polynomial) activations, ParameterError if no ring holds it.
     """
     fused, worth = fuse(model), WORTH[options.prefer]
-    ring_degree = options.ring_degree or 1 << 15
+    ring_degree = options.ring_degree or RING_DEGREE
     while True:
         lowered = lower(fused, choose_layouts(fused, _slots(ring_degree, options), worth))
         parameters = _parameters(lowered, options, ring_degree)
@@ -83,7 +85,7 @@ def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
     )
 
 
-def levels_of(model: Model, options: Options = Options(), ring_degree: int = 1 << 15) -> int:
+def levels_of(model: Model, options: Options = Options(), ring_degree: int = RING_DEGREE) -> int:
     """How many the circuit of `model` uses, whether a ring has them or not."""
     fused = fuse(model)
     lowered = lower(fused, choose_layouts(fused, _slots(ring_degree, options), WORTH[options.prefer]))

@@ -13,6 +13,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from io import StringIO
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from heclstm.errors import FileFormatError
 
 MANIFEST = ".csv"
 LARGEST_BYTES = 64 << 20
+DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
 EXAMPLES = 5  # lines that a message names
 SEPARATORS = ";\t,"
 # What tools write where nothing is known; no name, no label, no time.
@@ -190,11 +192,7 @@ def spelling(name: str) -> str:
     """What two spellings of one name share."""
     seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")  # without what takes no place
     plain = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", seen).casefold())
-    try:
-        value = float(plain)
-    except ValueError:
-        return plain
-    return repr(value)
+    return repr(Fraction(plain)) if DECIMAL.fullmatch(plain) else plain  # exactly: floats make one of long numbers
 
 
 def _text(path: Path, remedy: str) -> str:

@@ -47,7 +47,7 @@ MEANT = (
     (re.compile(f"(?<![0-9]){MONTH}{DAY}{YEAR}(?![0-9])"), r"\3\1\2"),
     (re.compile(r"(?<![0-9])(?:12|([0-9]{1,2}))(?=([-_.:][0-9]{2})* ?[ap]\.?m(?![a-z]))", re.IGNORECASE), r"0\1"),
 )
-COUNTER_SPAN = 8000  # a camera counts to 9999 and begins anew: numbers of four digits that lie so far apart
+COUNTER_GAP = 8000  # a camera counts to 9999 and begins anew: numbers of four digits with such a gap between them
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,14 @@ def by_names(names: Sequence[str], where: str) -> Order:
                 raise SequenceError(f"{where}: the numbers in the names can be read in several orders{listed}")
     digits = [re.findall("[0-9]+", stem) for stem in stems]
     for texts, column in zip(zip(*digits, strict=True), zip(*numbers[0], strict=True), strict=True):
-        if all(len(text) == 4 for text in texts) and max(column) - min(column) > COUNTER_SPAN:
+        if all(len(text) == 4 for text in texts) and widest(column) > COUNTER_GAP:
             raise SequenceError(f"{where}: the names may be of a counter that began anew{listed}")
     return order
+
+
+def widest(numbers: Sequence[Fraction]) -> Fraction:
+    """The widest gap between neighbours."""
+    return max(second - first for first, second in pairwise(sorted(numbers)))
 
 
 def _one_number(moment: re.Match[str]) -> str:

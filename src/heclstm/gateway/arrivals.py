@@ -62,6 +62,19 @@ class Places:
         with suppress(OSError):  # another one came meanwhile
             self.images(label).rmdir()
 
+    def tidy(self, journal: Journal) -> None:
+        """Remove what a killed process left: half-written files, images whose sender was never answered. At a start."""
+        for name in (DIAGNOSES, REPORTS):
+            for path in (self.folder / name).glob(".heclstm-*"):
+                path.unlink(missing_ok=True)
+        for folder in (self.folder / IMAGES).iterdir():
+            known = journal.files(folder.name)
+            for path in folder.iterdir():
+                if path.name not in known:
+                    path.unlink(missing_ok=True)
+            with suppress(OSError):  # others lie there
+                folder.rmdir()
+
     def erase_results(self, label: str) -> None:
         for folder in (DIAGNOSES, REPORTS):
             for path in (self.folder / folder).glob(f"{label}-*"):
@@ -85,7 +98,8 @@ def take(image: Image, journal: Journal, places: Places) -> Answer:
     label, digest = journal.label_of(image.study), sha256(image.data).hexdigest()
     kept = journal.image(image.study, image.instance)
     study = journal.study(label)
-    if kept is not None and kept.digest == digest and (kept.present or not _is_wanted(study)):
+    there = kept is not None and kept.present and places.image(label, kept.file).is_file()
+    if kept is not None and kept.digest == digest and (there or not _is_wanted(study)):
         return Answer.KNOWN
     if not places.has_room(len(image.whole)):
         return Answer.FULL

@@ -34,6 +34,7 @@ DISPUTED = (
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS owed (resource TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS studies (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, label TEXT UNIQUE NOT NULL, state TEXT NOT NULL,
     changed REAL NOT NULL, arrivals INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
@@ -166,6 +167,11 @@ class Journal:
             if study.state in ("collecting", "done", "ignored", "aside"):
                 self._move(study, "aside", DISPUTED, 0, 0.0)
 
+    def is_disputed(self, study: Study) -> bool:
+        with self._lock:
+            found = self._base.execute("SELECT 1 FROM images WHERE study = ? AND digest = ''", (study.id,)).fetchone()
+        return found is not None
+
     def begin(self, study: Study) -> Study:
         """A round about all images that have come so far."""
         with self._writing():
@@ -224,6 +230,8 @@ class Journal:
         """To the next state, which is returned: one that got new images meanwhile is collected instead of resting."""
         with self._writing():
             now = self._study("id = ?", study.id)
+            if state == "done" and self.is_disputed(study):
+                state, reason = "aside", DISPUTED  # it came after the reports had gone
             if state in ("done", "ignored", "aside") and now.arrivals != now.taken:
                 state, reason = "collecting", ""
             self._move(study, state, reason[:REASON_MAX], 0, 0.0)
@@ -263,9 +271,21 @@ class Journal:
         found: int = row[0]
         return found
 
+    def files(self, label: str) -> set[str]:
+        """Names of the image files that lie here of a study."""
+        with self._lock:
+            rows = self._base.execute(
+                "SELECT file FROM images WHERE present AND study = (SELECT id FROM studies WHERE label = ?)", (label,)
+            ).fetchall()
+        return {file for (file,) in rows}
+
     def forget(self, study: Study) -> None:
+        """Unless an image came meanwhile."""
         with self._writing():
-            self._base.execute("DELETE FROM studies WHERE id = ?", (study.id,))
+            self._base.execute(
+                "DELETE FROM studies WHERE id = ? AND arrivals = ? AND state = ?",
+                (study.id, study.arrivals, study.state),
+            )
 
     # reports
 
@@ -322,6 +342,19 @@ class Journal:
         with self._writing():
             self._base.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
 
+    def owe(self, resource: str) -> None:
+        """A study that another one has still to send."""
+        with self._writing():
+            self._base.execute("INSERT OR IGNORE INTO owed VALUES (?)", (resource,))
+
+    def owed(self) -> list[str]:
+        with self._lock:
+            return [row[0] for row in self._base.execute("SELECT resource FROM owed ORDER BY rowid").fetchall()]
+
+    def paid(self, resource: str) -> None:
+        with self._writing():
+            self._base.execute("DELETE FROM owed WHERE resource = ?", (resource,))
+
     # within
 
     @contextmanager
@@ -343,9 +376,11 @@ class Journal:
                 raise OutputError(f"journal: cannot be written ({error})") from error
 
     def _move(self, study: Study, state: State, reason: str, attempts: int, following: float) -> None:
+        """A study that comes to rest is kept from now on, however long it was under way."""
+        changed = time.time() if state in ("done", "ignored", "aside") else self._study("id = ?", study.id).changed
         self._base.execute(
-            "UPDATE studies SET state = ?, reason = ?, attempts = ?, next = ? WHERE id = ?",
-            (state, reason, attempts, following, study.id),
+            "UPDATE studies SET state = ?, reason = ?, attempts = ?, next = ?, changed = ? WHERE id = ?",
+            (state, reason, attempts, following, changed, study.id),
         )
 
     def _studies(self, where: str, *values: object) -> list[Study]:

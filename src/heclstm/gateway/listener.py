@@ -77,10 +77,14 @@ def _tls(own: Listen) -> ssl.SSLContext | None:
 def _requested(event: Any, config: Config) -> None:
     """Turn away who is not known: a permanent rejection, "calling AE title not recognized"."""
     requestor = event.assoc.requestor
-    if not config.knows(str(requestor.primitive.calling_ae_title), str(requestor.address)):
-        log("refused", reason="unknown sender")
+    try:
+        known = config.knows(str(requestor.primitive.calling_ae_title), str(requestor.address))
+    except ValueError:  # pynetdicom would take an exception for consent
+        known = False
+    if not known:
         event.assoc.acse.send_reject(0x01, 0x01, 0x03)
         event.assoc.kill()
+        log("refused", reason="unknown sender")
 
 
 def _store(event: Any, take: Take) -> int:

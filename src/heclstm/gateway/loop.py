@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from heclstm.errors import HeclstmError
 from heclstm.gateway.arrivals import Answer, Image, Places, take
 from heclstm.gateway.config import Config
 from heclstm.gateway.health import serve_health
@@ -35,6 +34,7 @@ def run(config: Config, passphrase: Callable[[], str] | None, stop: threading.Ev
     with ExitStack() as stack:
         stack.enter_context(sole_writer(config.folder))
         journal = stack.enter_context(closing(Journal(config.folder)))
+        places.tidy(journal)
         remote = stack.enter_context(opened(config, passphrase))
         pool = ThreadPoolExecutor(config.at_once, "study")
         stack.callback(pool.shutdown, cancel_futures=True)
@@ -84,7 +84,7 @@ def _turn(
             if time.monotonic() - swept > SWEEP_SECONDS:
                 swept = time.monotonic()
                 sweep(config, journal, places)
-        except (HeclstmError, OSError) as error:  # a full disk, for one: it may have room in a moment
+        except Exception as error:  # a full disk, for one: it may have room in a moment
             log("failed", kind=type(error).__name__)
 
 

@@ -1,19 +1,21 @@
 """Studies that are stable in an Orthanc: the gateway asks for them, in the order in which Orthanc noticed.
 
-Orthanc then sends each by C-STORE as to any modality. How far its list of changes was read is in the journal, and moves
-on only after a study has arrived: what became stable while the gateway was down is asked for when it is back.
+Orthanc then sends each by C-STORE as to any modality. How far its list of changes was read is in the journal, and so is
+what it still has to send: what became stable while the gateway was down is asked for when it is back, and a study that
+cannot be sent is asked for again without keeping the others waiting.
 """
 
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import threading
 import urllib.error
 import urllib.request
 from typing import Any
 
-from heclstm.errors import HeclstmError, NetworkError
+from heclstm.errors import NetworkError
 from heclstm.gateway.config import OrthancServer
 from heclstm.gateway.journal import Journal
 from heclstm.gateway.logs import log
@@ -36,7 +38,7 @@ class Orthanc:
                 while self.turn(stop):
                     pass
                 failures = 0
-            except (HeclstmError, LookupError, TypeError, ValueError) as error:  # another service may answer there
+            except Exception as error:  # nobody else would notice that this thread has ended
                 failures += 1
                 log("orthanc", kind=type(error).__name__, attempt=failures)
             stop.wait(self._settings.every_seconds * 2.0 ** min(failures, 6))
@@ -52,9 +54,23 @@ class Orthanc:
             if stop.is_set():
                 return False
             if change["ChangeType"] == STABLE:
-                self._send(str(change["ID"]))
+                self._journal.owe(str(change["ID"]))
             self._journal.set_mark(MARK, int(change["Seq"]))
-        return not answer["Done"]
+        if not answer["Done"]:
+            return True
+        failed: NetworkError | None = None
+        for study in self._journal.owed():
+            if stop.is_set():
+                return False
+            try:
+                self._send(study)
+            except NetworkError as error:  # the others are asked for nevertheless
+                failed = error
+                continue
+            self._journal.paid(study)
+        if failed:
+            raise failed
+        return False
 
     def _send(self, study: str) -> None:
         """Have it sent to the gateway. One that was deleted meanwhile is passed over."""
@@ -83,5 +99,9 @@ class Orthanc:
         except urllib.error.HTTPError as error:
             error.close()
             raise NetworkError(f"orthanc: answered {error.code}") from None
-        except (OSError, ValueError) as error:  # URLError is an OSError; no JSON is a ValueError
+        except (
+            OSError,
+            ValueError,
+            http.client.HTTPException,
+        ) as error:  # URLError is an OSError; no JSON a ValueError
             raise NetworkError(f"orthanc: no answer ({type(error).__name__})") from None

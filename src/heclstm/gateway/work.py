@@ -98,7 +98,7 @@ class Work:
     def _collected(self, study: Study) -> State:
         study = self._journal.begin(study)
         images = self._journal.images(study)
-        if any(not image.digest for image in images):
+        if self._journal.is_disputed(study):
             return self._to(study, "aside", DISPUTED)
         if not all(image.present for image in images):
             return self._to(study, "aside", ERASED)
@@ -110,6 +110,8 @@ class Work:
         return self._to(study, "diagnosing")
 
     def _diagnosed(self, study: Study) -> State:
+        if self._journal.is_disputed(study):
+            return self._to(study, "aside", DISPUTED)
         meant = self._meant(study)
         images: HandedIn | None = None
         path = self._places.diagnosis(study.label, meant.print)
@@ -131,6 +133,8 @@ class Work:
         return "storing"
 
     def _stored(self, study: Study) -> State:
+        if self._journal.is_disputed(study):
+            return self._to(study, "aside", DISPUTED)
         left = [report for report in self._journal.reports(study) if not report.stored]
         wanted = self._config.store.commitment
         if left:

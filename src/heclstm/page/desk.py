@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heclstm.data.dicom import Selection
+from heclstm.data.images import DICOM
 from heclstm.deploy.case import Case
 from heclstm.errors import Cancelled, HeclstmError, InputError
 from heclstm.network.pending import Pending
@@ -60,6 +61,7 @@ class Desk:
         self.on_quit: Callable[[], None] = lambda: None
         self._remote: Remote | None = None
         self._passphrase: str | None = None
+        self._queries: dict[str, str] = {}  # of what runs, known also when its record is erased meanwhile
         self._lock = threading.RLock()
         self._pool = ThreadPoolExecutor(AT_ONCE, "study")
 
@@ -140,7 +142,7 @@ class Desk:
     def is_dicom(self, record: Record) -> bool:
         """Whether it was read from DICOM files, as long as it is remembered."""
         found = self.studies.get(record.id)
-        return found is not None and found.images is not None and bool(found.images.origins)
+        return found is not None and found.images is not None and found.images.kind == DICOM
 
     def start(self, record: Record, study: Study) -> None:
         """Encrypt and send, in a thread. Raises InputError unless it can be sent."""
@@ -148,10 +150,15 @@ class Desk:
         if images is None or study.undecidable:
             raise InputError("study: cannot be sent as it is")
         progress = self._new_progress(record.id)
-        self.records.keep_images(record.id, images.sequence)
-        self.records.change(record.id, state="running", problem="")
+        try:
+            self.records.keep_images(record.id, images.sequence)
+            self.records.change(record.id, state="running", problem="")
+        except BaseException:
+            self.running.pop(record.id, None)
+            raise
 
         def begun(case: Case) -> None:
+            self._queries[record.id] = case.query
             self.records.change(record.id, query=case.query)
 
         def work() -> None:
@@ -167,13 +174,17 @@ class Desk:
             raise InputError("study: nothing is under way for it; start it again")
         progress = self._new_progress(record.id)
         self.records.change(record.id, state="running", problem="")
+        self._queries[record.id] = pending.query
         steps = {"on_step": _reach(progress)}
         self._begin(progress, lambda: go_on(self.remote, pending, self._save(record.id), **steps), record.id)
 
     def pending(self, record: Record) -> Pending | None:
-        if not self.ready or record.query is None:
+        return self._pending(record.query)
+
+    def _pending(self, query: str | None) -> Pending | None:
+        if query is None or not self.ready:
             return None
-        return next((each for each in self.remote.hospital.pending.all() if each.query == record.query), None)
+        return next((each for each in self.remote.hospital.pending.all() if each.query == query), None)
 
     def cancel(self, record: Record) -> None:
         """End it here and at the server, as soon as the next answer comes."""
@@ -184,7 +195,7 @@ class Desk:
         """All that lies here of a study; what is under way for it is cancelled."""
         self.cancel(record)
         if record.id not in self.running:
-            self._withdraw(record.id)
+            self._withdraw(record.query)
         self.studies.pop(record.id, None)
         self.records.erase(record.id)
 
@@ -217,7 +228,7 @@ class Desk:
         try:
             record = self.records.get(id)
             images = self.study(record).images if record is not None else None
-            if images is not None and images.origins:
+            if images is not None and images.kind == DICOM:
                 self.records.keep_export(id, exported(findings, images))
         finally:
             self.studies.pop(id, None)
@@ -231,7 +242,7 @@ class Desk:
                 progress.end()
             except Cancelled:
                 if id:
-                    self._withdraw(id)
+                    self._withdraw(self._queries.get(id))
                     self._failed(id, "")
                 progress.end("cancelled")
             except Exception as error:  # a thread has nobody else to tell
@@ -244,6 +255,9 @@ class Desk:
                 progress.end(text)
             finally:
                 self.running.pop(id, None)
+                query = self._queries.pop(id, None)
+                if id and self.records.get(id) is None:  # erased meanwhile
+                    self._withdraw(query)
 
         self._pool.submit(run)
 
@@ -257,9 +271,8 @@ class Desk:
                 state = "failed" if problem else "received"
                 self.records.change(id, state=state, problem=one_line(problem), **fields)
 
-    def _withdraw(self, id: str) -> None:
-        record = self.records.get(id)
-        if record is not None and (pending := self.pending(record)) is not None:
+    def _withdraw(self, query: str | None) -> None:
+        if (pending := self._pending(query)) is not None:
             with suppress(HeclstmError):  # without the server: it is forgotten here, and expires there
                 self.remote.transport.run(self.remote.hospital.cancel(pending))
             self.remote.hospital.pending.remove(pending)

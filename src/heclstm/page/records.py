@@ -123,6 +123,10 @@ class Records:
     def erase(self, id: str) -> None:
         with self._lock:
             if self.get(id) is not None:
+                shutil.rmtree(self.files(id), ignore_errors=True)  # first: what is erased in part is still listed
+                for path in (self.folder / id).iterdir():
+                    if path.name not in (RECORD, FILES):
+                        path.unlink()
                 shutil.rmtree(self.folder / id)
 
     def erase_unwanted(self, busy: Callable[[Record], bool]) -> None:
@@ -161,10 +165,13 @@ class Records:
 
     def done(self, id: str, findings: Findings) -> None:
         """Keep a diagnosis."""
-        findings.save(self.diagnosis_path(id))
         diagnosis = findings.diagnosis
         facts = {"decision": diagnosis.decision, "score": diagnosis.score, "probability": diagnosis.probability}
-        self.change(id, state="done", query=None, problem="", **facts)
+        with self._lock:
+            if self.get(id) is None:
+                raise InputError("study: was erased")
+            findings.save(self.diagnosis_path(id))
+            self.change(id, state="done", query=None, problem="", **facts)
 
     def keep_export(self, id: str, files: dict[str, bytes]) -> None:
         """What a PACS would keep of it: names of files, and what they hold."""

@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from heclstm.data.budget import FILE_BYTES_MAX, FILES_MAX, FOLDERS_DEEP_MAX
+from heclstm.deploy.case import images_digest
 from heclstm.errors import InputError
 from heclstm.page import exports
-from heclstm.page.desk import EXPORT_SECONDS
+from heclstm.page.desk import EXPORT_SECONDS, Desk
 from heclstm.page.records import Record
 from heclstm.page.routes import Fields, desk_of, page, record_of, to
 from heclstm.report.page import pictures
@@ -57,7 +58,10 @@ async def receive(request: Request) -> Response:
         if desk_of(request).count(record.id) > FILES_MAX:
             raise InputError(f"study: got more than {FILES_MAX} files; hand in those of one patient")
         size = 0
-        with new_file(folder.joinpath(*parts), 0o600) as stream:
+        path = folder.joinpath(*parts)
+        if path.exists():
+            raise InputError(f"{parts[-1]}: came twice; drop the folders in which these files lie")
+        with new_file(path, 0o600) as stream:
             async for piece in request.stream():
                 size += len(piece)
                 if size > FILE_BYTES_MAX:
@@ -93,8 +97,9 @@ def study(request: Request) -> Response:
 
 def choose(request: Request, fields: Fields) -> Response:
     desk, record = desk_of(request), record_of(request)
+    _require_unsent(desk, record)
     facts: dict[str, Any] = {"series": _whole(fields.get("series", "0")), "burnt_in": "burnt_in" in fields}
-    facts |= {"as_given": "as_given" in fields, "row": None}
+    facts |= {"as_given": "as_given" in fields, "row": None, "study": "", "taken": ""}  # these are of the series
     if fields.get("row"):
         facts["row"] = _whole(fields["row"]) - 1
     desk.records.change(record.id, **facts)
@@ -104,11 +109,15 @@ def choose(request: Request, fields: Fields) -> Response:
 
 def start(request: Request, fields: Fields) -> Response:
     desk, record = desk_of(request), record_of(request)
+    _require_unsent(desk, record)
+    found = desk.study(record)
+    if found.images is None or fields.get("seen", "") != images_digest(found.images.sequence):
+        raise InputError("study: other images are chosen by now than those that you looked at; look again")
     facts: dict[str, Any] = {name: fields.get(name, "") for name in ("patient", "number", "study", "taken", "override")}
     record = desk.records.change(record.id, kept="keep" in fields, **facts)
     if desk.locked:
         return to(f"/unlock?study={record.id}")
-    desk.start(record, desk.study(record))
+    desk.start(record, found)
     return to(f"/studies/{record.id}")
 
 
@@ -188,6 +197,7 @@ def _look(request: Request, record: Record) -> Response:
     return page(
         request, "look.html", title=gettext("Look before you send"), record=record, found=found, frames=frames,
         values=values, lines=images.told() if images else [], count=len(frames), model=desk.remote.hospital.site.card(),
+        seen=images_digest(images.sequence) if images else "",
         locked=desk.locked, may_start=images is not None and not found.undecidable,
     )  # fmt: skip
 
@@ -213,6 +223,12 @@ def _result(request: Request, record: Record) -> Response:
         wrong=wrong,
         **parts,
     )
+
+
+def _require_unsent(desk: Desk, record: Record) -> None:
+    """Raises InputError."""
+    if record.id in desk.running or record.state not in ("received", "failed") or record.query is not None:
+        raise InputError("study: was sent already; nothing of it is changed")
 
 
 def _safe(name: str) -> tuple[str, ...]:

@@ -221,10 +221,11 @@ class Uploads:
             raise Problem("unknown-program", f"program {upload.row.program[:12]}: is not served here any more")
         if upload.begun and not upload.ended.is_set():
             return
-        upload.begun, upload.problem = True, None
+        upload.problem = None
         upload.ended.clear()
         target = self._blobs.staging(f"keys/{upload.row.upload}")
         self._send(Begin(upload.row.upload, served.folder, upload.row.label, str(upload.path), str(target)))
+        upload.begun = True  # not before: the intake may not start
         self._tell(upload)
 
     async def _known(self, row: KeySetRow) -> Upload:
@@ -280,14 +281,18 @@ class Uploads:
             return
         _LOG.error("the intake died; the next upload starts it anew")
         self._child = None
-        for upload in list(self._uploads.values()):
-            if not upload.begun or upload.ended.is_set():
-                continue
+        begun = [upload for upload in self._uploads.values() if upload.begun and not upload.ended.is_set()]
+        for upload in begun:
             upload.begun, upload.deaths = False, upload.deaths + 1
+        for upload in begun:
             if upload.deaths >= DEATHS_MAX:
                 await self._refuse(upload, Problem("internal", "keys: could not be taken in; make them again"))
             elif upload.active or upload.whole:
-                self._ensure_begun(upload)
+                try:
+                    self._ensure_begun(upload)
+                except OSError:  # no process or file more for now
+                    problem = Problem("internal", "keys: cannot be taken in now; try again later")
+                    await self._refuse(upload, problem, keep=True)
 
     async def _expanded(self, upload: Upload) -> None:
         row = upload.row

@@ -59,13 +59,19 @@ def export(
         raise FileFormatError(
             "diagnosis: has no case, so nobody knows whose images it is about; a report of it belongs to no study"
         )
-    findings.case.require_images(images.sequence)
+    findings.case.require_images(images.sequence, images.files)
+    if other := findings.case.other_files(images.files):
+        events.note(
+            f"note: {other} of {len(images.files)} files are not those that were encrypted, but show the same "
+            "images; the report belongs to the patient and study that they name"
+        )
     if (preparation := findings.purpose.preparation) is None:
         raise FileFormatError("diagnosis: does not say how images were prepared, so no image can be named")
-    made = (made or datetime.now(UTC)).astimezone()
+    made = made or datetime.now(UTC)
     identity = f"{findings.case.query} {made.astimezone(UTC).isoformat(timespec='seconds')}"
     with events.stage("exporting"):
         study = study_of(images, preparation)
+        made = made.astimezone(study.zone)  # of this machine, where the study does not say
         report = structured_report(findings, study, made, identity)
         if not with_summary:
             return Exported(report)

@@ -127,6 +127,12 @@ def ready(
         kept, loaded = loaded if watch else None, None
     clock.lap("prepare")
     with closing(server):
+        over = server.prepared.bytes_in_memory - costs.plaintext_memory  # of coefficients that did not fit one word
+        if memory is not None and costs.peak_memory + over > memory:
+            raise ResourceError(
+                f"run: needs about {(costs.peak_memory + over) / 1e9:.2f} GB of memory, and --memory allows "
+                f"{memory / 1e9:.2f} GB; allow it more"
+            )
         with events.stage("loading keys") as update:
             tenant = server.open_keys(keys, update)
         clock.lap("load_keys")

@@ -11,6 +11,7 @@ from heclstm.data.dicom import Selection, headers_of
 from heclstm.data.dicom.person import Person, person_of
 from heclstm.data.dicom.series import grouped
 from heclstm.data.handed_in import HandedIn
+from heclstm.data.images import DICOM
 from heclstm.data.manifest import MANIFEST
 from heclstm.data.reading import holds_arrays
 from heclstm.data.sources import find
@@ -75,6 +76,8 @@ def examine(
             if len(found.series) > 1 and not selection.series:
                 return found
         images = read_handed_in(paths, card, row, as_given=as_given, selection=selection)
+        if images.kind == DICOM and found.person:
+            found = replace(found, person=person_of(images.origins[0].source))  # of the series that is meant
     except HeclstmError as error:
         return replace(found, problem=str(error))
     outside = envelope_facts(card, images.sequence).get("outside", ())
@@ -92,7 +95,10 @@ def _described(found: Study, paths: Sequence[Path]) -> Study:
         words = " ".join(filter(None, (series.modality, series.body_part, series.description)))
         choices.append(Choice(number, words, sum(each.form.frames for each in group if each.form)))
     burnt_in = any(each.form and each.form.burnt_in for each in headers)
-    return replace(found, person=person_of(headers[0].source), series=tuple(choices), burnt_in=burnt_in)
+    person = person_of(headers[0].source)
+    if len(choices) > 1:
+        person = replace(person, study="", taken="")  # of one of them, and nobody knows yet which is meant
+    return replace(found, person=person, series=tuple(choices), burnt_in=burnt_in)
 
 
 def _undecidable(card: ProgramCard, images: HandedIn) -> str:

@@ -24,12 +24,14 @@ from heclstm.backend.cpu.library import ABI
 from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import OutputError
-from heclstm.storage.atomic import save_file
+from heclstm.storage.atomic import new_file
 
 MAGIC = b"HECLPREP"
 DIGEST_BYTES = 32
 LIMIT_BYTES = 1 << 30  # of all files of a folder together
 SUFFIX = ".prepared"
+LEFT_SECONDS = 3600.0  # after which nobody writes a file any more
+RELEASE = 1  # to be raised whenever the engine may round a coefficient otherwise, such as with another Lattigo
 
 Coefficients = NDArray[np.int32]
 
@@ -71,15 +73,20 @@ class Stored:
     def write(self, path: Path, coefficients: Sequence[Coefficients | None]) -> None:
         """None: of a plan whose coefficients do not fit. Where the folder cannot be written, nothing is kept."""
         flags = bytes(array is not None for array in coefficients)
-        parts = [flags + bytes(-len(flags) % 8)]
-        parts += [array.astype("<i4", copy=False).tobytes() for array in coefficients if array is not None]
-        content = b"".join(parts)
-        if len(MAGIC) + DIGEST_BYTES + len(content) > self.limit_bytes:
+        parts = [memoryview(flags + bytes(-len(flags) % 8))]
+        parts += [np.ascontiguousarray(each, "<i4").reshape(-1).data for each in coefficients if each is not None]
+        if len(MAGIC) + DIGEST_BYTES + sum(part.nbytes for part in parts) > self.limit_bytes:
             return
+        digest = hashlib.sha256()
+        for part in parts:  # no copy of them: memory may be scarce
+            digest.update(part)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if _own(os.stat(self.folder)):
-                save_file(path, MAGIC + hashlib.sha256(content).digest() + content, 0o600)
+                with new_file(path, 0o600) as stream:
+                    stream.write(MAGIC + digest.digest())
+                    for part in parts:
+                        stream.write(part)
                 self._prune(path)
         except (OSError, OutputError):
             return  # the program runs without
@@ -96,6 +103,9 @@ class Stored:
             return None
 
     def _prune(self, newest: Path) -> None:
+        for left in self.folder.glob(".heclstm-*"):  # of processes that were killed
+            if left.stat().st_mtime < newest.stat().st_mtime - LEFT_SECONDS:
+                left.unlink(missing_ok=True)
         others = sorted(
             ((path.stat().st_mtime, path.stat().st_size, path) for path in self.folder.glob("*" + SUFFIX)), reverse=True
         )
@@ -120,7 +130,7 @@ def _name(plans: Sequence[TransformPlan], parameters: Parameters) -> str:
         digest.update(np.ascontiguousarray(plan.vectors).data)
         return digest.digest()
 
-    whole = hashlib.sha256(json.dumps([ABI, platform.machine(), parameters.to_json()]).encode())
+    whole = hashlib.sha256(json.dumps([ABI, RELEASE, platform.machine(), parameters.to_json()]).encode())
     with ThreadPoolExecutor(2) as pool:  # outside of the GIL
         for digest in pool.map(digest_of, plans):
             whole.update(digest)

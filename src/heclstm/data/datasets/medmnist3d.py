@@ -83,8 +83,12 @@ def load(path: Path, options: Options = Options()) -> Splits:
 
 def _leaks(name: str, part: Iterable[Any], others: Iterable[Iterable[Any]]) -> tuple[str, ...]:
     """A note on volumes that stand in an earlier part too, but for blank ones."""
-    known = {hashlib.sha256(volume).digest() for other in others for volume in other}
-    count = sum(hashlib.sha256(volume).digest() in known for volume in part if volume.min() < volume.max())
+
+    def digest(volume: NDArray[Any]) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(volume).data).digest()
+
+    known = {digest(volume) for other in others for volume in other}
+    count = sum(digest(volume) in known for volume in part if volume.min() < volume.max())
     return (f"{count} volumes of the {name} part stand in an earlier part too",) if count else ()
 
 

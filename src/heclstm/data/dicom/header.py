@@ -99,7 +99,8 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
     study, group, instance = (text(dataset, name) for name in IDENTIFIERS)
     patient = text(dataset, "PatientID") or text(dataset, "PatientName").casefold()
     issuer, birth = text(dataset, "IssuerOfPatientID").casefold(), text(dataset, "PatientBirthDate")
-    name = " ".join(text(dataset, "PatientName").casefold().replace("^", " ").split())
+    scripts = (" ".join(each.replace("^", " ").split()) for each in text(dataset, "PatientName").casefold().split("="))
+    name = next(filter(None, scripts), "")  # one name may be told in one script or in three
     sex = text(dataset, "PatientSex").upper()
     identity = Identity(patient, issuer, birth, name, sex, study, group, instance)
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY

@@ -112,10 +112,12 @@ def order_of(places: Sequence[Place], where: str) -> Order:
     order = decide(rules, where, undecided)
     if order.reason == TIMES and min(place.time or 0 for place in places) < DAY:
         told = [numbers[row] for row in order.rows]
-        if None not in told and told != sorted(told):  # type: ignore[type-var]
+        times = [place.time or 0 for place in places]
+        apart = max(times) - min(times) > DAY // 2  # or some have a date and others none
+        if apart if None in told else told != sorted(told):  # type: ignore[type-var]
             raise SequenceError(
-                f"{where}: acquisition times without a date, perhaps over midnight, and instance numbers tell another "
-                f"order; {REMEDY}"
+                f"{where}: acquisition times without a date, perhaps over midnight, and instance numbers do not "
+                f"confirm their order; {REMEDY}"
             )
     return Order(order.rows, order.reason, tuple(_doubts(places, positions, numbers, order)))
 

@@ -83,8 +83,8 @@ def written(report: Dataset, made: datetime) -> bytes:
     """As a file. All that highdicom calls now is when the diagnosis was made: the same object is the same bytes."""
     report.ContentDate = report.InstanceCreationDate = made.strftime("%Y%m%d")
     report.ContentTime = report.InstanceCreationTime = made.strftime("%H%M%S")
-    for equipment in report.ContributingEquipmentSequence:
-        equipment.ContributionDateTime = made.strftime("%Y%m%d%H%M%S")
+    # The last is highdicom's own; that of the scanner before it keeps the time of the acquisition.
+    report.ContributingEquipmentSequence[-1].ContributionDateTime = made.strftime("%Y%m%d%H%M%S")
     stream = BytesIO()
     report.save_as(stream, enforce_file_format=True)
     return stream.getvalue()

@@ -5,9 +5,11 @@ Names, numbers and dates are read again from the headers here, in the hospital; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from hashlib import sha256
 from typing import Any
 
@@ -60,11 +62,21 @@ class SourceStudy:
         """A header that has all of `REPEATED`."""
         return self.headers[0]
 
+    @property
+    def zone(self) -> timezone | None:
+        """In which dates and times of the study are written, where it says so."""
+        found = re.fullmatch(r"([+-])(\d\d)([0-5]\d)", text(self.first, "TimezoneOffsetFromUTC"))
+        if found is None or (minutes := int(found[2]) * 60 + int(found[3])) > 14 * 60:
+            return None
+        return timezone(timedelta(minutes=-minutes if found[1] == "-" else minutes))
+
     def repeat(self, made: Dataset) -> None:
         """What highdicom leaves out of patient and study."""
         for keyword in ALSO:
             if keyword in self.first and keyword not in made:
                 made[keyword] = self.first[keyword]
+        if self.zone is not None:  # it holds for all dates and times of an object: those repeated, and ours
+            made["TimezoneOffsetFromUTC"] = self.first["TimezoneOffsetFromUTC"]
 
 
 def study_of(images: HandedIn, preparation: Preparation) -> SourceStudy:
