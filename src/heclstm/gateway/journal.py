@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from heclstm.errors import OutputError
+from heclstm.gateway.schema import SCHEMA
 
 State = Literal["collecting", "diagnosing", "storing", "committing", "done", "ignored", "aside"]
 UNDER_WAY = ("collecting", "diagnosing", "storing", "committing")
@@ -31,28 +32,6 @@ REASON_MAX = 2000
 DISPUTED = (
     "two different images came under one UID, and nobody knows which of them is meant; erase it and send it again"
 )
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS secret (value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS owed (resource TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS studies (
-    id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, label TEXT UNIQUE NOT NULL, state TEXT NOT NULL,
-    changed REAL NOT NULL, arrivals INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
-    taken INTEGER NOT NULL DEFAULT 0, next REAL NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT '', print TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS images (
-    key TEXT PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE, digest TEXT NOT NULL,
-    file TEXT NOT NULL, arrival INTEGER NOT NULL, present INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS reports (
-    uid TEXT PRIMARY KEY, study INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE, class TEXT NOT NULL,
-    file TEXT NOT NULL, stored INTEGER NOT NULL DEFAULT 0, asked TEXT NOT NULL DEFAULT '',
-    committed INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS images_of ON images (study);
-CREATE INDEX IF NOT EXISTS reports_of ON reports (study);
-"""
 
 
 @dataclass(frozen=True)
