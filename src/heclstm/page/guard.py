@@ -1,4 +1,4 @@
-"""Who may speak to the page: this machine, this name, this origin, with its own cookie. Around each route, and mistakes.
+"""Who may speak to the page: this machine, this name, this origin, with its own cookie. Around each route.
 
 A page of a stranger in the same browser cannot read ours (it has another origin), cannot send to it (Origin), and
 cannot make its own name point here (Host: DNS rebinding). Another user of this machine can connect, and has no session.
