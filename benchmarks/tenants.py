@@ -97,8 +97,8 @@ def table(report: dict) -> str:
     claim = report["claim"]
     lines.append(
         f"\nAt rest {claim['tenants']} tenants take {claim['native_bytes'] / 1e6:.0f} MB native, {claim['ratio']:.3f} "
-        f"of one program and {claim['tenants']} key sets ({claim['program_and_key_sets_bytes'] / 1e6:.0f} MB); right after "
-        f"an evaluation {claim['idle_bytes'] / 1e6:.0f} MB more, which wait for the next."
+        f"of one program and {claim['tenants']} key sets ({claim['program_and_key_sets_bytes'] / 1e6:.0f} MB); right "
+        f"after an evaluation {claim['idle_bytes'] / 1e6:.0f} MB more, which wait for the next."
     )
     return "\n".join(lines) + "\n"
 
