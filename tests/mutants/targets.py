@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 CARD = ["unit/test_card_parts.py", "unit/test_card_warnings.py", "unit/test_card.py"]
 CONTAINER = ["unit/test_storage_container.py", "property/test_container_properties.py"]
-CLIENT = ["unit/test_client.py", "unit/test_client_inputs.py", "backend/test_server.py"]
+CLIENT = ["unit/test_client_secrets.py", "unit/test_client.py", "unit/test_client_inputs.py", "backend/test_server.py"]
 
 # file below src/heclstm → files below tests, the quickest first.
 MODULES = {

@@ -357,7 +357,7 @@ def test_a_card_is_frozen():
 @pytest.mark.parametrize("kind", [Purpose, Card, ProgramCard])
 def test_fields_of_a_card_are_given_by_name_and_no_other_is_taken(kind):
     with pytest.raises(TypeError, match="positional"):
-        kind(*[None] * 6)
+        kind(None)
     with pytest.raises(FileFormatError, match="unknown field `more`"):
         typed({"more": 1}, kind, "x")
 
