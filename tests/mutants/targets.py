@@ -40,7 +40,7 @@ MODULES = {
     "deploy/wire.py": ["unit/test_storage_container.py", "unit/test_client.py"],
     "deploy/keys.py": ["unit/test_client.py", "backend/test_server.py"],
     "deploy/client.py": CLIENT,
-    "deploy/server.py": ["backend/test_server.py", "unit/test_client.py"],
+    "deploy/server.py": ["unit/test_server_refusals.py", "backend/test_server.py", "unit/test_client.py"],
 }
 
 
