@@ -29,7 +29,7 @@ def backup(
     """
     from heclstm.usecases import backup as usecase
 
-    word = passphrase(passphrase_file, new=True)()
+    word = passphrase(passphrase_file, new=True, of="backup")()
     count = usecase.backup(site, output, word)
     note(f"{output}: holds {count} secret key{'s' if count != 1 else ''}, sealed")
 
@@ -48,6 +48,6 @@ def restore(
     """
     from heclstm.usecases import backup as usecase
 
-    word = passphrase(passphrase_file)()
+    word = passphrase(passphrase_file, of="backup")()
     restored = usecase.restore(source, site, word)
     note(f"{site}: connected to {restored.state.url}, {len(restored.state.keys)} secret keys")
