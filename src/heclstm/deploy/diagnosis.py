@@ -74,7 +74,11 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
 
     def without_decision(self) -> Diagnosis:
         """The same score, but neither a decision nor a probability, which would be one in other words."""
-        return structs.replace(self, threshold=None, undecided="not assessable", temperature=None, offset=0.0)
+        return structs.replace(self.without_probability(), threshold=None, undecided="not assessable")
+
+    def without_probability(self) -> Diagnosis:
+        """The same score and decision, of images to which no figure of the model applies."""
+        return structs.replace(self, temperature=None, offset=0.0)
 
     def to_json(self) -> dict[str, Any]:
         """In plain JSON types, with the decision, and the probability where there is one."""
