@@ -32,6 +32,8 @@ from tiny_program import PURPOSE
         ({"temperature": Temperature(0.1)}, "divided by 0.1 to become"),
         ({"ranges": (Range("score", 2000.0, 2500.0),)}, "Scores reach 2e"),
         ({"ranges": ()}, "never calibrated"),
+        ({"operating_points": (OperatingPoint(4.5, 0.95, 0.96, 0.5, 22, 76),)}, "so it calls everybody negative"),
+        ({"operating_points": (OperatingPoint(-4.5, 0.95, 0.96, 0.5, 22, 76),)}, "so it calls everybody positive"),
     ],
 )
 def test_each_figure_that_is_not_sane_has_its_words(changes, words):
@@ -51,6 +53,7 @@ def test_sane_figures_have_none():
         {"temperature": Temperature(0.125)},
         {"temperature": Temperature(8.0)},
         {"ranges": (Range("score", 50.0, 900.0),)},  # a limit follows from what no image can exceed
+        {"operating_points": (OperatingPoint(4.0, 0.95, 0.96, 0.5, 22, 76),)},
     ],
 )
 def test_the_last_figures_that_are_sane(changes):

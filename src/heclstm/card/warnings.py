@@ -23,7 +23,17 @@ SCORE_MAX = 50.0  # of logits; beyond, a probability differs from 0 or 1 by less
 
 def derived(purpose: Purpose) -> tuple[str, ...]:
     """At most one of a kind, the gravest first."""
-    return tuple(_of_points(purpose.operating_points)) + tuple(_of_scores(purpose))
+    return (*_out_of_reach(purpose), *_of_points(purpose.operating_points), *_of_scores(purpose))
+
+
+def _out_of_reach(purpose: Purpose) -> Iterator[str]:
+    """A score beyond its limit is refused, so that a point beyond it is never reached, or always."""
+    limit = purpose.limit("score")
+    for word, away in (("negative", 1), ("positive", -1)):
+        if limit is not None and (
+            points := [each for each in purpose.operating_points if away * each.threshold > limit]
+        ):
+            yield f"{_the(points)} lies beyond all scores that are read, so it calls everybody {word}."
 
 
 def _of_points(points: tuple[OperatingPoint, ...]) -> Iterator[str]:

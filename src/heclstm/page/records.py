@@ -27,10 +27,11 @@ from heclstm.data.sequence import ImageSequence
 from heclstm.errors import FileFormatError, HeclstmError, InputError
 from heclstm.network.site import make_private
 from heclstm.report.findings import Findings
+from heclstm.report.words import chance, remarks
 from heclstm.storage.arrays import read_npz, write_npz
 from heclstm.storage.atomic import new_file, save_file
 from heclstm.storage.json import SMALL, read_json
-from heclstm.storage.typed import Finite, Label, Line, Name, Share, plain, typed
+from heclstm.storage.typed import Finite, Label, Line, Name, Share, one_line, plain, typed
 
 RECORD, IMAGES, DIAGNOSIS, FILES = "record.json", "images.npz", "diagnosis.json", "files"
 State = Literal["received", "running", "done", "failed"]
@@ -63,6 +64,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     decision: Name = ""
     score: Finite | None = None
     probability: Share | None = None
+    remark: Line = ""
 
     @property
     def day(self) -> str:
@@ -166,12 +168,13 @@ class Records:
     def done(self, id: str, findings: Findings) -> None:
         """Keep a diagnosis."""
         diagnosis = findings.diagnosis
-        facts = {"decision": diagnosis.decision, "score": diagnosis.score, "probability": diagnosis.probability}
+        facts = {"decision": diagnosis.decision, "score": diagnosis.score, "probability": chance(findings)}
+        remark = one_line(" ".join(remarks(findings)))
         with self._lock:
             if self.get(id) is None:
                 raise InputError("study: was erased")
             findings.save(self.diagnosis_path(id))
-            self.change(id, state="done", query=None, problem="", **facts)
+            self.change(id, state="done", query=None, problem="", remark=remark, **facts)
 
     def keep_export(self, id: str, files: dict[str, bytes]) -> None:
         """What a PACS would keep of it: names of files, and what they hold."""
