@@ -31,6 +31,7 @@ from heclstm.storage.arrays import read_npz, write_npz
 from heclstm.storage.atomic import new_file, save_file
 from heclstm.storage.json import SMALL, read_json
 from heclstm.storage.typed import Finite, Label, Line, Name, Share, plain, typed
+from heclstm.templates.language import gettext
 
 RECORD, IMAGES, DIAGNOSIS, FILES = "record.json", "images.npz", "diagnosis.json", "files"
 State = Literal["received", "running", "done", "failed"]
@@ -112,7 +113,7 @@ class Records:
         """Raises InputError if it was erased meanwhile, or if a field cannot be so."""
         with self._lock:
             if (record := self.get(id)) is None:
-                raise InputError("study: was erased")
+                raise InputError(gettext("study: was erased"))
             try:
                 record = typed(plain(structs.replace(record, **fields)), Record, "study")
             except FileFormatError as error:
@@ -153,7 +154,7 @@ class Records:
         """Raises FileFormatError."""
         found = read_npz(self.folder / id / IMAGES)
         if found.keys() != {"frames", "real"} or found["real"].shape or found["real"].dtype.kind not in "iu":
-            raise FileFormatError("study: its images were altered")
+            raise FileFormatError(gettext("study: its images were altered"))
         return ImageSequence(found["frames"], "study", int(found["real"]))
 
     def diagnosis_path(self, id: str) -> Path:
@@ -169,7 +170,7 @@ class Records:
         facts = {"decision": diagnosis.decision, "score": diagnosis.score, "probability": diagnosis.probability}
         with self._lock:
             if self.get(id) is None:
-                raise InputError("study: was erased")
+                raise InputError(gettext("study: was erased"))
             findings.save(self.diagnosis_path(id))
             self.change(id, state="done", query=None, problem="", **facts)
 
