@@ -10,8 +10,10 @@ import typer
 from heclstm.cli.options import SITE, SiteFolder
 from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import note
+from heclstm.cli.verb import verb
 
 
+@verb(after="rotate-keys")
 def backup(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BACKUP", help="Where the backup goes.")],
     site: SiteFolder = SITE,
@@ -32,6 +34,7 @@ def backup(
     note(f"{output}: holds {count} secret key{'s' if count != 1 else ''}, sealed")
 
 
+@verb(after="backup")
 def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `heclstm backup` wrote.")],
     site: SiteFolder = SITE,
