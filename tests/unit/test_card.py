@@ -70,6 +70,8 @@ def test_text_is_one_printable_line_of_a_sane_length(field, text):
         ({"operating_points": [{"threshold": 0.0}] * 257}, "length <= 256"),
         ({"ranges": [{"name": "a", "max_abs": 1.0, "limit": 1.0}] * 1025}, "length <= 1024"),
         ({"ranges": [{"name": "a", "max_abs": 1e301, "limit": 1.0}]}, "<= 1e\\+?300"),
+        ({"operating_points": [{"threshold": 1e300}]}, "<= 1000000000"),
+        ({"operating_points": [{"threshold": 0.0, "positives": 5, "patients": 6}]}, "more positive patients than"),
         ({"preparation": {**plain(PURPOSE.preparation), "source": [2, 8]}}, "length >= 3"),
         ({"preparation": {**plain(PURPOSE.preparation), "source": [2, 1, 8, 8, 8]}}, "length <= 4"),
         ({"preparation": {**plain(PURPOSE.preparation), "width": 0}}, ">= 1"),

@@ -227,3 +227,25 @@ def test_labels_in_arrays(values, message):
 def test_labels_may_be_of_any_type_and_in_a_column(kind):
     assert class_labels(np.array([0, 1, 1], kind), "here").tolist() == [0, 1, 1]
     assert class_labels(np.array([[3], [0]], np.uint8), "here").tolist() == [3, 0]
+
+
+def test_a_quotation_mark_swallows_no_lines(tree):
+    """Closed some lines below, it made one value of them: two frames were gone without a word."""
+    write, rows = tree
+    quoted = [list(row) for row in rows]
+    quoted[0][1], quoted[2][1] = '"' + quoted[0][1], quoted[2][1] + '"'
+    with pytest.raises(FileFormatError, match="line 4: column 'patient': expected a value on one line"):
+        write(quoted)
+
+
+def test_numbers_that_a_spreadsheet_rounded_are_no_names(tree):
+    """Several patients become one."""
+    write, rows = tree
+    with pytest.raises(FileFormatError, match="column 'patient': expected names that no spreadsheet has rounded"):
+        write([[row[0], "1.23E+11" if row[0] == "s0" else row[1], *row[2:]] for row in rows])
+
+
+def test_numbers_too_small_to_be_told_from_0_are_refused(tree):
+    write, rows = tree
+    with pytest.raises(FileFormatError, match="column 'label': expected 0 or 1"):
+        write([[*row[:4], "1e-400"] if row[0] == "s0" else row for row in rows])

@@ -1,6 +1,7 @@
 """Files as they lie in folders and archives: what each is, what lies beside, what is no file at all."""
 
 import os
+import struct
 import zipfile
 
 import numpy as np
@@ -13,6 +14,7 @@ from heclstm.data import sources
 from heclstm.data.images import read_images
 from heclstm.data.reading import read_frames
 from heclstm.errors import FileFormatError, SequenceError
+from heclstm.storage import archive
 
 
 def pictures(folder, count=3):
@@ -89,11 +91,11 @@ def test_pictures_lie_in_one_folder(tmp_path):
     pictures(tmp_path / "a" / "c")
     with pytest.raises(SequenceError, match="pictures lie in 2 folders; give the folder of one sequence"):
         read_images(tmp_path)
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         for number in (10, 9):
-            archive.write(tmp_path / "a" / "b" / "0.png", f"x/{number}.png")
-        archive.writestr("__MACOSX/x/._9.png", b"left by some file systems")
-        archive.writestr("x/notes.txt", b"no image")
+            packed.write(tmp_path / "a" / "b" / f"{number % 2}.png", f"x/{number}.png")
+        packed.writestr("__MACOSX/x/._9.png", b"left by some file systems")
+        packed.writestr("x/notes.txt", b"no image")
     images = read_images(tmp_path / "a.zip")
     assert images.names == ("9.png", "10.png")
     assert images.notes == ("1 files beside are no images: notes.txt",)
@@ -214,3 +216,40 @@ def test_series_in_folders_of_one_study_are_told_apart(tmp_path):
     with pytest.raises(SequenceError, match="holds 2 series, expected one"):
         read_images(tmp_path)
     assert len(read_images(tmp_path / "b").frames) == 2
+
+
+def test_a_frame_that_stands_twice_is_told(tmp_path):
+    """A copy, or a link to another file: a sequence of it has fewer frames than it seems."""
+    pictures(tmp_path / "a")
+    (tmp_path / "a" / "3.png").symlink_to(tmp_path / "a" / "0.png")
+    assert read_images(tmp_path / "a").notes == ("1 of 4 frames are the same as others, pixel by pixel",)
+
+
+def test_a_frame_that_is_elsewhere_is_not_passed_over(tmp_path):
+    """What stands for a file in a cloud is hidden; a shortcut has another ending."""
+    for name in (".3.png.icloud", "3.dcm.lnk"):
+        folder = pictures(tmp_path / name)
+        (folder / name).write_bytes(b"bplist00")
+        with pytest.raises(FileFormatError, match="no image: of a kind that is not read"):
+            read_images(folder)
+
+
+def test_names_that_no_file_has_are_no_files(tmp_path):
+    """They raised OSError, with a traceback from Python."""
+    for name in ("a" * 300, "a/" * 3000, "a\0b"):
+        with pytest.raises(FileFormatError, match=r"cannot be read \((File name too long|no name of a file)\)"):
+            read_images(tmp_path / name)
+
+
+def test_a_long_list_of_files_is_refused_before_it_is_read(tmp_path):
+    """A list of 100 MB became 0.9 GB of objects, and took a minute, before anybody could count them."""
+    entry = b"PK\1\2" + bytes(24) + b"\1\0" + bytes(16) + b"a"
+    count = archive.DIRECTORY_BYTES_MAX // len(entry) + 1
+    size = count * len(entry)
+    long = struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, count, count, size, 0)  # zip64: more than 65,535 entries
+    end = b"PK\6\6" + long + b"PK\6\7" + struct.pack("<LQL", 0, size, 1)
+    end += b"PK\5\6" + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    for name, read in (("a.zip", read_images), ("a.npz", read_frames)):
+        (tmp_path / name).write_bytes(entry * count + end)
+        with pytest.raises(FileFormatError, match=f"its list of files has {size} bytes, expected at most 8388608"):
+            read(tmp_path / name)

@@ -283,3 +283,19 @@ def test_spacings_that_differ_by_less_than_a_pixel_change_nothing(tmp_path):
     file = read_dicom(save(tmp_path / "a", ramp(0, 255, np.uint8), PixelSpacing=[0.48828, 0.48829]))
     assert file.frames[0].shape == (1, 24, 32)
     assert not file.notes
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({"RescaleSlope": "1e308"}, "RescaleSlope holds a number above 1e\\+30"),
+        ({"RescaleIntercept": "-1e308"}, "RescaleIntercept holds a number above 1e\\+30"),
+        ({"WindowCenter": "1e308", "WindowWidth": "5"}, "WindowCenter holds a number above 1e\\+30"),
+        ({"RescaleSlope": ["1", "2"]}, "RescaleSlope holds 2 numbers, expected one"),
+    ],
+)
+def test_numbers_that_no_grey_follows_from_are_refused(tmp_path, tags, message):
+    """They overflowed into one grey; of two slopes, the first was taken."""
+    whole = {"RescaleSlope": "1", "RescaleIntercept": "0"} | tags
+    with pytest.raises(FileFormatError, match=message):
+        read_images(save(tmp_path / "a", ramp(0, 60000), **whole))

@@ -285,8 +285,11 @@ def test_writing_in_the_pixels_is_refused_accepted_or_masked(tmp_path):
         ('burnt_in = "mask"\nmask = [[5, 0, 1, 1]]', "mask: expected boxes of top, left, bottom, right"),
         ("series = -1", "series: expected a whole number"),
         ("description = 3", "description: expected a text"),
-        ("modality = 3", "a rule is of another kind"),
-        ("=", "is no TOML file"),
+        ("modality = 3", "modality: expected a list of texts"),
+        ("=", "is no TOML"),
+        ("series = true", "series: expected a whole number"),
+        ("modality = { US = 1 }", "modality: expected a list of texts"),
+        ("x = " + "9" * 5000, "is no TOML"),
     ],
 )
 def test_rules_are_checked(tmp_path, rules, message):

@@ -174,7 +174,8 @@ def test_of_unusual_images_no_decision_is_made_unless_there_is_a_reason(tmp_path
     assert (made.case.envelope, made.case.override, made.case.withheld) == ("outside", "a phantom", False)
     run.run(PROGRAM, tmp_path / "q.he", keys.evaluation, result)
     found = decrypt.decrypt(PROGRAM.card, result, keys.secret, **options)
-    assert found.diagnosis.decided
+    assert (found.diagnosis.decided, found.diagnosis.probability) == (True, None)  # no figure speaks of such images
+    assert "probability" not in found.to_json()
     assert "It was wanted nevertheless: a phantom" in report.report(found, IMAGES.sequence).page
 
 

@@ -261,7 +261,7 @@ def test_nothing_is_unpickled():
         ("cryptography", {"heclstm.card.signature", "heclstm.storage.sealed", "heclstm.usecases.certificates"}),
         ("httpx", {"heclstm.network.transport"}),
         ("truststore", {"heclstm.network.transport"}),
-        ("zipfile", {"heclstm.storage.arrays", "heclstm.data.sources"}),
+        ("zipfile", {"heclstm.storage.archive", "heclstm.storage.arrays", "heclstm.data.sources"}),
         ("PIL", {"heclstm.data.pictures"}),
         ("jinja2", {"heclstm.templates.rendering"}),
         ("polib", {"heclstm.templates.language"}),

@@ -78,7 +78,7 @@ def test_the_word_exact_stands_for_no_polynomial(tmp_path):
             "got unknown field 'convolutions', expected .*cell, mean",
         ),
         ("gates = 3.0", "gates = -3.0", ModelError, "ranges.gates: got -3.0, expected a bound above 0"),
-        ("[ranges]", "[ranges", FileFormatError, "not readable as TOML: .*line"),
+        ("[ranges]", "[ranges", FileFormatError, "is no TOML .*line"),
     ],
 )
 def test_wrong_training_files_are_refused(tmp_path, old, new, error, message):

@@ -1,5 +1,8 @@
 """What is seen of images before they are sent: every choice and every warning, without a server."""
 
+import csv
+import io
+
 import numpy as np
 import pytest
 from msgspec import structs
@@ -10,8 +13,11 @@ from heclstm.card.operating_point import OperatingPoint
 from heclstm.data.dicom import Selection
 from heclstm.data.dicom.person import person_of
 from heclstm.data.sources import Source
-from heclstm.page.records import Record
+from heclstm.deploy.diagnosis import Diagnosis
+from heclstm.page.exports import sheet
+from heclstm.page.records import Record, Records
 from heclstm.page.rendering import render
+from heclstm.report.findings import Findings
 from heclstm.report.page import pictures
 from heclstm.templates.language import LANGUAGES, speaking
 from heclstm.usecases.spreadsheet import csv_of
@@ -136,3 +142,14 @@ def test_study_and_day_are_those_of_the_series_that_is_meant(tmp_path, card):
     assert examine([tmp_path], card).person.taken == ""
     chosen = examine([tmp_path], card, selection=Selection.of({"series": 2}))
     assert chosen.person.taken == "2026-01-31", chosen.problem
+
+
+def test_a_sheet_of_results_says_what_belongs_beside_a_decision(tmp_path):
+    """Negative, and a probability of 82 %: the page explains it, and the spreadsheet did not."""
+    records = Records(tmp_path)
+    purpose = structs.replace(PURPOSE, operating_points=(OperatingPoint(0.25, 0.95, 0.95, 0.5, 20, 80),))
+    id = records.new().id
+    records.done(id, Findings(Diagnosis((0.2,), ((0.1,), (0.1,)), 0.25, "", 1.0, 1.3), purpose, "ab" * 32))
+    (row,) = csv.DictReader(io.StringIO(sheet([records.get(id)]).body.decode()))
+    assert (row["decision"], row["probability"][:4]) == ("negative", "0.81")
+    assert "take this negative as uncertain" in row["remark"]

@@ -86,7 +86,7 @@ def test_only_earlier_releases_leave_out_the_digest():
         ({"scores": ["1"]}, "Expected `float`, got `str`"),
         ({"scores": [True]}, "Expected `float`, got `bool`"),
         ({"scores": [10**39 * 10**300]}, "a number of 340 digits"),
-        ({"scores": [1e301]}, "<= 1e"),
+        ({"scores": [1.1e9]}, "<= 1000000000"),
         ({"contributions": [[1.0, 2.0]]}, "are not those of its scores"),
         ({"contributions": "none"}, "Expected `array`, got `str`"),
         ({"frames": 9}, "more real frames than contributions"),

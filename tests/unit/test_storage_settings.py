@@ -71,3 +71,21 @@ def test_mistakes_of_several_fields_together_are_told():
     assert settings_of({"name": "a", "count": 1}, Settings, "x", also) == Settings("a", 1)
     with pytest.raises(ConfigError, match="^x: a is taken$"):
         settings_of({"name": "a", "count": 2}, Settings, "x", also)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x = " + "[" * 100_000, "brackets stand too deep"),
+        ("a=" + "{a=" * 5000, "brackets stand too deep"),
+        (".".join(["a"] * 50_000) + " = 1", "a line has more than 2000 dots"),
+        (".".join(["a"] * 1500) + " = 1", "tables stand more than 32 deep"),
+        ("x = " + "9" * 5000, "is no TOML"),
+    ],
+)
+def test_what_would_take_all_memory_or_all_frames_is_refused(tmp_path, content, message):
+    """The third took 9.6 GB and a minute and a half; the others raised RecursionError."""
+    (tmp_path / "a.toml").write_text(content)
+    for wrong in (ConfigError, FileFormatError):
+        with pytest.raises(wrong, match=message):
+            read_toml(tmp_path / "a.toml", wrong)

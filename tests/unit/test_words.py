@@ -1,6 +1,9 @@
 """What a decision means, in sentences that a clinician reads: worked out by hand."""
 
+import csv
+import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from msgspec import structs
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
 from heclstm.card.temperature import Temperature
+from heclstm.cli.connected import tell_diagnoses
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
@@ -17,6 +21,8 @@ from heclstm.report.figure import draw
 from heclstm.report.findings import Findings
 from heclstm.report.page import page
 from heclstm.report.words import chance, meaning, rates, unusual
+from heclstm.usecases.diagnose import Diagnosed
+from heclstm.usecases.each import Outcome
 from tiny_program import PURPOSE
 
 POINT = OperatingPoint(0.25, 0.95, 0.95, 0.5, 20, 80)
@@ -47,6 +53,31 @@ def test_decision_and_probability_never_contradict_without_a_word(score, offset,
     if words:
         assert f"The probability of {100 * found.diagnosis.probability:.1f} %" in said
         assert "where 20 % were positive" in said
+
+
+@pytest.mark.parametrize("how", ["csv", "json", "table"])
+def test_no_table_shows_a_decision_without_what_must_be_said(how, capsys, monkeypatch):
+    """A spreadsheet said negative, and 81.8 % beside it; of unusual images, nothing of the reason to decide."""
+    monkeypatch.setenv("COLUMNS", "200")
+    case = Case(
+        program="ab" * 32, key="0" * 32, query="1" * 32, images="cd" * 32, frames=2,
+        envelope="outside", outside=("grey levels is below 3",), override="a phantom",
+    )  # fmt: skip
+    of = {"plain": findings(), "contradicts": findings(0.2, offset=1.3), "wanted": replace(findings(), case=case)}
+    outcomes = [Outcome(name, Diagnosed(found)) for name, found in of.items()]
+    tell_diagnoses(outcomes, as_json=how == "json", as_csv=how == "csv")
+    told = capsys.readouterr().out
+    assert told.count("take this negative as uncertain") == 1
+    assert told.count("It was wanted nevertheless: a phantom") == 1
+    assert ("81.8" in told) or how != "table"
+    if how == "csv":
+        rows = {row["input"]: row for row in csv.DictReader(io.StringIO(told))}
+        assert rows["plain"]["remarks"] == rows["wanted"]["probability"] == ""
+        assert rows["contradicts"]["remarks"].startswith("The probability of 81.8 %")
+    if how == "json":
+        rows = {row["input"]: row for row in json.loads(told)["each"]}
+        assert "remarks" not in rows["plain"]
+        assert "probability" not in rows["wanted"]
 
 
 def test_predictive_values_stand_beside_the_decision():

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from heclstm.storage.typed import Count, Finite, Name, Share, plain
+from heclstm.storage.typed import Count, Logit, Name, Share, plain
 
 
 class OperatingPoint(Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,7 +17,7 @@ class OperatingPoint(Struct, frozen=True, forbid_unknown_fields=True):
     not say it.
     """
 
-    threshold: Finite
+    threshold: Logit
     wanted_sensitivity: Share | None = None
     sensitivity: Share | None = None
     specificity: Share | None = None

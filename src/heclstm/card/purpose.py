@@ -39,6 +39,12 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ):
             if len(set(found)) != len(found):
                 raise FileFormatError(f"card: two of its {what} are for the same")
+        if any(
+            point.positives is not None and (point.people or 0) > point.positives for point in self.operating_points
+        ):
+            raise FileFormatError(
+                "card: an operating point was chosen by more positive patients than positive sequences"
+            )
 
     def operating_point(self, frames: int | None = None) -> OperatingPoint | None:
         """That for sequences of so many frames, else that for all; None if there are none at all.

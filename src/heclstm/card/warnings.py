@@ -23,7 +23,17 @@ SCORE_MAX = 50.0  # of logits; beyond, a probability differs from 0 or 1 by less
 
 def derived(purpose: Purpose) -> tuple[str, ...]:
     """At most one of a kind, the gravest first."""
-    return tuple(_of_points(purpose.operating_points)) + tuple(_of_scores(purpose))
+    return (*_out_of_reach(purpose), *_of_points(purpose.operating_points), *_of_scores(purpose))
+
+
+def _out_of_reach(purpose: Purpose) -> Iterator[str]:
+    """A score beyond its limit is refused, so that a point beyond it is never reached, or always."""
+    limit = purpose.limit("score")
+    for word, away in (("negative", 1), ("positive", -1)):
+        if limit is not None and (
+            points := [each for each in purpose.operating_points if away * each.threshold > limit]
+        ):
+            yield f"{_the(points)} lies beyond all scores that are read, so it calls everybody {word}."
 
 
 def _of_points(points: tuple[OperatingPoint, ...]) -> Iterator[str]:
@@ -62,8 +72,8 @@ def _of_scores(purpose: Purpose) -> Iterator[str]:
             f"Scores had to be divided by {scale.temperature:.3g} to become probabilities: training went wrong, or few "
             "patients fitted it."
         )
-    limit = purpose.limit("score")
-    if limit is None:
+    largest = next((each.max_abs for each in purpose.ranges if each.name == "score"), None)
+    if largest is None:
         yield "The model was never calibrated, so scores of unusual images are not refused."
-    elif limit > SCORE_MAX:
-        yield f"Scores reach {limit:.3g}, expected a logit of at most {SCORE_MAX:g}: training went wrong."
+    elif largest > SCORE_MAX:  # as seen: a limit may be wider, where it follows from a bound that holds for all images
+        yield f"Scores reach {largest:.3g}, expected a logit of at most {SCORE_MAX:g}: training went wrong."

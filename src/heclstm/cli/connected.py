@@ -43,11 +43,14 @@ def tell_diagnoses(outcomes: Sequence[Outcome[Diagnosed]], *, as_json: bool, as_
         isinstance(each.error, NotAssessableError) or each.made and not each.made.findings.diagnosis.decided
         for each in outcomes
     )
+    from heclstm.report.words import remarks
+
     if as_csv:
         _print_csv(outcomes)
     else:
         try:
-            tell_each(outcomes, _row, ("decision", "score", "probability"), as_json=as_json)
+            columns = ("decision", "score", "probability")
+            tell_each(outcomes, _row, columns, as_json=as_json, remarks=lambda made: remarks(made.findings))
         except typer.Exit:
             if failed:
                 raise
@@ -58,8 +61,10 @@ def tell_diagnoses(outcomes: Sequence[Outcome[Diagnosed]], *, as_json: bool, as_
 
 
 def _row(made: Diagnosed) -> tuple[str, str, str]:
-    diagnosis = made.findings.diagnosis
-    share = "" if diagnosis.probability is None else f"{100 * diagnosis.probability:.1f} %"
+    from heclstm.report.words import chance
+
+    diagnosis, found = made.findings.diagnosis, chance(made.findings)
+    share = "" if found is None else f"{100 * found:.1f} %"
     return diagnosis.decision, f"{diagnosis.score:+.3f}", share
 
 
@@ -67,5 +72,6 @@ def _print_csv(outcomes: Sequence[Outcome[Diagnosed]]) -> None:
     rows = []
     for each in outcomes:
         row = each.to_json() | ({"error": str(each.error)} if each.error else {})
+        row["remarks"] = " ".join(row.get("remarks", ()))
         rows.append(row | ({"file": str(each.kept)} if each.kept else {}))
-    sys.stdout.write(csv_of(rows, ["input", "decision", "score", "probability", "file", "error"]))
+    sys.stdout.write(csv_of(rows, ["input", "decision", "score", "probability", "remarks", "file", "error"]))

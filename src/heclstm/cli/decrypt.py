@@ -85,18 +85,23 @@ def decrypt(
     options: dict[str, Any] = {"threads": threads, "allow_insecure": insecure_test, "events": TERMINAL}
     options |= {"passphrase": passphrase(passphrase_file), "case": case, "without_case": without_case, "frames": frames}
     if each:
+        from heclstm.report.words import remarks
         from heclstm.usecases.decrypt_each import decrypt_each
 
         forbid(name=name, query=query, case=case is not None and case.is_file())
         outcomes = decrypt_each(card, results, key, output, **options)
-        tell_each(outcomes, _row, ("name", "decision", "score"), as_json=as_json)
+        tell_each(outcomes, _row, ("name", "decision", "score"), as_json=as_json, remarks=remarks)
         if any(outcome.made and not outcome.made.diagnosis.decided for outcome in outcomes):
             raise typer.Exit(UNDECIDED)
         return
     require_one(results, "results")
     findings = usecase.decrypt(card, results[0], key, output, name=name, query=query, **options)
     if as_json:
+        from heclstm.report.words import remarks
+
         emit(findings.to_json())
+        for sentence in remarks(findings):
+            TERMINAL.note(sentence)
     else:
         _print(findings, prevalence)
     if not findings.diagnosis.decided:

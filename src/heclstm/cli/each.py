@@ -30,12 +30,21 @@ def forbid(**options: object) -> None:
 
 
 def tell_each(
-    outcomes: Sequence[Any], row: Callable[[Any], Sequence[str]], columns: Sequence[str], *, as_json: bool
+    outcomes: Sequence[Any],
+    row: Callable[[Any], Sequence[str]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    remarks: Callable[[Any], Sequence[str]] = lambda made: (),
 ) -> None:
-    """outcomes: of `usecases.each`. row: what stands in `columns` for one that was made. Exit code 2 if one failed."""
+    """outcomes: of `usecases.each`. row: what stands in `columns` for one that was made. remarks: what nobody should
+    read that without. Exit code 2 if one failed.
+    """
+    said = [() if outcome.made is None else remarks(outcome.made) for outcome in outcomes]
     failed = [outcome for outcome in outcomes if outcome.failed]
     if as_json:
-        each = [outcome.to_json() for outcome in outcomes]
+        pairs = zip(outcomes, said, strict=True)
+        each = [outcome.to_json() | ({"remarks": list(words)} if words else {}) for outcome, words in pairs]
         emit({"done": len(outcomes) - len(failed), "failed": len(failed), "each": each})
     else:
         rows = table("input", "", *columns, left=2 + len(columns))
@@ -43,6 +52,9 @@ def tell_each(
             state = "failed" if outcome.failed else "there already" if outcome.made is None else "done"
             rows.add_row(outcome.item, state, *([""] * len(columns) if outcome.made is None else row(outcome.made)))
         out().print(rows)
+        for outcome, words in zip(outcomes, said, strict=True):
+            for sentence in words:
+                out().print(f"{outcome.item}: {sentence}", soft_wrap=True)
         out().print(
             f"{len(outcomes) - len(failed)} of {len(outcomes)} done" + (f", {len(failed)} failed" if failed else "")
         )

@@ -17,7 +17,7 @@ from heclstm.data.images import DARK, read_images
 from heclstm.data.prepare import prepare
 from heclstm.data.reading import holds_arrays, read_volume, stacked
 from heclstm.data.sequence import ImageSequence
-from heclstm.data.sources import Origin, Source, sha256_of, some
+from heclstm.data.sources import Origin, Source, is_there, sha256_of, some
 from heclstm.errors import FileFormatError, SequenceError
 
 FRAMES_BEHIND = 4  # a last axis that is so many times shorter than both others counts frames, and no pixels
@@ -66,7 +66,7 @@ def read_handed_in(
     """
     paths = [inputs] if isinstance(inputs, Path) else list(inputs)
     for path in paths:
-        if not path.exists():
+        if not is_there(path):
             raise FileFormatError(f"{path}: does not exist; give a NumPy file, or a folder of pictures or DICOM files")
     name = str(paths[0])
     if len(paths) == 1 and holds_arrays(paths[0]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from heclstm.data.dicom.series import headers_of, one_series, order_as_given, or
 from heclstm.data.manifest import MANIFEST, files_of_sequence
 from heclstm.data.order import Order, by_names
 from heclstm.data.pictures import read_pictures
-from heclstm.data.sources import Found, Origin, Source, find, sha256_of, some, where_are
+from heclstm.data.sources import Found, Origin, Source, find, is_folder, sha256_of, some, where_are
 from heclstm.errors import SequenceError
 
 FEW_LEVELS = 16
@@ -58,7 +59,7 @@ def read_images(
     Raises FileFormatError for what cannot be read, SequenceError where it is not one sequence in one order.
     """
     paths = [inputs] if isinstance(inputs, Path) else list(inputs)
-    if len(paths) == 1 and paths[0].suffix.lower() == MANIFEST and not paths[0].is_dir():
+    if len(paths) == 1 and paths[0].suffix.lower() == MANIFEST and not is_folder(paths[0]):
         files, reason = files_of_sequence(paths[0], sequence)
         return read_listed(files, reason, selection)
     if sequence:
@@ -128,6 +129,11 @@ def _made(frames: list[NDArray[np.uint8]], reason: str, sources: Sequence[Source
 
 def _said(images: Images) -> Images:
     """With a note where hardly any grey is left, or all are dark, as after a window for more bits."""
+    if copies := len(images.frames) - len(
+        {(frame.shape, sha256(np.ascontiguousarray(frame).data).digest()) for frame in images.frames}
+    ):
+        note = f"{copies} of {len(images.frames)} frames are the same as others, pixel by pixel"
+        images = replace(images, notes=(*images.notes, note))
     if (sizes := len({frame.shape[1:] for frame in images.frames})) > 1:
         images = replace(images, notes=(*images.notes, f"frames are of {sizes} sizes"))
     count, brightest = levels(images.frames), max(int(frame.max()) for frame in images.frames)

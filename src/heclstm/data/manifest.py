@@ -18,12 +18,13 @@ from io import StringIO
 from pathlib import Path
 
 from heclstm.data.order import Order, by_values
-from heclstm.data.sources import require_regular
+from heclstm.data.sources import is_there, require_regular
 from heclstm.errors import FileFormatError
 
 MANIFEST = ".csv"
 LARGEST_BYTES = 64 << 20
 DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
+ROUNDED = re.compile(r"[+-]?\d+[.,]?\d*E\+\d+")  # a long number as spreadsheets show it: several become one
 EXAMPLES = 5  # lines that a message names
 SEPARATORS = ";\t,"
 # What tools write where nothing is known; no name, no label, no time.
@@ -43,12 +44,14 @@ class Row:
         return self.values.get(column, "")
 
     def number(self, column: str) -> float | None:
-        """None where the column holds no finite number."""
+        """None where the column holds no finite number, or one that is not 0 and too small to be told from it."""
         try:
             value = float(self[column])
         except ValueError:
             return None
         if "_" in self[column]:  # Python's own way to group digits, nobody else's
+            return None
+        if value == 0 and re.search(r"[^\W\d_]", self[column]):  # 1e-400
             return None
         return value if math.isfinite(value) else None
 
@@ -56,7 +59,7 @@ class Row:
         """What the column names, relative to the manifest."""
         folder, name = self.path.parent, self[column]
         plain = folder / name
-        return folder / name.replace("\\", "/") if "\\" in name and not plain.exists() else plain
+        return folder / name.replace("\\", "/") if "\\" in name and not is_there(plain) else plain
 
 
 class Problems:
@@ -98,6 +101,9 @@ def read_manifest(path: Path, required: Sequence[str], remedy: str) -> list[Row]
             row = Row(path, reader.line_num, dict(zip(columns, (value.strip() for value in values), strict=False)))
             if len(values) > len(columns):
                 problems.add(row, columns[-1], "no more values than the header has columns")
+            for name, value in row.values.items():
+                if "\n" in value or "\r" in value:  # perhaps a quotation mark that another one closes, lines below
+                    problems.add(row, name, "a value on one line")
             for name in required:
                 if not row[name] or row[name].lower() in PLACEHOLDERS:
                     problems.add(row, name, "a value")
@@ -186,6 +192,8 @@ def require_one_spelling(rows: Sequence[Row], column: str, problems: Problems) -
     for row in rows:
         if row[column] and spelled.setdefault(spelling(row[column]), row[column]) != row[column]:
             problems.add(row, column, "one spelling of each name, such as 7 or 7.0")
+        if ROUNDED.fullmatch(row[column]):
+            problems.add(row, column, "names that no spreadsheet has rounded (1.23E+11); format the column as text")
 
 
 def spelling(name: str) -> str:
@@ -202,6 +210,10 @@ def _text(path: Path, remedy: str) -> str:
             content = stream.read(LARGEST_BYTES + 1)
         if len(content) > LARGEST_BYTES:
             raise FileFormatError(f"{path}: got more than {LARGEST_BYTES} bytes; {remedy}")
+        if b"\0" in content:
+            raise FileFormatError(
+                f"{path}: not readable as comma-separated text in UTF-8 (it holds bytes of 0); {remedy}"
+            )
         return content.decode("utf-8-sig")
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error

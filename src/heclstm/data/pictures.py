@@ -6,6 +6,7 @@ Pillow and not MONAI's transforms: the hospital's client runs this too, and must
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ UNREADABLE = (
     struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 DEEP_USED = 64  # of 256: sixteen bits that stay so low fill at most fourteen, whose highest value is rounded up to it
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+BLOCK_BYTES = 1 << 20
 GREY_ALPHA = 4  # colour type of a PNG
 ORIENTATION = 0x0112  # tag of EXIF
 
@@ -62,6 +65,7 @@ def read_picture(source: Path | Source) -> NDArray[np.uint8]:
         with quiet(), _opened(source, Budget()) as opened:
             if opened.format == "PNG" and (count := getattr(opened, "n_frames", 1)) > 1:
                 raise FileFormatError(f"{source}: no image: holds {count} pictures, expected one; save each as a file")
+            _require_whole(source)
             _require_orientation(source, opened)
             channels = _channels(_plain(ImageOps.exif_transpose(opened)))
             kind = _depth(source)[1]
@@ -84,6 +88,26 @@ def _opened(source: Source, budget: Budget) -> Iterator[Image.Image]:
 
 def _unreadable(source: Source) -> FileFormatError:
     return FileFormatError(f"{source}: no image: not readable as PNG or JPEG")
+
+
+def _require_whole(source: Source) -> None:
+    """Raise FileFormatError for a PNG that was altered or cut off: each of its pieces has a checksum, and Pillow does
+    not look at those of the pixels. A JPEG has none.
+    """
+    with source.open() as stream:
+        if stream.read(len(SIGNATURE)) != SIGNATURE:
+            return
+        kind = b""
+        while kind != b"IEND":
+            head = stream.read(8)
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            check = zlib.crc32(kind)
+            while length and (block := stream.read(min(length, BLOCK_BYTES))):
+                check, length = zlib.crc32(block, check), length - len(block)
+            if len(head) < 8 or length or stream.read(4) != check.to_bytes(4, "big"):
+                raise FileFormatError(
+                    f"{source}: no image: not readable as PNG or JPEG: altered or cut off on its way; copy it again"
+                )
 
 
 def _require_orientation(source: Source, opened: Image.Image) -> None:

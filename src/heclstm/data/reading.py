@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from heclstm.data.images import read_images
 from heclstm.data.labels import binary_labels
-from heclstm.data.sources import require_regular
+from heclstm.data.sources import is_folder, require_regular
 from heclstm.errors import FileFormatError, SequenceError
 from heclstm.storage.arrays import ArrayLimits, read_npy, read_npz, write_npz
 
@@ -55,7 +55,7 @@ def read_frames(path: Path | str, *, row: int | None = None) -> NDArray[Any] | l
 
 def holds_arrays(path: Path) -> bool:
     """Whether this is a NumPy file, by its ending."""
-    return path.suffix.lower() in (".npy", ".npz") and not path.is_dir()
+    return path.suffix.lower() in (".npy", ".npz") and not is_folder(path)
 
 
 def read_volumes(path: Path | str) -> NDArray[Any]:

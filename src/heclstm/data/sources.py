@@ -21,16 +21,17 @@ from typing import IO
 
 from heclstm.data.budget import ARCHIVE_BYTES_MAX, FILE_BYTES_MAX, FILES_MAX, FOLDERS_DEEP_MAX
 from heclstm.errors import FileFormatError
+from heclstm.storage.archive import opened_archive
 
 HEAD_BYTES = 132 + 8
 # What systems leave in folders without being asked.
-LITTER = ("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "__macosx")
+LITTER = ("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "__macosx", "@eadir")
 # Images, clips, archives and unfinished transfers that nothing here reads: they might be frames, so they are never
 # passed over.
 OTHER_IMAGES = re.compile(
     r"\.(tiff?|bmp|gif|webp|jp2|j2k|jpf|jxl|heic|heif|avif|nii|nrrd|nhdr|mha|mhd|mp4|m4v|mov|avi|mpe?g|mkv|wmv|webm"
     r"|p[bgnp]m|tga|pcx|psd|cr2|cr3|nef|arw|jfif|jpe|7z|rar|tar|tgz"
-    r"|(nii|png|jpe?g|dcm|dicom|ima|tar)\.(gz|bz2|xz|zst|part|partial|crdownload|tmp|download|filepart))$",
+    r"|(nii|png|jpe?g|dcm|dicom|ima|tar)\.(gz|bz2|xz|zst|part|partial|crdownload|tmp|download|filepart|icloud|lnk))$",
     re.IGNORECASE,
 )
 OTHER_STARTS = (
@@ -107,6 +108,22 @@ def sha256_of(source: Source) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
         return digest.hexdigest()
+
+
+def is_there(path: Path) -> bool:
+    """Whether something lies there. What no file can be called, or may not be looked at, does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, a folder of others, a zero byte
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """As `is_there`."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def require_regular(path: Path) -> None:
@@ -206,6 +223,8 @@ def not_an_image(source: Source) -> FileFormatError:
 def is_litter(source: Source) -> bool:
     """Hidden files, and what file managers leave behind."""
     parts = PurePosixPath(source.member).parts if source.member else (source.name,)
+    if parts and OTHER_IMAGES.search(parts[-1]) and parts[-1].lower().endswith(".icloud"):
+        return False  # .3.png.icloud: an image that is not on this machine yet
     return any(part.startswith(".") or part.lower() in LITTER for part in parts)
 
 
@@ -233,7 +252,7 @@ def _cannot_be_read(error: OSError) -> None:
 
 
 def _holds_others(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() == ".zip" or kind_of(Source(path)) == "zip"
+    return is_folder(path) or path.suffix.lower() == ".zip" or kind_of(Source(path)) == "zip"
 
 
 def _files_in(path: Path) -> list[Source]:
@@ -244,7 +263,7 @@ def _files_in(path: Path) -> list[Source]:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     require_regular(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as stream, opened_archive(stream, str(path)) as archive:
             yield archive
     except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError, NotImplementedError) as error:
         raise FileFormatError(f"{path}: no image: not readable as a zip archive ({type(error).__name__})") from error

@@ -240,7 +240,8 @@ class Client:
 
         frames: `real_frames` of the sequence, where a program takes shorter ones and another client made the query.
         query, case: of the query that the result should answer; a result of another one is refused (DigestError). A
-        case of unusual images that nobody vouches for makes the diagnosis "not assessable".
+        case of unusual images that nobody vouches for makes the diagnosis "not assessable"; where somebody does, it has
+        no probability.
         Raises RangeError for what cannot be a result of this program. Nothing about a diagnosis may go back to the
         server.
 
@@ -263,7 +264,9 @@ class Client:
         with closing(self.context.load_ciphertext(blob, level=self.card.result_level)) as ciphertext:
             slots = Decryptor(self.context, self._key()).decrypt(ciphertext)
         found = read_result(slots, self.card, name, frames, unrounded=unrounded)
-        return found.without_decision() if case is not None and case.withheld else found
+        if case is None or case.envelope != "outside":
+            return found
+        return found.without_decision() if case.withheld else found.without_probability()
 
     def close(self) -> None:
         """Free the engine, and overwrite its copy of the secret key; docs/security.md tells which copies stay."""

@@ -13,10 +13,10 @@ from heclstm.card.temperature import Temperature
 from heclstm.circuit.layout import Floats
 from heclstm.deploy.rounding import rounded
 from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
-from heclstm.storage.typed import Finite, Name, Positive, plain, typed
+from heclstm.storage.typed import Finite, Logit, Name, Positive, plain, typed
 
 Decision = Literal["positive", "negative", "not assessable", "no decision"]
-Scores = Annotated[tuple[Finite, ...], Meta(min_length=1, max_length=64)]
+Scores = Annotated[tuple[Logit, ...], Meta(min_length=1, max_length=64)]
 
 
 class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +29,7 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
 
     scores: Scores
     contributions: Annotated[tuple[Scores, ...], Meta(min_length=1, max_length=1 << 16)]
-    threshold: Finite | None = None
+    threshold: Logit | None = None
     name: Name = ""
     temperature: Positive | None = None
     offset: Finite = 0.0
@@ -74,7 +74,11 @@ class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
 
     def without_decision(self) -> Diagnosis:
         """The same score, but neither a decision nor a probability, which would be one in other words."""
-        return structs.replace(self, threshold=None, undecided="not assessable", temperature=None, offset=0.0)
+        return structs.replace(self.without_probability(), threshold=None, undecided="not assessable")
+
+    def without_probability(self) -> Diagnosis:
+        """The same score and decision, of images to which no figure of the model applies."""
+        return structs.replace(self, temperature=None, offset=0.0)
 
     def to_json(self) -> dict[str, Any]:
         """In plain JSON types, with the decision, and the probability where there is one."""

@@ -1,7 +1,6 @@
 """How a model is trained: everything that a training file says, frozen and checked."""
 
 import math
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from heclstm.data.datasets import read_options
 from heclstm.errors import FileFormatError, ModelError
 from heclstm.model.config import ModelConfig
 from heclstm.model.fields import plain
+from heclstm.storage.settings import read_toml
 
 Settings = TypeVar("Settings")
 Span = tuple[float, float]
@@ -309,12 +309,7 @@ SEARCH = "search"
 
 def read_values(path: Path | str) -> dict[str, Any]:
     """What a training file says. TOML has no null: the word "exact" stands for a degree of None."""
-    try:
-        values = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); expected a training file") from error
-    except ValueError as error:  # also TOMLDecodeError, which tells line and column
-        raise FileFormatError(f"{path}: not readable as TOML: {error}") from error
+    values = read_toml(Path(path), FileFormatError)
     return {name: without_exact(value) for name, value in values.items()}
 
 

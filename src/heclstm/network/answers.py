@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -12,6 +12,8 @@ from heclstm.storage.typed import Count, Digest, Label, Line, Name, Share, typed
 
 T = TypeVar("T")
 State = Annotated[str, Meta(pattern="^[a-z]{1,20}(?!\\n)$")]
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class Offered(Struct, frozen=True):
@@ -61,9 +63,9 @@ class JobStatus(Struct, frozen=True):
     done: Count
     progress: Share = 0.0
     failures: Annotated[tuple[Failure, ...], Meta(max_length=10_000)] = ()
-    position: int | None = None
+    position: Count | None = None
     layer: Line | None = None
-    seconds_left: float | None = None
+    seconds_left: Seconds | None = None
     created: Name = ""
     finished: Name | None = None
     expires: Name | None = None
@@ -80,8 +82,7 @@ class Jobs(Struct, frozen=True):
 
 def read(answer: Answer, kind: type[T]) -> T:
     """Raises NetworkError for what no server of heclstm says."""
-    data: Any = answer.json()
     try:
-        return typed(data, kind, "server: its answer")
+        return typed(answer.json(), kind, "server: its answer")
     except FileFormatError as error:
         raise NetworkError(f"{error}; is it a server of heclstm, and of this version?") from error

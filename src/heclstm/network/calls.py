@@ -15,6 +15,7 @@ PIECE_BYTES = 1 << 20
 EXPANDING_SECONDS = 300.0  # a server may need so long to read keys once they are there
 POLL_SECONDS = 10
 BYTES = {"content-type": "application/octet-stream"}
+JOBS_MAX = 100_000  # that a hospital may have at a server
 HEAD_BYTES_MAX = 1 << 16  # of a result, beside its ciphertexts
 
 
@@ -128,15 +129,17 @@ def ended(
 
 def list_jobs(patience: Patience = DEFAULT) -> Steps[list[JobStatus]]:
     """All of this tenant's, newest first."""
-    found: list[JobStatus] = []
+    found: dict[str, JobStatus] = {}
     after: str | None = None
     while True:
         params = {} if after is None else {"after": after}
         answer = yield from ask(Ask("GET", "/v1/jobs", params=params), patience)
-        page = read(answer, Jobs)
-        found += page.jobs
-        if page.next in (None, after):
-            return found
+        page, known = read(answer, Jobs), len(found)
+        found |= {job.id: job for job in page.jobs}
+        if page.next is None or len(found) == known:
+            return list(found.values())
+        if len(found) > JOBS_MAX:
+            raise NetworkError(f"server: lists more than {JOBS_MAX} jobs of this hospital; ask the operator")
         after = page.next
 
 

@@ -68,8 +68,7 @@ def problem(answer: Answer) -> dict[str, Any]:
     """The members of a problem (RFC 9457); empty if it is none."""
     if not answer.headers.get("content-type", "").startswith("application/problem+json"):
         return {}
-    data = answer.json()
-    return data if isinstance(data, dict) else {}
+    return answer.json()
 
 
 REMEDIES = {

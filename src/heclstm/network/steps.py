@@ -5,12 +5,12 @@ So it knows no socket, no thread and no event loop, and is tested with a list of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from heclstm.errors import NetworkError
+from heclstm.errors import FileFormatError, NetworkError
+from heclstm.storage.json import parse_object
 
 T = TypeVar("T")
 ANSWER_BYTES_MAX = 8 << 20
@@ -66,13 +66,13 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes
 
-    def json(self) -> Any:
-        """Raises NetworkError: whatever is there, no server of heclstm said it."""
+    def json(self) -> dict[str, Any]:
+        """The object that it is. Raises NetworkError: whatever is there, no server of heclstm said it."""
         try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError) as error:
+            return parse_object(self.content, "answer")
+        except FileFormatError as error:
             raise NetworkError(
-                f"server: answered {self.status} with what is no JSON; is there another service at this URL?"
+                f"server: answered {self.status} with what is no JSON object; is there another service at this URL?"
             ) from error
 
 

@@ -22,6 +22,7 @@ from heclstm.network.steps import Answer, Ask, Cut, Do, Steps, Wait
 T = TypeVar("T")
 CONNECT_SECONDS = 20.0
 CONNECTIONS = 128
+SLOW_TIMEOUTS, SLOWEST_BYTES = 4, 1 << 11  # a line that is slow, and a server that sends a byte now and then, for ever
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,9 +128,9 @@ class Transport:
         try:
             with self._http.stream(**_request(ask), content=content) as response:
                 self.certificate = self.certificate or _certificate(response)
-                collected = bytearray()
+                collected, began = bytearray(), time.monotonic()
                 for piece in response.iter_raw():
-                    collected += _bounded(piece, len(collected), ask)
+                    collected += _bounded(piece, len(collected), ask, began)
                 return _made(response, collected)
         except httpx.HTTPError as error:
             raise _meaning(error, self._host) from error
@@ -175,9 +176,9 @@ class AsyncTransport:
         try:
             async with self._http.stream(**_request(ask), content=content) as response:
                 self.certificate = self.certificate or _certificate(response)
-                collected = bytearray()
+                collected, began = bytearray(), time.monotonic()
                 async for piece in response.aiter_raw():
-                    collected += _bounded(piece, len(collected), ask)
+                    collected += _bounded(piece, len(collected), ask, began)
                 return _made(response, collected)
         except httpx.HTTPError as error:
             raise _meaning(error, self._host) from error
@@ -199,9 +200,13 @@ def _request(ask: Ask) -> dict[str, Any]:
     return {"method": ask.method, "url": ask.path, "params": ask.params or None, "headers": headers, "timeout": timeout}
 
 
-def _bounded(piece: bytes, there: int, ask: Ask) -> bytes:
-    if there + len(piece) > ask.answer_bytes_max:
+def _bounded(piece: bytes, there: int, ask: Ask, began: float) -> bytes:
+    """began: when the answer did, by a clock that is never set."""
+    there += len(piece)
+    if there > ask.answer_bytes_max:
         raise NetworkError(f"server: its answer to {ask} is longer than the {ask.answer_bytes_max} bytes it can have")
+    if time.monotonic() - began > SLOW_TIMEOUTS * ask.timeout_seconds + there / SLOWEST_BYTES:
+        raise NetworkError(f"server: its answer to {ask} comes with fewer than {SLOWEST_BYTES} bytes a second")
     return piece
 
 

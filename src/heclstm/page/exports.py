@@ -13,7 +13,7 @@ from heclstm.report.findings import Findings
 from heclstm.templates.language import gettext
 from heclstm.usecases.spreadsheet import csv_of
 
-COLUMNS = ("day", "patient", "number", "study", "decision", "score", "probability", "made", "id")
+COLUMNS = ("day", "patient", "number", "study", "decision", "score", "probability", "remark", "made", "id")
 
 
 DICOM = {"sr": "report.dcm", "dcm": "summary.dcm"}  # the end of an address → the file, where there is one

@@ -20,6 +20,7 @@ __all__ = [
     "meaning",
     "origin",
     "rates",
+    "remarks",
     "unusual",
 ]
 
@@ -131,6 +132,13 @@ def chance(findings: Findings, prevalence: float | None = None) -> float | None:
     require_prevalence(prevalence)
     odds = found / (1 - found) * prevalence / (1 - prevalence) * scale.negatives / scale.positives
     return odds / (1 + odds)
+
+
+def remarks(findings: Findings) -> tuple[str, ...]:
+    """What decision and probability must not be read without, wherever they stand: in a table, a spreadsheet, JSON."""
+    if not findings.diagnosis.decided:
+        return unusual(findings) or (_undecided(findings),)
+    return (*unusual(findings), *filter(None, (_both(findings, None), _shorter(findings))))
 
 
 def unusual(findings: Findings) -> tuple[str, ...]:

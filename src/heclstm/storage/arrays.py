@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.errors import FileFormatError
+from heclstm.storage.archive import opened_archive
 from heclstm.storage.atomic import new_file
 from heclstm.storage.source import Source, opened
 
@@ -59,7 +60,7 @@ def read_npz(source: Source, limits: ArrayLimits = ArrayLimits()) -> dict[str, A
         if file.size > limits.file:
             raise FileFormatError(f"{file.name}: {file.size} bytes, expected at most {limits.file}")
         try:
-            with ZipFile(file.stream) as archive:
+            with opened_archive(file.stream, file.name) as archive:
                 return _members(archive, file.name, limits)
         # What zipfile raises on files that are damaged, encrypted (RuntimeError), or of other kinds.
         except (*_DAMAGED, OSError, RuntimeError, NotImplementedError) as error:

@@ -11,22 +11,39 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from heclstm.errors import ConfigError
+from heclstm.errors import ConfigError, HeclstmError
 from heclstm.storage.source import opened
 from heclstm.storage.typed import reason
 
 T = TypeVar("T", bound=msgspec.Struct)
 BYTES_MAX = 1 << 20
+DOTS_MAX = 2000  # in one line: tomllib takes memory with the square of a dotted key, 10 GB for 100 KB
+DEPTH_MAX = 32
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Raises ConfigError if it is none, FileFormatError if it cannot be read."""
+def read_toml(path: Path, wrong: type[HeclstmError] = ConfigError) -> dict[str, Any]:
+    """Raises `wrong` if it is none, FileFormatError if it cannot be read."""
     with opened(path) as file:
         content = file.read_all(BYTES_MAX)
+    if max(line.count(b".") for line in content.split(b"\n")) > DOTS_MAX:
+        raise wrong(f"{path}: is no TOML of ours (a line has more than {DOTS_MAX} dots; break it)")
     try:
-        return tomllib.loads(content.decode())
-    except ValueError as error:
-        raise ConfigError(f"{path}: is no TOML ({error})") from error
+        values = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        reason = error if isinstance(error, ValueError) else "brackets stand too deep"
+        raise wrong(f"{path}: is no TOML ({reason})") from error
+    if _deeper(values, DEPTH_MAX):
+        raise wrong(f"{path}: is no TOML of ours (tables stand more than {DEPTH_MAX} deep)")
+    return values
+
+
+def _deeper(values: dict[str, Any], depth: int) -> bool:
+    """Without recursion, for which they may be too deep."""
+    inside: list[Any] = [values]
+    for _ in range(depth):
+        inside = [item for each in inside for item in (each.values() if isinstance(each, dict) else each)]
+        inside = [each for each in inside if isinstance(each, dict | list)]
+    return bool(inside)
 
 
 def settings_of(data: dict[str, Any], kind: type[T], name: str, also: Callable[[T], Iterable[str]] = lambda _: ()) -> T:

@@ -29,6 +29,7 @@ _WORDS = {
 }
 
 Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]  # no NaN, no infinity
+Logit = Annotated[float, Meta(ge=-1e9, le=1e9)]  # of a score: with more digits, no page can show it
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=1 << 40)]

@@ -24,6 +24,7 @@ from heclstm.network.hospital import Keep
 from heclstm.network.pending import Pending
 from heclstm.network.remote import Remote
 from heclstm.report.findings import Findings
+from heclstm.report.words import chance, remarks
 from heclstm.storage.typed import one_line
 from heclstm.usecases import encrypt_each
 from heclstm.usecases.card import tell_warnings
@@ -66,8 +67,10 @@ class Diagnosed:
     def to_json(self) -> dict[str, Any]:
         diagnosis = self.findings.diagnosis
         data: dict[str, Any] = {"decision": diagnosis.decision, "score": diagnosis.score}
-        if diagnosis.probability is not None:
-            data["probability"] = diagnosis.probability
+        if (found := chance(self.findings)) is not None:
+            data["probability"] = found
+        if said := remarks(self.findings):
+            data["remarks"] = list(said)
         return data | ({"file": str(self.file)} if self.file else {})
 
 

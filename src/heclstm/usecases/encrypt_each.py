@@ -13,6 +13,7 @@ from heclstm.card.program_card import ProgramCard
 from heclstm.data.dicom import ANY, Selection
 from heclstm.data.manifest import MANIFEST, sequences_of
 from heclstm.data.reading import holds_arrays, read_volumes
+from heclstm.data.sources import is_there
 from heclstm.deploy.client import Passphrase
 from heclstm.errors import FileFormatError, HeclstmError, InputError
 from heclstm.storage.source import Source
@@ -49,7 +50,7 @@ def patients_of(inputs: Sequence[Path], card: ProgramCard) -> list[Patient]:
     """Each input is one, but for manifests and NumPy files that hold many."""
     found = []
     for path in inputs:
-        if path.suffix.lower() == MANIFEST and path.is_file():
+        if path.suffix.lower() == MANIFEST and is_there(path) and path.is_file():
             found += [Patient(path, sequence=name) for name in sequences_of(path)]
             continue
         rows = _rows(path, card)
@@ -58,7 +59,7 @@ def patients_of(inputs: Sequence[Path], card: ProgramCard) -> list[Patient]:
 
 
 def _rows(path: Path, card: ProgramCard) -> int | None:
-    if card.preparation is None or not holds_arrays(path) or not path.exists():
+    if card.preparation is None or not holds_arrays(path) or not is_there(path):
         return None  # who reads it says why
     try:
         shape = read_volumes(path).shape

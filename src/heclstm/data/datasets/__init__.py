@@ -18,6 +18,7 @@ from typing import Any
 from heclstm.data.datasets import acetowhitening, annocerv, breakhis, clips, colposcopy, medmnist3d, visual_fields
 from heclstm.data.datasets.fitted import fit_part, fit_training, prepare_part
 from heclstm.data.datasets.splits import Part, Splits
+from heclstm.data.sources import is_there
 from heclstm.errors import FileFormatError, ModelError
 
 
@@ -53,7 +54,7 @@ def load_dataset(name: str, path: Path | str | None = None, options: Mapping[str
         if path is None:
             raise ModelError(f"data set {name}: got no path, expected where its files are (--data)")
         path = Path(path)
-        if not path.exists():
+        if not is_there(path):
             raise FileFormatError(f"{path}: cannot be read (No such file or directory); give the path of {name}")
     return dataset.load(path, made)
 

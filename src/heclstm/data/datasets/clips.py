@@ -23,7 +23,7 @@ from heclstm.data.datasets.patients import PARTS
 from heclstm.data.datasets.splits import Splits
 from heclstm.data.dicom import header_of
 from heclstm.data.manifest import Problems, Row, label_of, read_manifest, require_one_spelling
-from heclstm.data.sources import Source, files_below, is_litter, kind_of, looks_like_an_image
+from heclstm.data.sources import Source, files_below, is_litter, is_there, kind_of, looks_like_an_image
 from heclstm.errors import FileFormatError, ModelError
 
 REMEDY = "a manifest of clips has the columns clip, patient, label"
@@ -77,7 +77,7 @@ def load(path: Path, options: Options) -> Splits:
 
 def _entry(row: Row, problems: Problems) -> Entry:
     place = row.file("clip")
-    files = _images_below(place) if place.exists() else ()
+    files = _images_below(place) if is_there(place) else ()
     if not files:
         problems.add(row, "clip", "a folder of frames, or a DICOM file")
     split = part_named(row["split"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from heclstm.data.dicom.library import Dataset, guarded, read_header
 from heclstm.data.dicom.places import Place, places_of
-from heclstm.data.dicom.values import floats, of_frame, required_whole, text, texts, whole
+from heclstm.data.dicom.values import floats, groups, items, of_frame, required_whole, text, texts, whole, whole_text
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError
 
@@ -21,6 +21,9 @@ SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", 
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
+FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
+PER_FRAME = "PerFrameFunctionalGroupsSequence"
+EVEN = 1.001  # numbers that differ by less are one, written with fewer digits
 WORDS_MAX = 40
 SECRET = (
     "PatientID", "PatientName", "PatientBirthName", "PatientMotherBirthName", "OtherPatientIDs", "OtherPatientNames",
@@ -31,7 +34,8 @@ SECRET = (
 @dataclass(frozen=True, repr=False)
 class Identity:
     """Who and what, as the file says it: "" where it does not. patient: his ID, or his name where there is none.
-    issuer: whose number that ID is. birth: his date of birth. name: his own, without letter case."""
+    issuer, authority: whose number that ID is, by name and by UID. birth: his date of birth. name: his own,
+    without letter case."""
 
     patient: str
     issuer: str
@@ -41,24 +45,27 @@ class Identity:
     study: str
     series: str
     instance: str
+    authority: str = ""
 
 
 @dataclass(frozen=True, repr=False)
 class Series:
-    """What a series may be called in a message, without names, numbers and dates of its patient. side: left or right.
-    localizer: whether the file is a scout view, by which others were planned."""
+    """What a series may be called in a message, without names, numbers and dates of its patient. sides: left, right.
+    localizers: whether its frames are scout views, by which others were planned."""
 
     modality: str
     description: str
     body_part: str
     number: int
-    side: str = ""
-    localizer: bool = False
+    sides: frozenset[str] = frozenset()
+    localizers: frozenset[bool] = frozenset()
 
 
 @dataclass(frozen=True)
 class Form:
-    """How pixels are stored. ratio: height over width of one pixel. burnt_in: None where the file does not say."""
+    """How pixels are stored. spacings: of its frames' pixels in millimetres, where it says so. described:
+    of how many frames it tells something, 0 where of none. ratio: height over width
+    of one pixel. burnt_in: None where the file does not say."""
 
     syntax: str
     photometric: str
@@ -72,6 +79,8 @@ class Form:
     signed: bool
     ratio: float
     burnt_in: bool | None
+    spacings: frozenset[tuple[float, ...]] = frozenset()
+    described: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,24 +106,43 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
     if pixels == "float":
         raise FileFormatError(f"{source}: no image: its pixels are floating-point values, not greys; export an image")
     study, group, instance = (text(dataset, name) for name in IDENTIFIERS)
-    patient = text(dataset, "PatientID") or text(dataset, "PatientName").casefold()
+    patient = whole_text(dataset, "PatientID") or whole_text(dataset, "PatientName").casefold()
+    authority = "".join(
+        text(item, "UniversalEntityID") for item in items(dataset, "IssuerOfPatientIDQualifiersSequence")
+    )
     issuer, birth = text(dataset, "IssuerOfPatientID").casefold(), text(dataset, "PatientBirthDate")
     scripts = (" ".join(each.replace("^", " ").split()) for each in text(dataset, "PatientName").casefold().split("="))
     name = next(filter(None, scripts), "")  # one name may be told in one script or in three
     sex = text(dataset, "PatientSex").upper()
-    identity = Identity(patient, issuer, birth, name, sex, study, group, instance)
+    identity = Identity(patient, issuer, birth, name, sex, study, group, instance, authority)
     directory = text(getattr(dataset, "file_meta", {}), "MediaStorageSOPClassUID") == DIRECTORY
     told = [text(dataset, name) for name in ("Modality", "SeriesDescription", "BodyPartExamined")]
     secrets = _secrets(dataset) if any(told) else []
     modality, description, body_part = (_words(value, secrets) for value in told)
-    side = text(dataset, "ImageLaterality") or text(dataset, "Laterality")
-    localizer = "LOCALIZER" in texts(dataset, "ImageType")
-    number = whole(dataset, "SeriesNumber") or 0
-    series = Series(modality, description, body_part, number, side.upper()[:1], localizer)
-    if not pixels:
+    form = _form(source, dataset) if pixels else None
+    sides, localizers = _told_by_frames(dataset, form.frames if form else 1)
+    series = Series(modality, description, body_part, whole(dataset, "SeriesNumber") or 0, sides, localizers)
+    if form is None:
         return Header(source, identity, series, directory, None)
-    form = _form(source, dataset)
     return Header(source, identity, series, directory, form, places_of(source, dataset, form.frames))
+
+
+def _told_by_frames(dataset: Dataset, frames: int) -> tuple[frozenset[str], frozenset[bool]]:
+    """Sides of the body, and whether frames are localizers: of the file, or of the frames of an enhanced object."""
+    side = text(dataset, "ImageLaterality") or text(dataset, "Laterality")
+    sides, kinds = {side.upper()[:1]}, {"LOCALIZER" in texts(dataset, "ImageType")}
+    own = range(frames) if items(dataset, PER_FRAME) else range(1)
+    if told := {
+        text(item, "FrameLaterality").upper()[:1]
+        for frame in own
+        for item in groups(dataset, frame, "FrameAnatomySequence")
+    }:
+        sides = told
+    if types := [
+        texts(item, "FrameType") for frame in own for name in FRAME_TYPES for item in groups(dataset, frame, name)
+    ]:
+        kinds = {"LOCALIZER" in each for each in types}
+    return frozenset(sides - {""}), frozenset(kinds)
 
 
 def _form(source: Source, dataset: Dataset) -> Form:
@@ -134,6 +162,13 @@ def _form(source: Source, dataset: Dataset) -> Form:
     frames = whole(dataset, "NumberOfFrames") if dataset.get("NumberOfFrames") is not None else 1
     if frames is None or not 1 <= frames <= FRAMES_MAX:
         raise FileFormatError(f"{source}: no image: NumberOfFrames is none from 1 to {FRAMES_MAX}")
+    if 0 < (count := len(items(dataset, PER_FRAME))) < frames:
+        raise FileFormatError(f"{source}: no image: describes {count} frames, but holds {frames}; export it again")
+    ratios, spacings = zip(*(_pixel(dataset, frame) for frame in range(frames if count else 1)), strict=True)
+    if max(ratios) > EVEN * min(ratios):
+        raise FileFormatError(
+            f"{source}: no image: the shape of its pixels differs from frame to frame; export each alone"
+        )
     burnt = text(dataset, "BurnedInAnnotation").upper()
     high = whole(dataset, "HighBit")
     return Form(
@@ -147,18 +182,20 @@ def _form(source: Source, dataset: Dataset) -> Form:
         stored,
         high if high is not None and stored - 1 <= high < allocated else stored - 1,
         whole(dataset, "PixelRepresentation") == 1,
-        _ratio(source, dataset),
+        ratios[0],
         {"YES": True, "NO": False}.get(burnt),
+        frozenset(spacings) - {()},
+        count,
     )
 
 
-def _ratio(source: Source, dataset: Dataset) -> float:
-    """Height over width of a pixel: spacings are (between rows, between columns)."""
+def _pixel(dataset: Dataset, frame: int) -> tuple[float, tuple[float, ...]]:
+    """Height over width of a pixel, and both in millimetres: spacings are (between rows, between columns)."""
     for keyword in SPACINGS:
-        found = floats(of_frame(dataset, 0, "PixelMeasuresSequence", keyword), keyword)
+        found = floats(of_frame(dataset, frame, "PixelMeasuresSequence", keyword), keyword)
         if found and len(found) == 2 and min(found) > 0:
-            return found[0] / found[1]
-    return 1.0
+            return found[0] / found[1], found if keyword != SPACINGS[-1] else ()
+    return 1.0, ()
 
 
 def _secrets(dataset: Dataset) -> list[str]:

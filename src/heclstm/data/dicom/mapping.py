@@ -51,12 +51,17 @@ class Mapping:
             return self._table(tables[0], signed=self.form.signed)
         group = "PixelValueTransformationSequence"
         slope, intercept = (
-            (checked_floats(self.source, of_frame(self.dataset, frame, group, name), name) or (default,))[0]
+            self._only(checked_floats(self.source, of_frame(self.dataset, frame, group, name), name), name, default)
             for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
         )
         if slope == 0:
             raise FileFormatError(f"{self.source}: no image: its RescaleSlope is 0, which makes all values one")
         return Rescale(slope, intercept)
+
+    def _only(self, values: tuple[float, ...], name: str, default: float) -> float:
+        if len(values) > 1:
+            raise FileFormatError(f"{self.source}: no image: {name} holds {len(values)} numbers, expected one")
+        return values[0] if values else default
 
     def _voi(self, frame: int, modality: Rescale | Table) -> Window | Table | Span | None:
         for holder in [*groups(self.dataset, frame, "FrameVOILUTSequence"), self.dataset]:

@@ -18,21 +18,24 @@ from heclstm.data.order import REMEDY, Order, Rule, decide
 from heclstm.data.sources import Source
 from heclstm.errors import SequenceError
 
-MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))? *(?:([-+])(\d{2})(\d{2}))?")
+MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6})\d*)? *(?:([-+])(\d{2})(\d{2}))?")
+ZONE = re.compile(r"([-+])(0\d|1[0-4])([0-5]\d)")  # from UTC
 ALIGNED = 1e-3  # unit directions that differ by less are one
 HUNDREDTHS = 2  # positions are compared in hundredths of a millimetre
 EPOCH = datetime(1, 1, 1)
 SLICES, DIMENSIONS = "by slice position along the normal", "by dimension index"
 TIMES = "by acquisition time"
 DAY = 24 * 3600 * 10**6  # microseconds
+UNDATED = "00010102"  # stands for the date of a time without one: in any time zone, it is far before all that have one
 BACKWARDS = (SLICES, DIMENSIONS)  # a stack may be numbered from either end; time goes one way
 
 
 @dataclass(frozen=True, repr=False)
 class Place:
     """What is known of one frame; None where nothing is. normal, corner: of its plane, in millimetres. offset: along
-    the normal, for a grid of doses. dimension: of an enhanced object. time: microseconds. trigger: milliseconds.
-    number: of the file; frame: inside of it. temporal: its number in time."""
+    the normal, for a grid of doses. dimension: of an enhanced object. time: microseconds; zoned: whether it is
+    known in which time zone. trigger: milliseconds. number: of the file; frame: inside of it. temporal: its number in
+    time. space: in which positions are told. across: the direction of its rows."""
 
     file: str
     frame: int
@@ -44,6 +47,9 @@ class Place:
     time: int | None
     trigger: float | None
     temporal: int | None = None
+    zoned: bool = False
+    space: str = ""
+    across: tuple[float, ...] | None = None
 
 
 def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...]:
@@ -55,18 +61,25 @@ def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...
         offsets = (0.0,) * frames
     shifts = _shifts(dataset, frames)
 
+    zone, space = text(dataset, "TimezoneOffsetFromUTC"), text(dataset, "FrameOfReferenceUID")
+
     def place(frame: int) -> Place:
+        directions = floats(of_frame(dataset, frame, "PlaneOrientationSequence", orientation), orientation)
+        time, zoned = _time(dataset, frame, shifts, zone)
         return Place(
             str(source),
             frame,
             number,
-            _normal(floats(of_frame(dataset, frame, "PlaneOrientationSequence", orientation), orientation)),
+            normal := _normal(directions),
             _corner(floats(of_frame(dataset, frame, "PlanePositionSequence", position), position)),
             offsets[frame],
             _dimension(dataset, frame),
-            _time(dataset, frame, shifts),
+            time,
             _trigger(dataset, frame),
             _temporal(dataset, frame),
+            zoned,
+            space,
+            directions[:3] if directions and normal else None,
         )
 
     if items(dataset, "PerFrameFunctionalGroupsSequence"):
@@ -110,16 +123,30 @@ def order_of(places: Sequence[Place], where: str) -> Order:
         f"absent or the same; {REMEDY}"
     )
     order = decide(rules, where, undecided)
-    if order.reason == TIMES and min(place.time or 0 for place in places) < DAY:
-        told = [numbers[row] for row in order.rows]
-        times = [place.time or 0 for place in places]
-        apart = max(times) - min(times) > DAY // 2  # or some have a date and others none
-        if apart if None in told else told != sorted(told):  # type: ignore[type-var]
-            raise SequenceError(
-                f"{where}: acquisition times without a date, perhaps over midnight, and instance numbers do not "
-                f"confirm their order; {REMEDY}"
-            )
+    if order.reason == TIMES:
+        _require_one_clock(places, [numbers[row] for row in order.rows], where)
     return Order(order.rows, order.reason, tuple(_doubts(places, positions, numbers, order)))
+
+
+def _require_one_clock(places: Sequence[Place], told: Sequence[Any], where: str) -> None:
+    """told: instance numbers in the order of the times. Raises SequenceError where times may be of several days or time
+    zones, and the numbers do not say the same.
+    """
+    times = [place.time or 0 for place in places]
+    confirmed = None not in told and list(told) == sorted(told)
+    if len({place.zoned for place in places}) > 1 and not confirmed:
+        raise SequenceError(
+            f"{where}: acquisition times of which some name their time zone and others none, and instance numbers do "
+            f"not confirm their order; {REMEDY}"
+        )
+    if min(times) > 4 * DAY:
+        return
+    apart = max(times) - min(times) > DAY // 2  # or some have a date and others none
+    if apart and None in told or None not in told and not confirmed:
+        raise SequenceError(
+            f"{where}: acquisition times without a date, perhaps over midnight, and instance numbers do not "
+            f"confirm their order; {REMEDY}"
+        )
 
 
 def _doubts(places: Sequence[Place], positions: Sequence[Any], numbers: Sequence[Any], order: Order) -> list[str]:
@@ -127,7 +154,10 @@ def _doubts(places: Sequence[Place], positions: Sequence[Any], numbers: Sequence
     doubts = []
     if len({place.file for place in places}) > 1:
         if None in positions and any(place.corner for place in places):
-            doubts.append("not all frames have a slice position in parallel planes; positions do not count")
+            doubts.append(
+                "not all frames have a slice position in parallel planes of one frame of reference; positions do not "
+                "count"
+            )
         if None in numbers:
             doubts.append("not all files have an instance number that can be read")
         elif len(set(numbers)) < len(numbers):
@@ -139,6 +169,9 @@ def _doubts(places: Sequence[Place], positions: Sequence[Any], numbers: Sequence
                 doubts.append(f"instance numbers tell another order; frames stand {order.reason}")
             if gaps := _gaps(sorted({number for number, _ in numbers})):
                 doubts.append(f"images may be missing: there are gaps between instance numbers ({gaps})")
+    across = [place.across for place in places if place.across]
+    if len(across) == len(places) and np.abs(np.subtract(across, across[0])).max() > ALIGNED and None not in positions:
+        doubts.append("some frames are turned against others in their plane")
     if order.reason == SLICES and (gaps := _gaps([positions[row] for row in order.rows])):
         doubts.append(f"slices may be missing: there are gaps between slice positions ({gaps})")
     return doubts
@@ -151,10 +184,17 @@ def _gaps(values: Sequence[float]) -> int:
 
 
 def _positions(places: Sequence[Place]) -> list[float | None]:
-    """Millimetres along the common normal, rounded; None for all where planes are not parallel."""
+    """Millimetres along the common normal, rounded; None for all where planes are not parallel, or positions are told
+    in several frames of reference.
+    """
     normals = [place.normal for place in places]
     first = next((normal for normal in normals if normal), None)
-    if first is None or any(normal is None or np.abs(np.subtract(normal, first)).max() > ALIGNED for normal in normals):
+    several = len({place.space for place in places} - {""}) > 1
+    if (
+        several
+        or first is None
+        or any(normal is None or np.abs(np.subtract(normal, first)).max() > ALIGNED for normal in normals)
+    ):
         return [None] * len(places)
     return [
         None if place.corner is None else round(float(np.dot(place.corner, first)) + place.offset, HUNDREDTHS)
@@ -201,16 +241,19 @@ def _temporal(dataset: Dataset, frame: int) -> int | None:
     return whole(dataset, "TemporalPositionIdentifier")
 
 
-def _time(dataset: Dataset, frame: int, shifts: Sequence[int]) -> int | None:
-    """Microseconds: of the frame itself, else of the file and the frame's distance from its first."""
+def _time(dataset: Dataset, frame: int, shifts: Sequence[int], zone: str) -> tuple[int | None, bool]:
+    """Microseconds: of the frame itself, else of the file and the frame's distance from its first; and whether its time
+    zone is known. zone: of the file.
+    """
     for item in groups(dataset, frame, "FrameContentSequence"):
         for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
-            if (moment := _moment(text(item, keyword))) is not None:
+            if (moment := _moment(text(item, keyword), zone)) is not None:
                 return moment
-    start = _moment(text(dataset, "AcquisitionDateTime"))
+    start = _moment(text(dataset, "AcquisitionDateTime"), zone)
     if start is None:
-        start = _moment((text(dataset, "AcquisitionDate") or "00010101") + text(dataset, "AcquisitionTime"))
-    return None if start is None or not shifts else start + shifts[frame]
+        told = (text(dataset, "AcquisitionDate") or UNDATED) + text(dataset, "AcquisitionTime")
+        start = _moment(told, zone)
+    return (None, False) if start is None or not shifts else (start[0] + shifts[frame], start[1])
 
 
 def _shifts(dataset: Dataset, frames: int) -> list[int]:
@@ -225,18 +268,23 @@ def _shifts(dataset: Dataset, frames: int) -> list[int]:
     return []
 
 
-def _moment(value: str) -> int | None:
-    """20240131120000.5 → microseconds since the year 1, in UTC where it says its distance from it (+0100): clocks are
-    turned back once a year. Without one, the zone is taken as the same in all files of a series."""
-    match = MOMENT.match(value.replace(":", ""))
+def _moment(value: str, zone: str = "") -> tuple[int, bool] | None:
+    """20240131120000.5 → microseconds since the year 1, in UTC where it or its file says its distance from it (+0100),
+    and whether it does: clocks are turned back once a year. Where no file of a series does, they are taken to be of one
+    zone."""
+    match = MOMENT.fullmatch(value.replace(":", ""))
     if match is None:
+        return None
+    told = match[8] and "".join(match.group(8, 9, 10))
+    away = ZONE.fullmatch(told or zone)
+    if told and away is None:
         return None
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
     try:
         moment = datetime(year, month, day, hour, minute, min(second, 59))
-        if match[8]:
-            ahead = timedelta(hours=int(match[9]), minutes=int(match[10]))
-            moment += -ahead if match[8] == "+" else ahead
+        if away:
+            ahead = timedelta(hours=int(away[2]), minutes=int(away[3]))
+            moment += -ahead if away[1] == "+" else ahead
     except (ValueError, OverflowError):
         return None
-    return (moment - EPOCH) // timedelta(microseconds=1) + int((match[7] or "0").ljust(6, "0"))
+    return (moment - EPOCH) // timedelta(microseconds=1) + int((match[7] or "0").ljust(6, "0")), away is not None

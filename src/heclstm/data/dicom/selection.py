@@ -11,15 +11,14 @@ mask = [[0, 0, 60, 1024]]      for "mask": top, left, bottom, right of what beco
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Self
 
-from heclstm.data.sources import require_regular
 from heclstm.errors import FileFormatError
+from heclstm.storage.settings import read_toml
 
 BURNT_IN = ("refuse", "accept", "mask")
 Box = tuple[int, int, int, int]
@@ -40,10 +39,10 @@ class Selection:
     def __post_init__(self) -> None:
         for name in ("modality", "body_part"):
             given = getattr(self, name)
-            if isinstance(given, str) or not all(isinstance(value, str) for value in given):
+            if not isinstance(given, list | tuple) or not all(isinstance(value, str) for value in given):
                 raise _wrong(name, 'a list of texts, such as ["US"]')
             object.__setattr__(self, name, tuple(value.upper() for value in given))
-        if not isinstance(self.series, int) or self.series < 0:
+        if type(self.series) is not int or self.series < 0:  # True is 1
             raise _wrong("series", "a whole number from 1")
         if not isinstance(self.description, str):
             raise _wrong("description", "a text")
@@ -72,11 +71,7 @@ class Selection:
     @classmethod
     def load(cls, path: Path) -> Self:
         """From a TOML file."""
-        require_regular(path)
-        try:
-            return cls.of(tomllib.loads(path.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-            raise FileFormatError(f"{path}: is no TOML file ({type(error).__name__})") from error
+        return cls.of(read_toml(path, FileFormatError))
 
     def takes(self, modality: str, description: str, body_part: str, frames: int) -> bool:
         """Whether a series is meant, by all rules but its number."""

@@ -14,7 +14,7 @@ from heclstm.data.budget import Budget
 from heclstm.data.dicom.decode import stored_frames, take
 from heclstm.data.dicom.directory import listed_in
 from heclstm.data.dicom.greys import Array, Greys, Span, Window, own_range
-from heclstm.data.dicom.header import PALETTE, Form, Header, header_of
+from heclstm.data.dicom.header import EVEN, PALETTE, Form, Header, header_of
 from heclstm.data.dicom.library import coloured, guarded
 from heclstm.data.dicom.mapping import Mapping
 from heclstm.data.dicom.places import order_of
@@ -28,6 +28,8 @@ RANGE_SAMPLES = 1 << 22  # values that decide about the data's own range, of all
 RATIO_MAX = 8.0  # of a pixel's sides
 SERIES_SHOWN = 12
 OTHER_WINDOWS = "windows differ from frame to frame, so that one grey is not one value in all of them"
+OTHER_COUNT = "a file describes more frames than it holds: what it says first is taken for what it holds"
+OTHER_SPACINGS = "pixels are of several sizes in millimetres, so that one thing is not equally large in all frames"
 Frame = NDArray[np.uint8]
 Draft = tuple[Array, Greys | None]
 
@@ -63,7 +65,7 @@ def headers_of(sources: Sequence[Source]) -> tuple[list[Header], list[str]]:
 def patients_of(headers: Sequence[Header]) -> int:
     """How many persons files name at least: those of one ID, such as "ANON", may differ in who gave it, in name, …"""
     identities = [header.identity for header in headers]
-    persons = [(each.patient, each.issuer, each.birth, each.name, each.sex) for each in identities]
+    persons = [(each.patient, each.issuer, each.birth, each.name, each.sex, each.authority) for each in identities]
     return max(len(set(filter(None, column))) for column in zip(*persons, strict=True))
 
 
@@ -98,8 +100,12 @@ def _require_alike(headers: Sequence[Header], where: str) -> None:
     """Raise SequenceError for files that no sequence holds together, whatever their series says."""
     for what, values in (
         ("kinds of devices (Modality)", {header.series.modality for header in headers} - {""}),
-        ("sides of the body (Laterality)", {header.series.side for header in headers} - {""}),
-        ("kinds, localizers beside other images (ImageType)", {header.series.localizer for header in headers}),
+        ("parts of the body (BodyPartExamined)", {header.series.body_part.upper() for header in headers} - {""}),
+        ("sides of the body (Laterality)", frozenset().union(*(header.series.sides for header in headers))),
+        (
+            "kinds, localizers beside other images (ImageType)",
+            frozenset().union(*(header.series.localizers for header in headers)),
+        ),
     ):
         if len(values) > 1:
             raise SequenceError(
@@ -134,6 +140,11 @@ def show(headers: Sequence[Header], order: Order, selection: Selection, budget: 
     ]
     if len(windows) > 1:
         said.add(OTHER_WINDOWS)
+    if any(form.described > form.frames for form in forms):
+        said.add(OTHER_COUNT)
+    sizes = [spacing[0] for form in forms for spacing in form.spacings]
+    if sizes and max(sizes) > EVEN * min(sizes):
+        said.add(OTHER_SPACINGS)
     low, high = _common_range(drafts)
     span = _common_span(drafts)
     places = [(number, frame) for number, form in enumerate(forms) for frame in range(form.frames)]

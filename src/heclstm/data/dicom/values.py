@@ -13,6 +13,7 @@ from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError
 
 Dataset = Any
+LARGEST = 1e30  # of what greys are reckoned with: no device measures so much, and products stay finite
 # What converting the bytes of an element can raise in pydicom.
 UNREADABLE = (
     ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, RecursionError, TypeError,
@@ -25,6 +26,14 @@ def text(dataset: Dataset, keyword: str) -> str:
     try:
         values = _values(dataset, keyword)
         return str(values[0]).strip() if values else ""
+    except UNREADABLE:
+        return ""
+
+
+def whole_text(dataset: Dataset, keyword: str) -> str:
+    """All values as one text: names and numbers of patients may hold what separates values."""
+    try:
+        return "\\".join(str(value).strip() for value in _values(dataset, keyword))
     except UNREADABLE:
         return ""
 
@@ -64,12 +73,16 @@ def required_whole(source: Source, dataset: Dataset, keyword: str, least: int = 
 
 
 def checked_floats(source: Source, dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """All values; () where the element is absent or empty. Raises FileFormatError where one is no finite number."""
+    """All values; () where the element is absent or empty. Raises FileFormatError where one is no number, or so large
+    that greys cannot be reckoned with it.
+    """
     if not given(dataset, keyword):
         return ()
     numbers = floats(dataset, keyword)
     if numbers is None:
         raise FileFormatError(f"{source}: no image: {keyword} holds something else than numbers")
+    if max(map(abs, numbers)) > LARGEST:
+        raise FileFormatError(f"{source}: no image: {keyword} holds a number above {LARGEST:g}, expected one of greys")
     return numbers
 
 
