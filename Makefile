@@ -88,7 +88,7 @@ MUTATIONS ?= 20000
 SEED ?= 0
 fuzz: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python -m hostile.fuzz.run --mutations $(MUTATIONS) --seed $(SEED)
-	cd native && for target in FuzzBlobs FuzzKeyFiles; do \
+	cd native && for target in FuzzBlobs FuzzKeyFiles FuzzPrepared; do \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 30s . || exit 1; done
 
 # Any glibc from 2.17 on (2012), by the compiler of zig; auditwheel says whether that holds.

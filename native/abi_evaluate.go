@@ -42,12 +42,12 @@ func heclstm_plaintext(handle C.uint64_t, values unsafe.Pointer, count C.size_t,
 }
 
 // heclstm_transform takes shape = level, inputs, outputs, babies, chains, steps of all chains, entries, period, folds,
-// walks, steps of all walks, special primes, 1 if chains are nested, 1 if it shall be compact,
-// 1 if `vectors` are the coefficients that heclstm_coefficients wrote.
+// walks, steps of all walks, special primes, 1 if chains are nested, 1 if it shall be compact, its place in `file`.
+// file: of heclstm_open_prepared, whose words are used in place of vectors; 0: there is none.
 //
 //export heclstm_transform
 func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLengths, chainSteps, folds, walkLengths, walkSteps, index,
-	vectors, scales unsafe.Pointer, outputScale C.double, out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
+	vectors, scales unsafe.Pointer, outputScale C.double, file C.uint64_t, out *C.uint64_t, bytes *C.size_t, failed **C.char) C.int {
 	return withContext(handle, failed, func(c *call, ctx *context) error {
 		n := view[int64](shape, 15)
 		if err := checkShape(n); err != nil {
@@ -71,50 +71,19 @@ func heclstm_transform(handle C.uint64_t, shape unsafe.Pointer, babies, chainLen
 		if err := ctx.checkPeriod("transform", p.period); err != nil {
 			return err
 		}
-		if n[14] != 0 {
-			p.coefficients = view[int32](vectors, C.size_t(p.entries()*ctx.residuesFor(p.period)))
-		} else {
+		if file == 0 {
 			p.vectors = view[float64](vectors, C.size_t(n[6]*n[7]))
+		} else {
+			var err error
+			if p.file, err = holdOwn[*preparedFile](c, uint64(file), "prepared program"); err != nil {
+				return err
+			}
+			p.place = int(n[14])
 		}
 		t, err := ctx.newTransform(c.newLane(), p)
 		if err == nil {
 			c.hand(out, t)
 			*bytes = C.size_t(4 * len(t.words))
-		}
-		return err
-	})
-}
-
-// heclstm_coefficients writes what a transform may be made of in place of vectors: residues per vector (`length`, which
-// must be as many as there are) numbers each. *fits is 0 if one is too large for that.
-//
-//export heclstm_coefficients
-func heclstm_coefficients(handle C.uint64_t, vectors unsafe.Pointer, count, period C.size_t, scales, out unsafe.Pointer,
-	length C.size_t, fits *C.int, failed **C.char) C.int {
-	return withContext(handle, failed, func(c *call, ctx *context) error {
-		const place = "coefficients"
-		if err := checkShape([]int64{0, 0, 0, 0, 0, 0, int64(count), int64(period)}); err != nil {
-			return err
-		}
-		if err := ctx.checkPeriod(place, int(period)); err != nil {
-			return err
-		}
-		if expected := ctx.residuesFor(int(period)); int(length) != expected {
-			return parameterError("%s: got room for %d of each vector, expected %d", place, int(length), expected)
-		}
-		values, scaleOf := view[float64](vectors, count*period), view[float64](scales, count)
-		for _, scale := range scaleOf {
-			if err := checkScale(place, scale); err != nil {
-				return err
-			}
-		}
-		if err := checkFinite(place, values); err != nil {
-			return err
-		}
-		fit, err := ctx.coefficients(c.newLane(), view[int32](out, count*length), values, int(period), func(i int) float64 { return scaleOf[i] })
-		*fits = 0
-		if fit {
-			*fits = 1
 		}
 		return err
 	})

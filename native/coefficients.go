@@ -7,7 +7,7 @@ import (
 )
 
 // Coefficients of encoded vectors, before they are reduced modulo anything: one word each instead of one for every
-// limb. They depend on the vectors, their scales and the ring alone, so whoever keeps them spares the embedding.
+// limb.
 
 // coefficientLimit is above the magnitude of all that a limb of any prime can be made of at once.
 func (ctx *context) coefficientLimit() int64 {
@@ -42,14 +42,15 @@ func (ctx *context) coefficients(l *lane, out []int32, vectors []float64, period
 	return fits.Load(), first(failures)
 }
 
-func (ctx *context) checkCoefficients(place string, coefficients []int32) error {
+// within tells whether all are below the limit.
+func (ctx *context) within(coefficients []int32) bool {
 	limit := int32(ctx.coefficientLimit())
 	for _, coefficient := range coefficients {
 		if coefficient <= -limit || coefficient >= limit {
-			return parameterError("%s: a coefficient is not below the smallest prime; the data are damaged", place)
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // signed reads words as signed numbers.

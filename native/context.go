@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tuneinsight/lattigo/v6/core/rlwe"
 	"github.com/tuneinsight/lattigo/v6/ring"
@@ -18,8 +19,9 @@ import (
 )
 
 const (
-	idleBytes = 1 << 28 // how much the pool of limbs keeps for the next call
-	sameScale = 0x1p-40 // relative difference below which two scales are the same
+	idleBytes = 1 << 28         // how much the pool of limbs keeps for the next call
+	patience  = 2 * time.Second // and how long, when none comes
+	sameScale = 0x1p-40         // relative difference below which two scales are the same
 )
 
 // context is what all calls under one set of parameters share, whoever's keys they use: the rings, the transforms,
@@ -65,7 +67,7 @@ func newContext(text []byte, threads int) (ctx *context, err error) {
 	ctx.encoder = ckks.NewEncoder(ctx.parameters)
 	ctx.fingerprint = ctx.settings.digest()
 	ctx.prepareModuli()
-	ctx.pool = limbPool{degree: ctx.RingDegree, keep: idleBytes / 4 / ctx.RingDegree}
+	ctx.pool = limbPool{degree: ctx.RingDegree, keep: idleBytes / 4 / ctx.RingDegree, patience: patience}
 	ctx.tables.Store(&map[int][]uint32{})
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0) // which follows affinity, and from Go 1.25 on the quota of a control group

@@ -25,7 +25,7 @@ func (s *shared) drop() {
 	}
 }
 
-// object is what a handle stands for: *context, *keySet, *ciphertext, *plaintext, *transform or *secret.
+// object is what a handle stands for: *context, *keySet, *ciphertext, *plaintext, *transform, *preparedFile or *secret.
 type object interface {
 	retain()
 	drop()

@@ -44,6 +44,7 @@ func (k *keySet) close() {
 	for _, key := range *k.keys.Load() {
 		release(key.words)
 	}
+	releasePages()
 }
 
 func keyPlace(step int) string {

@@ -3,6 +3,9 @@ package main
 /*
 #include <stdint.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 // Memory that begins with a cache line; the pointer that malloc gave stands in front of it. Every system has this,
 // which is not so for aligned_alloc and posix_memalign.
@@ -16,12 +19,21 @@ static void *allocate_lines(size_t bytes) {
 }
 
 static void release_lines(void *lines) { free(((void **)lines)[-1]); }
+
+// What was freed goes back to the system, also from between what is still in use.
+static void release_pages(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 */
 import "C"
 
 import (
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"heclstm/native/kernels"
@@ -52,18 +64,26 @@ func release(slab []uint32) {
 	}
 }
 
-// limbPool recycles limbs of one length between calls; beyond keep idle limbs, memory goes back to the system.
+func releasePages() { C.release_pages() }
+
+// limbPool recycles limbs of one length between calls; beyond keep idle limbs, memory goes back to the system. So does
+// all that is idle once no call has begun or ended for a while: who waits for a query holds programs and keys only.
 type limbPool struct {
 	sync.Mutex
 	degree, keep int
+	patience     time.Duration
 	closed       bool
 	idle         residues
+	timer        *time.Timer
 }
 
 // take appends idle limbs to a list, at most count, or one new limb if none is idle.
 func (p *limbPool) take(to residues, count int) residues {
 	p.Lock()
 	defer p.Unlock()
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 	if len(p.idle) == 0 {
 		return append(to, allocate(p.degree))
 	}
@@ -84,14 +104,33 @@ func (p *limbPool) give(limbs residues) {
 			p.idle = append(p.idle, limb)
 		}
 	}
+	switch {
+	case len(p.idle) == 0:
+	case p.timer == nil:
+		p.timer = time.AfterFunc(p.patience, p.rest)
+	default:
+		p.timer.Reset(p.patience)
+	}
 }
 
-func (p *limbPool) close() {
+// rest gives all that is idle back to the system.
+func (p *limbPool) rest() {
 	p.Lock()
 	defer p.Unlock()
-	p.closed = true
 	for _, limb := range p.idle {
 		release(limb)
 	}
 	p.idle = nil
+	releasePages()
+	debug.FreeOSMemory() // what Lattigo read keys into
+}
+
+func (p *limbPool) close() {
+	p.Lock()
+	p.closed = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.Unlock()
+	p.rest()
 }

@@ -19,6 +19,7 @@ type transform struct {
 	folds         []int         // rotate-and-adds of every output
 	walks         map[int][]int // steps without a key of their own, and the steps that make them up
 	words         []uint32      // encoded diagonals, limb after limb; of a compact transform: their coefficients
+	rows          int           // diagonals
 	compact       bool          // coefficients are reduced and transformed at each use
 	plaintextSize int           // residues a limb
 }
@@ -48,7 +49,8 @@ type plan struct {
 	chainSteps             []int64
 	index                  []int32 // five a row: output, chain, position, baby, input
 	vectors                []float64
-	coefficients           []int32 // of `coefficients`, in place of vectors; nil: there are vectors
+	file                   *preparedFile // which holds the encoded diagonals at `place`; nil: they are made of vectors
+	place                  int
 	period                 int
 	plaintextScales        []float64
 	outputScale            float64
@@ -70,6 +72,10 @@ func (ctx *context) newTransform(l *lane, p plan) (*transform, error) {
 	t.run = ctx.RingDegree / t.plaintextSize
 	t.arrange(p)
 	t.limbs = limbs(p.level, t.special)
+	t.rows = p.entries()
+	if p.file != nil {
+		return t, t.lie(p)
+	}
 	t.open(func() { release(t.words) })
 	if p.compact {
 		if err := t.keep(l, p); err != nil || t.compact {
@@ -82,11 +88,6 @@ func (ctx *context) newTransform(l *lane, p plan) (*transform, error) {
 // keep makes the transform compact, unless a coefficient does not fit.
 func (t *transform) keep(l *lane, p plan) error {
 	words := l.call.slab(p.entries() * t.plaintextSize)
-	if p.coefficients != nil {
-		copy(signed(words), p.coefficients)
-		t.words, t.compact = words, true
-		return nil
-	}
 	fits, err := t.context.coefficients(l, signed(words), p.vectors, p.period, p.scaleOf)
 	if fits {
 		t.words, t.compact = words, true
@@ -101,13 +102,7 @@ func (t *transform) encode(l *lane, p plan) error {
 	failures := make([]error, p.entries())
 	l.each(p.entries(), func(_ *lane, i int) {
 		out := t.words[i*size : (i+1)*size]
-		if p.coefficients == nil {
-			failures[i] = ctx.encode(out, p.vectors[i*p.period:(i+1)*p.period], p.level, t.limbs, p.scaleOf(i))
-			return
-		}
-		for limb := range t.limbs {
-			t.transformed(out[limb*t.plaintextSize:(limb+1)*t.plaintextSize], p.coefficients[i*t.plaintextSize:(i+1)*t.plaintextSize], limb)
-		}
+		failures[i] = ctx.encode(out, p.vectors[i*p.period:(i+1)*p.period], p.level, t.limbs, p.scaleOf(i))
 	})
 	return first(failures)
 }
@@ -148,7 +143,7 @@ func (ctx *context) checkPlan(p plan) error {
 		}
 		steps += int(length)
 	}
-	if steps != len(p.chainSteps) || !ctx.fit(p) {
+	if steps != len(p.chainSteps) || (p.file == nil && len(p.vectors) != p.entries()*p.period) {
 		return parameterError("%s: sizes of chains, index and vectors do not fit together", place)
 	}
 	for i := 0; i < len(p.index); i += 5 {
@@ -163,18 +158,7 @@ func (ctx *context) checkPlan(p plan) error {
 			}
 		}
 	}
-	if p.coefficients != nil {
-		return ctx.checkCoefficients(place, p.coefficients)
-	}
 	return checkFinite(place, p.vectors)
-}
-
-// fit tells whether there are as many values as the index names.
-func (ctx *context) fit(p plan) bool {
-	if p.coefficients != nil {
-		return len(p.coefficients) == p.entries()*ctx.residuesFor(p.period)
-	}
-	return len(p.vectors) == p.entries()*p.period
 }
 
 // checkWalks: every walk ends where it should, and special primes are those that there are.

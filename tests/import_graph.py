@@ -55,6 +55,8 @@ def imports(name, at_load=False):
             names |= modules if modules <= MODULES.keys() else {node.module} | modules
         elif isinstance(node, ast.Call) and ast.unparse(node).startswith("kinds(__name__, __path__, "):
             names |= folders(name)
+        elif isinstance(node, ast.Call) and ast.unparse(node) == "iter_modules(cli.__path__)":
+            names |= {each for each in MODULES if each.rpartition(".")[0] == "heclstm.cli"} - {name}
     return names
 
 

@@ -48,13 +48,13 @@ def test_sizes_that_no_buffer_has(kit, place, size):
     shape = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0], dtype=np.int64)
     shape[place] = size
     with pytest.raises(ParameterError, match=f"transform: got a size of {size}"):
-        native.call("heclstm_transform", kit.context.handle, shape.ctypes.data, *[None] * 9, 1.0, None, None)
+        native.call("heclstm_transform", kit.context.handle, shape.ctypes.data, *[None] * 9, 1.0, 0, None, None)
 
 
 def test_a_product_of_sizes_that_no_buffer_has(kit):
     shape = np.array([1, 1, 1, 1, 1, 1, 1 << 31, 1 << 31, 0, 0, 0, 1, 0, 0, 0], dtype=np.int64)
     with pytest.raises(ParameterError, match=r"transform: got 2147483648 vectors of 2147483648 values"):
-        native.call("heclstm_transform", kit.context.handle, shape.ctypes.data, *[None] * 9, 1.0, None, None)
+        native.call("heclstm_transform", kit.context.handle, shape.ctypes.data, *[None] * 9, 1.0, 0, None, None)
 
 
 def test_an_interface_of_another_version_is_refused(monkeypatch):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 CARD = ["unit/test_card_parts.py", "unit/test_card_warnings.py", "unit/test_card.py"]
 CONTAINER = ["unit/test_storage_container.py", "property/test_container_properties.py"]
-CLIENT = ["unit/test_client.py", "unit/test_client_inputs.py", "backend/test_server.py"]
+CLIENT = ["unit/test_client_secrets.py", "unit/test_client.py", "unit/test_client_inputs.py", "backend/test_server.py"]
 
 # file below src/heclstm → files below tests, the quickest first.
 MODULES = {
@@ -32,15 +32,15 @@ MODULES = {
     "card/signature.py": ["unit/test_card_signature.py"],
     "card/temperature.py": CARD,
     "card/warnings.py": ["unit/test_card_warnings.py"],
-    "card/version1.py": ["unit/test_program_files.py"],
+    "card/version1.py": ["unit/test_program_files.py", "unit/test_report_findings.py"],
     "deploy/diagnosis.py": ["unit/test_diagnosis.py", "unit/test_rounding.py"],
     "deploy/case.py": ["unit/test_case.py"],
-    "deploy/usual.py": CLIENT,
+    "deploy/usual.py": ["unit/test_usual.py", "unit/test_envelope.py"],
     "deploy/rounding.py": ["unit/test_rounding.py"],
     "deploy/wire.py": ["unit/test_storage_container.py", "unit/test_client.py"],
     "deploy/keys.py": ["unit/test_client.py", "backend/test_server.py"],
     "deploy/client.py": CLIENT,
-    "deploy/server.py": ["backend/test_server.py", "unit/test_client.py"],
+    "deploy/server.py": ["unit/test_server_refusals.py", "backend/test_server.py", "unit/test_client.py"],
 }
 
 

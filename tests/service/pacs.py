@@ -63,24 +63,27 @@ def storescu(address, folder, calling="MODALITY", called="HECLSTM", *, halt=True
 
 
 class Orthanc:
-    """A PACS. gateway: the port at which it finds the gateway."""
+    """A PACS. gateway: the port at which it finds the gateway; modality, changes: more settings, of it and of all.
+    auth: by which the tests ask it.
+    """
 
-    def __init__(self, folder, gateway):
+    def __init__(self, folder, gateway, modality=None, auth=None, **changes):
         folder.mkdir(parents=True)
         self.folder, self.dicom, self.port = folder, free_port(), free_port()
         config = json.loads((DEPLOY / "orthanc.json").read_text())
-        config["DicomModalities"]["heclstm"] |= {"Port": gateway}
+        config["DicomModalities"]["heclstm"] |= {"Port": gateway, **(modality or {})}
         config |= {
             "DicomPort": self.dicom, "HttpPort": self.port, "StorageDirectory": str(folder / "db"),
             "IndexDirectory": str(folder / "db"), "StableAge": 1, "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False, "HttpServerEnabled": True,
         }  # fmt: skip
+        config |= changes
         (folder / "orthanc.json").write_text(json.dumps(config))
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [shutil.which("Orthanc", path=PATH), str(folder / "orthanc.json")], stdout=log, stderr=log
             )
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False, auth=auth)
         wait_until(self._answers, START_SECONDS, (folder / "log").read_text)
 
     def _answers(self):
@@ -130,7 +133,7 @@ class Gateway:
             "state": str(folder / "state"), "site": str(site), "quiet_seconds": 0.6, "threads": 1, "reserve_bytes": 0,
             "health": f"127.0.0.1:{self.health}", "allow_insecure_test": True,
         }  # fmt: skip
-        tables["store"] |= changes.pop("store_also", {})
+        tables["store"] = changes.pop("store", tables["store"] | changes.pop("store_also", {}))
         senders = changes.pop("senders", [("MODALITY", "127.0.0.1"), ("ORTHANC", "127.0.0.1")])
         for name, value in changes.items():
             if isinstance(value, dict):

@@ -171,14 +171,14 @@ def test_logs_name_no_patient(pacs):
 
 
 def test_nothing_of_a_patient_leaves_the_hospital(launch, owned, pacs, tmp_path):
-    """All that goes to the server, read off a line without TLS; the report goes to the PACS beside it."""
+    """All that goes to the server, read off a line without TLS; the report goes to the PACS beside it, by STOW-RS."""
     orthanc, _ = pacs
     with launch(programs=[{"folder": str(owned)}], tls=None) as server, Line(server.config.address[1]) as line:
         token = server.token("captured")
         url = f"http://127.0.0.1:{line.port}"
         Remote.connect(url, tmp_path / "site", token=token, allow_insecure=True).close()
-        options = {"commitment": False, "title": "ORTHANC"}
-        gateway = Gateway(tmp_path / "gateway", tmp_path / "site", orthanc.address, store_also=options).start()
+        store = {"url": f"http://127.0.0.1:{orthanc.port}/dicom-web"}
+        gateway = Gateway(tmp_path / "gateway", tmp_path / "site", "", store=store).start()
         study_uid = study(tmp_path / "in", 50, seed=50)
         try:
             assert storescu(gateway.address, tmp_path / "in")[0] == 0
@@ -186,7 +186,7 @@ def test_nothing_of_a_patient_leaves_the_hospital(launch, owned, pacs, tmp_path)
         finally:
             gateway.close()
         sent = bytes(line.sent)
-    assert len(orthanc.reports(study_uid)) == 1
+    assert len(orthanc.reports(study_uid)) == len(orthanc.reports(study_uid, SUMMARY)) == 1
     assert b"POST /v1/jobs" in sent
     image = dcmread(tmp_path / "in" / "50-0.dcm")
     pixels = image.pixel_array

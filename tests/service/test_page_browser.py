@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.page_kit import Workstation, save_page_program, series
+from service.page_kit import series
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="a browser needs playwright, of the extra heclstm[test]")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core comes with the extra heclstm[test]")
@@ -92,21 +92,6 @@ def browser():
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root, in containers
         yield started
         started.close()
-
-
-@pytest.fixture(scope="module")
-def page_server(launch, tmp_path_factory):
-    program = save_page_program(tmp_path_factory.mktemp("page") / "program")
-    with launch(programs=[{"folder": str(program)}]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def workstation(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
-    started = Workstation(folder / "site", folder / "log")
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")

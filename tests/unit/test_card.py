@@ -1,7 +1,7 @@
 """What a card may say, what it is digested to, and what of it a hospital refuses before it does any work."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import pytest
@@ -10,7 +10,7 @@ from msgspec import structs
 from heclstm.card import bounds
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
-from heclstm.card.program_card import Card, different, program_digest
+from heclstm.card.program_card import Card, ProgramCard, different, program_digest
 from heclstm.card.purpose import Purpose
 from heclstm.card.ranges import Range
 from heclstm.circuit.circuit import NeededKeys
@@ -255,6 +255,47 @@ def test_special_primes_smaller_than_a_digit_are_refused():
             check()
 
 
+@dataclass(frozen=True)
+class Primes:
+    """Of parameters, what noise depends on, in numbers that are easy to multiply: digits of two moduli."""
+
+    moduli: tuple[int, ...]
+    special_moduli: tuple[int, ...]
+    sizes: tuple[int, ...] = (2, 2, 2, 2)
+
+    def special_at(self, level):
+        return self.sizes[level]
+
+
+@pytest.mark.parametrize(
+    ("primes", "right"),
+    [
+        (Primes((2, 3, 11, 13), (11, 13)), True),  # the last digit is 11 · 13 and no larger than P
+        (Primes((2, 3, 11, 13), (11, 12)), False),
+        (Primes((2, 3, 11), (2, 5)), False),  # a last digit of one modulus counts
+        (Primes((2, 3, 11), (2, 6)), True),
+        (Primes((2, 3, 11, 13), (5, 7, 3), (2, 2, 2, 3)), True),  # at level 2 without what comes above it: 11 <= 35
+        (Primes((2, 3, 11, 13), (5, 2, 7), (2, 2, 2, 3)), False),
+    ],
+)
+def test_the_largest_digit_at_each_level(primes, right):
+    if right:
+        assert bounds.check_noise(primes) is None
+    else:
+        with pytest.raises(FileFormatError, match="special primes are smaller than a digit"):
+            bounds.check_noise(primes)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"), [("ROTATIONS_MAX", "rotation keys, expected"), ("CIPHERTEXTS_MAX", "ciphertexts, expected")]
+)
+def test_a_card_asks_for_its_bounds(monkeypatch, limit, message):
+    card = tiny_program().card
+    monkeypatch.setattr(bounds, limit, 0)
+    with pytest.raises(FileFormatError, match=message):
+        structs.replace(card)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -313,6 +354,28 @@ def test_a_card_is_frozen():
         name = struct.__struct_fields__[0]
         with pytest.raises(AttributeError, match="immutable"):
             setattr(struct, name, getattr(struct, name))
+
+
+@pytest.mark.parametrize("kind", [Purpose, Card, ProgramCard])
+def test_fields_of_a_card_are_given_by_name_and_no_other_is_taken(kind):
+    with pytest.raises(TypeError, match="positional"):
+        kind(None)
+    with pytest.raises(FileFormatError, match="unknown field `more`"):
+        typed({"more": 1}, kind, "x")
+
+
+def test_a_card_is_frozen_apart_from_its_program():
+    fields = {name: getattr(tiny_program().card, name) for name in Card.__struct_fields__}
+    with pytest.raises(AttributeError, match="immutable"):
+        Card(**fields).input_level = 1
+
+
+def test_the_first_field_that_is_written_otherwise_is_named():
+    data = tiny_program().card.to_json()
+    data["ranges"] = [{**each, "limit": int(each["limit"])} for each in data["ranges"]]
+    data["temperature"] = {**data["temperature"], "offset": 0}
+    with pytest.raises(FileFormatError, match="card: ranges is not written as this release does; compile it again"):
+        Card.read(data, "card")
 
 
 def test_fields_that_differ_are_named():

@@ -5,6 +5,7 @@ import math
 import pytest
 from msgspec import structs
 
+from heclstm.card import preparation as module
 from heclstm.card.envelope import Envelope, Statistic
 from heclstm.card.model_facts import ModelFacts
 from heclstm.card.operating_point import OperatingPoint
@@ -12,7 +13,7 @@ from heclstm.card.preparation import Preparation
 from heclstm.card.purpose import Purpose
 from heclstm.card.ranges import Bounds, Range
 from heclstm.card.temperature import Temperature
-from heclstm.errors import FileFormatError, NotAssessableError
+from heclstm.errors import FileFormatError, ModelError, NotAssessableError
 from heclstm.storage.typed import plain, typed
 from tiny_program import PURPOSE, tiny_program
 
@@ -95,3 +96,28 @@ def test_whether_short_sequences_are_padded():
     exact = Preparation("frames", (2, 1, 8, 8), 2, 1, 8, 8)
     for preparation, padded in ((None, False), (exact, False), (structs.replace(exact, length="pad"), True)):
         assert Purpose(preparation=preparation).padded is padded
+
+
+def test_what_lies_on_a_bound_is_usual():
+    envelope = Envelope((Statistic("a", 1.0, 2.0), Statistic("b", 3.0, 3.0)), 1.0, 1)
+    for low in (1.0, 1.5, 2.0):
+        assert envelope.outside({"a": low, "b": 3.0}) == ()
+    assert envelope.outside({"a": 0.9, "b": 3.1}) == ("a is below 1", "b is above 3")
+
+
+def test_each_axis_of_a_volume(monkeypatch):
+    for axis, shape in ((0, (4, 8, 6)), (1, (8, 4, 6)), (2, (8, 6, 4))):
+        known = {"kind": "volume", "source": list(shape), "frames": 4, "channels": 1, "height": 8, "width": 8}
+        assert Preparation.from_json({**known, "axis": axis}).axis == axis
+    assert Preparation("volume", (8, 6, 4), 4, 1, 8, 6).axis == 2
+    for axis in (-1, 3):
+        with pytest.raises(ModelError, match="axis"):
+            Preparation.from_json({**known, "axis": axis})
+
+
+def test_so_many_numbers_and_no_more(monkeypatch):
+    monkeypatch.setattr(module, "NUMBERS_MAX", 4 * 8 * 6)
+    assert Preparation("volume", (8, 6, 4), 4, 1, 8, 6).shape == (4, 1, 8, 6)
+    monkeypatch.setattr(module, "NUMBERS_MAX", 4 * 8 * 6 - 1)
+    with pytest.raises(ModelError, match="makes 192 numbers, expected at most 191"):
+        Preparation("volume", (8, 6, 4), 4, 1, 8, 6)

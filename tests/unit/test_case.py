@@ -12,6 +12,7 @@ from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
 from heclstm.data.handed_in import HandedIn
 from heclstm.data.sequence import ImageSequence
+from heclstm.deploy import case as module
 from heclstm.deploy.case import Case, case_path, find_case, images_digest
 from heclstm.errors import DigestError, FileFormatError, InputError, NotAssessableError, OutputError
 from heclstm.usecases import decrypt, encrypt, keygen, report, run
@@ -219,3 +220,40 @@ def test_a_case_is_found_among_thousands(sent, tmp_path, monkeypatch):
     assert looked == [tmp_path / "query.case"]
     assert find_case(sent.case.query, [tmp_path], "elsewhere.he") == sent.case
     assert find_case("f" * 32, [tmp_path]) is None
+
+
+def test_a_folder_is_looked_through_whatever_else_lies_in_it(sent, tmp_path, monkeypatch):
+    """A file that is no case, and one that was changed, hide none that comes after them."""
+    (tmp_path / "a.case").write_text("{}")
+    changed = json.loads((tmp_path / "query.case").read_text()) | {"name": "case 8"}
+    (tmp_path / "b.case").write_text(json.dumps(changed))
+    assert find_case(sent.case.query, [tmp_path]) == sent.case
+    monkeypatch.setattr(module, "CASES_MAX", 3)
+    with pytest.raises(DigestError, match="was changed"):
+        find_case("f" * 32, [tmp_path])
+    monkeypatch.setattr(module, "CASES_MAX", 2)
+    with pytest.raises(FileFormatError, match="holds more than 2 cases; say which one it is"):
+        find_case("f" * 32, [tmp_path])
+
+
+def test_no_decision_about_unusual_images_unless_somebody_says_why(sent):
+    for envelope, override, withheld in (
+        ("outside", "", True), ("outside", "a phantom", False), ("inside", "", False), ("unknown", "", False),
+    ):  # fmt: skip
+        assert structs.replace(sent.case, envelope=envelope, override=override).withheld is withheld
+
+
+def test_images_of_the_same_length_are_told_apart(sent):
+    assert sent.case.require_images(SHORT) is None
+    for other in (SHORT.frames * 0.999, 1 - SHORT.frames):
+        with pytest.raises(DigestError, match="are not the images"):
+            sent.case.require_images(ImageSequence(other, "other", 1))
+    with pytest.raises(DigestError, match="are not the images"):
+        sent.case.require_images(ImageSequence(SHORT.frames, "two real ones", 2))
+
+
+def test_a_case_stays_as_it_is(sent):
+    with pytest.raises(AttributeError, match="immutable"):
+        sent.case.frames = 2
+    with pytest.raises(TypeError, match="positional"):
+        Case("0" * 64, "0" * 32, "0" * 32, "0" * 64, 1)

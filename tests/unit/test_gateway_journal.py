@@ -263,6 +263,11 @@ def test_title_and_address_both_have_to_fit(title, address, known):
         ({"store": {"title": "PACS", "address": "a"}}, "store: 'a' is no address and port"),
         ({"health": "8104"}, "health: '8104' is no address and port"),
         ({"store": {"title": "PACS", "address": "a:99999"}}, "is no address and port"),
+        ({"store": {"title": "PACS", "address": "a:1", "url": "https://pacs"}}, "for STOW-RS, and not both"),
+        ({"store": {"url": "pacs/dicom-web"}}, "url"),
+        ({"store": {"url": "https://pacs", "user": "u", "token": "t"}}, "or a token, and not both"),
+        ({"store": {"title": "PACS", "address": "a:1", "token": "t"}}, "which needs a url"),
+        ({"store": {}}, "'' is no AE title"),
         ({"listen": {"certificate": "c.pem"}}, "a certificate and its key"),
         ({"listen": {"authority": "c.pem"}}, "needs a certificate"),
         ({"select": {"modalities": ["US"]}}, "select: got modalities"),
@@ -272,6 +277,15 @@ def test_title_and_address_both_have_to_fit(title, address, known):
 def test_mistakes_are_named(tmp_path, change, said):
     with pytest.raises(ConfigError, match=said):
         settings_of(SETTINGS | change, Config, "gateway.toml", _contradictions)
+
+
+def test_by_stow_rs_neither_a_title_nor_a_sender_of_the_pacs_is_needed():
+    store = {"url": "https://pacs/dicom-web"}
+    config = settings_of(
+        SETTINGS | {"store": store, "senders": [{"title": "US", "address": "10.1.0.3"}]}, Config, "", _contradictions
+    )
+    assert config.store.commitment
+    assert not config.store.asks_commitment  # its answer is one
 
 
 def test_paths_begin_at_the_file(tmp_path):

@@ -18,7 +18,7 @@ from heclstm.errors import (
     ResourceError,
     SequenceError,
 )
-from heclstm.gateway import sender
+from heclstm.gateway import sender, stow
 from heclstm.gateway.arrivals import Answer, Image, Places, take
 from heclstm.gateway.config import Config, OrthancServer
 from heclstm.gateway.journal import Journal, Report
@@ -106,6 +106,27 @@ def test_a_pacs_that_cannot_be_reached_is_tried_again(way, pacs):
     assert way().state == "committing"
     pacs.errors += [NetworkError("does not take a commitment")]
     assert way().state == "committing"
+
+
+def test_by_stow_rs_what_is_stored_is_done(way, journal, tmp_path, monkeypatch):
+    """The PACS has said that it keeps them; one that was not reached is tried again."""
+    asked = []
+
+    def store(reports, config):
+        asked.append([report.uid for report in reports])
+        if len(asked) == 1:
+            raise NetworkError("no answer")
+
+    monkeypatch.setattr(stow, "store", store)
+    config = settings_of(SETTINGS | {"store": {"url": "https://pacs/dicom-web"}}, Config, "")
+    work = Work(config, journal, Places(tmp_path), None, threading.Event())
+    (study,) = journal.all("storing")
+    work.go_on(study)
+    assert journal.study(study.label).attempts == 1
+    work.go_on(study)
+    assert journal.study(study.label).state == "done"
+    assert asked == [["2.25.1", "2.25.2"]] * 2
+    assert journal.reports(study) == []
 
 
 def test_what_nobody_thought_of_puts_one_study_aside(way, pacs):

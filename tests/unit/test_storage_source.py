@@ -52,3 +52,12 @@ def test_no_more_than_one_byte_beyond_a_limit_is_taken_in(tmp_path):
 def test_a_source_that_is_open_stays_what_it_is():
     with opened(b"content") as file, pytest.raises(FrozenInstanceError):
         file.name = "other"
+
+
+def test_what_is_no_source_is_refused():
+    for other in (5, None, object()):
+        with (
+            pytest.raises(FileFormatError, match="is no source; expected a path, bytes, a stream or a Message"),
+            opened(other),
+        ):
+            pass

@@ -117,7 +117,7 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return structs.replace(purpose, model=structs.replace(purpose.model, warnings=warnings))
 
 
-class _Metadata(Struct, frozen=True):
+class _Metadata(Struct):
     """What a card takes of a model's metadata, which hold more."""
 
     name: str = ""

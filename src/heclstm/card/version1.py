@@ -15,7 +15,7 @@ from heclstm.card.temperature import Temperature
 from heclstm.storage.typed import Line, Name, typed
 
 
-class _Purpose(Struct, frozen=True, forbid_unknown_fields=True):
+class _Purpose(Struct, forbid_unknown_fields=True):
     name: Name = ""
     preparation: dict[str, Any] = {}
     operating_point: dict[str, Any] = {}

@@ -10,8 +10,10 @@ import typer
 from heclstm.cli.options import SITE, SiteFolder
 from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import note
+from heclstm.cli.verb import verb
 
 
+@verb(after="rotate-keys")
 def backup(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="BACKUP", help="Where the backup goes.")],
     site: SiteFolder = SITE,
@@ -27,11 +29,12 @@ def backup(
     """
     from heclstm.usecases import backup as usecase
 
-    word = passphrase(passphrase_file, new=True)()
+    word = passphrase(passphrase_file, new=True, of="backup")()
     count = usecase.backup(site, output, word)
     note(f"{output}: holds {count} secret key{'s' if count != 1 else ''}, sealed")
 
 
+@verb(after="backup")
 def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `heclstm backup` wrote.")],
     site: SiteFolder = SITE,
@@ -45,6 +48,6 @@ def restore(
     """
     from heclstm.usecases import backup as usecase
 
-    word = passphrase(passphrase_file)()
+    word = passphrase(passphrase_file, of="backup")()
     restored = usecase.restore(source, site, word)
     note(f"{site}: connected to {restored.state.url}, {len(restored.state.keys)} secret keys")

@@ -10,8 +10,10 @@ import typer
 from heclstm.cli.evaluation import operating_points
 from heclstm.cli.options import AsJson, ModelFolder
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, table
+from heclstm.cli.verb import verb
 
 
+@verb(after="search")
 def calibrate(
     model: ModelFolder,
     data: Annotated[

@@ -10,9 +10,11 @@ import typer
 from heclstm.cli.layers import print_layers, print_sizes
 from heclstm.cli.options import AsJson, ModelFolder
 from heclstm.cli.terminal import TERMINAL, bold, emit, out
+from heclstm.cli.verb import verb
 from heclstm.errors import ParameterError
 
 
+@verb(after="evaluate")
 def compile(
     model: ModelFolder,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PROGRAM/", help="Where the program goes.")],

@@ -11,11 +11,13 @@ import typer
 from heclstm.cli.options import SITE, AsJson, InsecureTest, SiteFolder, Threads, Trust
 from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 TOKEN_BYTES_MAX = 8192
 
 
+@verb(after="export")
 def connect(
     url: Annotated[str, typer.Argument(metavar="URL", help="Of the server, as its operator tells it.")],
     site: SiteFolder = SITE,

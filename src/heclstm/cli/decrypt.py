@@ -11,7 +11,7 @@ from heclstm.cli.each import Each, forbid, require_one, tell_each
 from heclstm.cli.options import AsJson, Description, InsecureTest, Prevalence, SecretKeyFile, Threads, Trust
 from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, out, table
-from heclstm.cli.verb import UNDECIDED
+from heclstm.cli.verb import UNDECIDED, verb
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from heclstm.report.findings import Findings
 
 
+@verb(after="serve")
 def decrypt(
     program: Description,
     results: Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from heclstm.cli.options import AsJson, Threads
 from heclstm.cli.terminal import TERMINAL, bold, dim, emit, facts, out, seconds, size, table
+from heclstm.cli.verb import verb
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,6 +20,7 @@ EXAMPLE = Path("examples/adrenal")
 VOLUME = 5  # the first gland of the official test part that carries a mass
 
 
+@verb(after="forget")
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DEMO/", help="Where everything goes.")] = Path(
         "demo"

@@ -20,9 +20,11 @@ from heclstm.cli.options import (
 )
 from heclstm.cli.passphrase import PassphraseFile
 from heclstm.cli.terminal import TERMINAL
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 
+@verb(after="connect")
 def diagnose(
     files: Annotated[
         list[Path],

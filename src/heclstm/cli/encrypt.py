@@ -24,9 +24,11 @@ from heclstm.cli.options import (
 )
 from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 
+@verb(after="keygen")
 def encrypt(
     program: Description,
     images: Images,

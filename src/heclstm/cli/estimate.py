@@ -10,11 +10,13 @@ import typer
 from heclstm.cli.layers import print_layers, print_sizes
 from heclstm.cli.options import AsJson, Index, Memory, Threads
 from heclstm.cli.terminal import TERMINAL, emit, out, seconds, size, table
+from heclstm.cli.verb import verb
 
 if TYPE_CHECKING:
     from heclstm.usecases.estimate import Choice
 
 
+@verb(after="sign")
 def estimate(
     path: Annotated[Path, typer.Argument(metavar="PROGRAM/", help="A program or model folder, or a training file.")],
     measure: Annotated[

@@ -10,11 +10,13 @@ import typer
 from heclstm.cli.evaluation import print_evaluation
 from heclstm.cli.options import AsJson, InsecureTest, Threads
 from heclstm.cli.terminal import TERMINAL, emit
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 
 
+@verb(after="calibrate")
 def evaluate(
     subjects: Annotated[
         list[Path],

@@ -10,8 +10,10 @@ import typer
 
 from heclstm.cli.options import AsGiven, AsJson, Select, Series
 from heclstm.cli.terminal import TERMINAL, emit, out
+from heclstm.cli.verb import verb
 
 
+@verb(after="report")
 def export(
     diagnosis: Annotated[
         Path, typer.Argument(metavar="DIAGNOSIS.JSON", help="From `heclstm decrypt -o` or `heclstm diagnose -o`.")

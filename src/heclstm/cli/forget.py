@@ -9,9 +9,11 @@ import typer
 from heclstm.cli.connected import opened
 from heclstm.cli.options import SITE, InsecureTest, SiteFolder
 from heclstm.cli.terminal import note
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 
+@verb(after="restore")
 def forget(
     site: SiteFolder = SITE,
     key: Annotated[str, typer.Option("--key", metavar="LABEL", help="Only this old key, and its jobs.")] = "",

@@ -11,12 +11,14 @@ import typer
 
 from heclstm.cli.passphrase import passphrase
 from heclstm.cli.terminal import note, out
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 if TYPE_CHECKING:
     from heclstm.gateway.config import Config
 
 
+@verb(after="diagnose")
 def gateway(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.TOML", help="The configuration; see docs/hospital.md.")],
     check: Annotated[bool, typer.Option("--check", help="Read configuration and keys, and stop.")] = False,

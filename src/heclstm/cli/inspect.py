@@ -10,8 +10,10 @@ import typer
 
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import emit, facts, out, size
+from heclstm.cli.verb import verb
 
 
+@verb(after="demo")
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Any file or folder of ours.")],
     as_json: AsJson = False,

@@ -10,11 +10,13 @@ from heclstm.cli.connected import AsCsv, Results, opened, tell_diagnoses
 from heclstm.cli.options import SITE, AsJson, InsecureTest, SiteFolder, Threads
 from heclstm.cli.passphrase import PassphraseFile
 from heclstm.cli.terminal import TERMINAL, emit, note, out, seconds, table
+from heclstm.cli.verb import verb
 
 if TYPE_CHECKING:
     from heclstm.usecases.hospital_jobs import Row
 
 
+@verb(after="gateway")
 def jobs(
     site: SiteFolder = SITE,
     collect: Annotated[bool, typer.Option("--collect", help="Wait for all, and decrypt their results.")] = False,

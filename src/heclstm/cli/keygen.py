@@ -10,8 +10,10 @@ import typer
 from heclstm.cli.options import AsJson, Description, InsecureTest, Threads, Trust
 from heclstm.cli.passphrase import PassphraseFile, passphrase
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, size
+from heclstm.cli.verb import verb
 
 
+@verb(after="estimate")
 def keygen(
     program: Description,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="KEYS/", help="A folder for both key files.")],

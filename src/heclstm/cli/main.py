@@ -9,42 +9,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from heclstm.cli import (
-    backup,
-    calibrate,
-    compile,
-    connect,
-    decrypt,
-    demo,
-    diagnose,
-    encrypt,
-    estimate,
-    evaluate,
-    export,
-    forget,
-    gateway,
-    inspect,
-    jobs,
-    keygen,
-    report,
-    rotate_keys,
-    run,
-    schema,
-    search,
-    serve,
-    share,
-    sign,
-    signing_key,
-    token,
-    train,
-    workstation,
-)
-from heclstm.cli.verb import Verb
+from heclstm import cli
+from heclstm.cli.verb import Verb, in_order
 
 
 class Verbs(TyperGroup):
@@ -88,36 +61,11 @@ def main(
     """
 
 
-for verb in (
-    train.train,
-    search.search,
-    calibrate.calibrate,
-    evaluate.evaluate,
-    compile.compile,
-    signing_key.signing_key,
-    sign.sign,
-    estimate.estimate,
-    keygen.keygen,
-    encrypt.encrypt,
-    run.run,
-    serve.serve,
-    decrypt.decrypt,
-    report.report,
-    export.export,
-    connect.connect,
-    diagnose.diagnose,
-    gateway.gateway,
-    jobs.jobs,
-    workstation.workstation,
-    share.share,
-    rotate_keys.rotate_keys,
-    backup.backup,
-    backup.restore,
-    forget.forget,
-    demo.demo,
-    inspect.inspect,
-    schema.schema,
-):
-    app.command(cls=Verb)(verb)
-
-app.add_typer(token.token, name="token")
+for module in iter_modules(cli.__path__):
+    if module.name not in ("__main__", "main"):
+        import_module(f"heclstm.cli.{module.name}")
+for name, declared in in_order():
+    if isinstance(declared, typer.Typer):
+        app.add_typer(declared, name=name)
+    else:
+        app.command(name, cls=Verb)(declared)

@@ -26,19 +26,23 @@ PassphraseFile = Annotated[
 ]
 
 
-def passphrase(file: Path | None, *, new: bool = False, keyring: Callable[[], str] | None = None) -> Callable[[], str]:
-    """What asks for it, once. new: twice, where somebody types it. keyring: asks the one that holds it."""
+def passphrase(
+    file: Path | None, *, new: bool = False, keyring: Callable[[], str] | None = None, of: str = "secret key"
+) -> Callable[[], str]:
+    """What asks for it, once. new: twice, where somebody types it. keyring: asks the one that holds it. of: what it
+    opens, as who types it is told.
+    """
     known: list[str] = []
 
     def ask() -> str:
         if not known:
-            known.append(_read(file, new, keyring))
+            known.append(_read(file, new, keyring, of))
         return known[0]
 
     return ask
 
 
-def _read(file: Path | None, new: bool, keyring: Callable[[], str] | None) -> str:
+def _read(file: Path | None, new: bool, keyring: Callable[[], str] | None, of: str) -> str:
     if file is not None:
         try:
             with file.open(encoding="utf-8") as stream:
@@ -56,7 +60,7 @@ def _read(file: Path | None, new: bool, keyring: Callable[[], str] | None) -> st
             note(str(error))
     if not _terminal():
         raise InputError(f"passphrase: there is no terminal to ask at; give --passphrase-file or set {VARIABLE}")
-    text: str = typer.prompt("Passphrase of the secret key", hide_input=True, confirmation_prompt=new, err=True)
+    text: str = typer.prompt(f"Passphrase of the {of}", hide_input=True, confirmation_prompt=new, err=True)
     return text
 
 

@@ -9,9 +9,11 @@ import typer
 
 from heclstm.cli.options import AsGiven, AsJson, Index, Prevalence, Select, Sequence, Series
 from heclstm.cli.terminal import TERMINAL, emit, out
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 
+@verb(after="decrypt")
 def report(
     subject: Annotated[
         Path,

@@ -6,8 +6,10 @@ from heclstm.cli.connected import opened
 from heclstm.cli.options import SITE, AsJson, InsecureTest, SiteFolder, Threads
 from heclstm.cli.passphrase import PassphraseFile
 from heclstm.cli.terminal import TERMINAL, emit, facts, out
+from heclstm.cli.verb import verb
 
 
+@verb(after="share")
 def rotate_keys(
     site: SiteFolder = SITE,
     passphrase_file: PassphraseFile = None,

@@ -11,12 +11,14 @@ from heclstm.cli.each import Each, forbid, require_one, tell_each
 from heclstm.cli.options import Arithmetic, AsJson, Index, Memory, OldBackend, ProgramFolder, Threads
 from heclstm.cli.passphrase import passphrase
 from heclstm.cli.terminal import TERMINAL, bold, emit, facts, note, out, seconds, size, table
+from heclstm.cli.verb import verb
 from heclstm.errors import InputError
 
 if TYPE_CHECKING:
     from heclstm.usecases.shadow import Shadowed
 
 
+@verb(after="encrypt")
 def run(
     program: ProgramFolder,
     queries: Annotated[list[Path], typer.Argument(metavar="QUERY.HE", help="A hospital's query; with --each, many.")],

@@ -9,8 +9,10 @@ import typer
 
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import emit
+from heclstm.cli.verb import verb
 
 
+@verb(after="inspect")
 def schema(
     name: Annotated[str, typer.Argument(metavar="NAME", help="program, header or diagnosis.")],
     as_json: AsJson = False,

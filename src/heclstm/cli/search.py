@@ -9,11 +9,13 @@ import typer
 
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import TERMINAL, emit, facts, out, seconds, size, table
+from heclstm.cli.verb import verb
 
 if TYPE_CHECKING:
     from heclstm.usecases.search import Searched
 
 
+@verb(after="train")
 def search(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.TOML", help="A training file with a table [search].")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="RUNS/", help="Where all variants go.")],

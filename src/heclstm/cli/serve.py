@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from heclstm.cli.verb import verb
 
+
+@verb(after="run")
 def serve(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.TOML", help="The configuration; see docs/deployment.md.")],
     check: Annotated[bool, typer.Option("--check", help="Read configuration and programs, and stop.")] = False,

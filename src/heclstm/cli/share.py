@@ -9,8 +9,10 @@ import typer
 
 from heclstm.cli.options import SITE, AsJson, SiteFolder
 from heclstm.cli.terminal import emit, facts, out
+from heclstm.cli.verb import verb
 
 
+@verb(after="workstation")
 def share(
     diagnosis: Annotated[Path, typer.Argument(metavar="DIAGNOSIS.JSON", help="Of `heclstm diagnose -o` or `decrypt`.")],
     site: SiteFolder = SITE,

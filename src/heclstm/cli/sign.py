@@ -9,8 +9,10 @@ import typer
 
 from heclstm.cli.options import AsJson, SigningKey
 from heclstm.cli.terminal import TERMINAL, emit, facts, out
+from heclstm.cli.verb import verb
 
 
+@verb(after="signing-key")
 def sign(
     program: Annotated[Path, typer.Argument(metavar="PROGRAM/", help="A program folder, or its program.json alone.")],
     key: SigningKey,

@@ -9,8 +9,10 @@ import typer
 
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import emit, facts, out
+from heclstm.cli.verb import verb
 
 
+@verb(after="compile")
 def signing_key(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OWNER.PEM", help="The private key; the public one stands beside.")

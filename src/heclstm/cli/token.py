@@ -9,14 +9,16 @@ import typer
 
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import emit, note, out, table
-from heclstm.cli.verb import Verb
+from heclstm.cli.verb import Verb, verb
 
 if TYPE_CHECKING:
     from heclstm.service.database.tenants import Tenants, Token
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.TOML", help="The configuration of the service.")]
 
-token = typer.Typer(no_args_is_help=True, help="Server: give tenants tokens, list and revoke them.")
+token = verb(after="schema", name="token")(
+    typer.Typer(no_args_is_help=True, help="Server: give tenants tokens, list and revoke them.")
+)
 
 
 @token.command(cls=Verb)

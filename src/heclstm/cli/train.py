@@ -11,11 +11,13 @@ import typer
 from heclstm.cli.evaluation import operating_points, print_evaluation
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import TERMINAL, emit, facts, out
+from heclstm.cli.verb import verb
 
 if TYPE_CHECKING:
     from heclstm.usecases.train import Trained
 
 
+@verb(after=None)
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.TOML", help="The training file: data, model, recipe.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL/", help="Where the model goes.")],

@@ -1,12 +1,12 @@
-"""What holds for every verb: where it may write, and that it ends with one line when something stands in its way."""
+"""What holds for every verb: its place, where it may write, and an end with one line when something is in its way."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -16,11 +16,43 @@ from heclstm.cli.scratch import scratch_beside
 from heclstm.cli.terminal import show_anything
 from heclstm.errors import OutputError
 
-__all__ = ["UNDECIDED", "Verb"]
+__all__ = ["UNDECIDED", "Verb", "in_order", "verb"]
 
 IMAGES = "images"  # the option or argument that may name a folder of them
 OURS = ("program.json", "circuit.json", "model.json", "evaluation.keys", "secret.key")  # of folders that are read
 USAGE_ERROR: Any = typer.BadParameter.__base__  # Typer's own or click's, by its version
+Declared = TypeVar("Declared", bound=Callable[..., Any] | typer.Typer)
+_VERBS: dict[str, tuple[Any, str | None]] = {}  # name → the verb, and the one that it stands after
+
+
+def verb(*, after: str | None, name: str = "") -> Callable[[Declared], Declared]:
+    """Make a function `heclstm NAME`, or a Typer a group of verbs, listed after another verb.
+
+    Of two after the same one, the first by name comes first. Whatever module of `cli/` declares a verb, `cli.main`
+    finds it.
+    """
+
+    def declare(declared: Declared) -> Declared:
+        own = name or getattr(declared, "__name__", "").replace("_", "-")
+        if _VERBS.setdefault(own, (declared, after))[0] is not declared:
+            raise ValueError(f"two verbs are called {own}")
+        return declared
+
+    return declare
+
+
+def in_order() -> Iterator[tuple[str, Any]]:
+    """(name, verb) of all that are declared, in the order of the data."""
+
+    def following(name: str | None) -> Iterator[tuple[str, Any]]:
+        for own in sorted(own for own, (_, after) in _VERBS.items() if after == name):
+            yield own, _VERBS[own][0]
+            yield from following(own)
+
+    found = dict(following(None))
+    if lost := _VERBS.keys() - found.keys():
+        raise ValueError(f"{', '.join(sorted(lost))}: stand after a verb that does not exist")
+    yield from found.items()
 
 
 class Verb(TyperCommand):

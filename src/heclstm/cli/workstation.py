@@ -8,8 +8,10 @@ import typer
 
 from heclstm.cli.options import SITE, InsecureTest, SiteFolder, Threads
 from heclstm.cli.terminal import note, out
+from heclstm.cli.verb import verb
 
 
+@verb(after="jobs")
 def workstation(
     site: SiteFolder = SITE,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of this machine; a free one by default.")] = 0,

@@ -80,7 +80,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """For its owner only."""
         data = self.to_json()
         data["digest"] = digest_of(data)
-        save_file(path, json.dumps(data, indent=1, allow_nan=False) + "\n", 0o600)
+        save_file(path, json.dumps(data, indent=1) + "\n", 0o600)
 
     @classmethod
     def read(cls, source: Source) -> Case:
@@ -114,8 +114,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         files: SHA-256 of each file that they came from, to say which of them are others.
         """
-        real = len(sequence) if sequence.real_frames is None else sequence.real_frames
-        if real != self.frames or images_digest(sequence) != self.images:
+        if images_digest(sequence) != self.images:  # which tells how many frames are real, too
             raise DigestError(
                 f"{sequence.name}: are not the images that were encrypted for this result{self._what_differs(files)}; "
                 f"give those of query {self.query[:12]}, in the same order"

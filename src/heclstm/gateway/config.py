@@ -48,16 +48,26 @@ class Sender(Table, frozen=True):
 
 
 class Store(Table, frozen=True):
-    """Where reports go. commitment: whether the PACS is asked to confirm that it keeps them, and how long its answer is
-    waited for. authority: that signed its certificate; TLS is spoken then.
+    """Where reports go: by C-STORE to title and address, or by STOW-RS to a URL, with a name and a password or a token.
+
+    commitment: whether the PACS is asked to confirm that it keeps them, and how long its answer is waited for; by
+    STOW-RS, its answer confirms it. authority: that signed its certificate; C-STORE speaks TLS then.
     """
 
-    title: Title
-    address: Address
+    title: Title = ""
+    address: Address = ""
+    url: Annotated[str, Meta(pattern=r"^(https?://\S+)?$")] = ""
+    user: str = ""
+    password: str = ""
+    token: str = ""
     commitment: bool = True
     commitment_seconds: Seconds = 60.0
     summary: bool = True
     authority: str | None = None
+
+    @property
+    def asks_commitment(self) -> bool:
+        return self.commitment and not self.url
 
 
 class Retry(Table, frozen=True):
@@ -164,18 +174,33 @@ def _within(address: str, known: str) -> bool:
     return found in ip_network(known, strict=False)
 
 
+def _of_store(config: Config) -> Iterator[str]:
+    store = config.store
+    if store.url and (store.title or store.address):
+        yield "store: expected title and address, for C-STORE, or a url, for STOW-RS, and not both"
+    if not store.url and (store.user or store.password or store.token):
+        yield "store: user, password and token are for STOW-RS, which needs a url"
+    if store.token and store.user:
+        yield "store: expected a user and a password, or a token, and not both"
+
+
 def _contradictions(config: Config) -> Iterator[str]:
     for sender in config.senders:
         try:
             ip_network(sender.address, strict=False)
         except ValueError:
             yield f"senders: {sender.address!r} is no address or network, such as 10.1.0.7 or 10.1.0.0/24"
-    for title in (config.listen.title, config.store.title, *(sender.title for sender in config.senders)):
+    yield from _of_store(config)
+    for title in (
+        config.listen.title,
+        *([] if config.store.url else [config.store.title]),
+        *(sender.title for sender in config.senders),
+    ):
         if not TITLE.fullmatch(title):
             yield f"title: {title!r} is no AE title, which has 1 to 16 ASCII letters and no backslash"
     for name, address in (
         ("listen", config.listen.address),
-        ("store", config.store.address),
+        *([] if config.store.url else [("store", config.store.address)]),
         ("health", config.health),
     ):
         if not ADDRESS.fullmatch(address) or split(address)[1] > 65535:
@@ -184,7 +209,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "listen: expected a certificate and its key, or none of them"
     if config.listen.authority and not config.listen.certificate:
         yield "listen: an authority of senders needs a certificate of the gateway's own"
-    if config.store.commitment and not any(each.title == config.store.title for each in config.senders):
+    if config.store.asks_commitment and not any(each.title == config.store.title for each in config.senders):
         yield (
             "senders: the PACS of [store] is not among them, so its answer to a commitment could not be heard; add it, "
             "or say commitment = false"

@@ -17,6 +17,7 @@ from heclstm.gateway.journal import Journal
 from heclstm.gateway.listener import listen
 from heclstm.gateway.logs import log
 from heclstm.gateway.orthanc import Orthanc
+from heclstm.gateway.sender import client_tls
 from heclstm.gateway.work import Work
 from heclstm.network.remote import Remote
 from heclstm.storage.atomic import sole_writer
@@ -59,7 +60,11 @@ def run(config: Config, passphrase: Callable[[], str] | None, stop: threading.Ev
 
 @contextmanager
 def opened(config: Config, passphrase: Callable[[], str] | None) -> Iterator[Remote]:
-    """The site, with its secret key in memory: a passphrase is asked for now, and not in the night."""
+    """The site, with its secret key in memory: a passphrase is asked for now, and not in the night.
+
+    Raises ConfigError for certificates that cannot be used.
+    """
+    client_tls(config)
     options = {"passphrase": passphrase, "threads": config.threads, "allow_insecure": config.allow_insecure_test}
     with Remote(Path(config.site), **options) as remote:  # type: ignore[arg-type]
         remote.hospital.open()

@@ -7,20 +7,17 @@ cannot be sent is asked for again without keeping the others waiting.
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import threading
-import urllib.error
-import urllib.request
 from typing import Any
 
 from heclstm.errors import NetworkError
 from heclstm.gateway.config import OrthancServer
 from heclstm.gateway.journal import Journal
 from heclstm.gateway.logs import log
+from heclstm.gateway.web import FAILURES, Web, basic
 
-CHANGES, ANSWER_BYTES_MAX, SECONDS, STORE_SECONDS = 100, 8 << 20, 30.0, 1800.0
+CHANGES, SECONDS, STORE_SECONDS = 100, 30.0, 1800.0
 STABLE = "StableStudy"
 MARK = "orthanc"  # in the journal
 
@@ -28,7 +25,7 @@ MARK = "orthanc"  # in the journal
 class Orthanc:
     def __init__(self, settings: OrthancServer, journal: Journal) -> None:
         self._settings, self._journal = settings, journal
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._web = Web(basic(settings.user, settings.password))
 
     def watch(self, stop: threading.Event) -> None:
         """Until `stop` is set. What goes wrong is tried again."""
@@ -89,19 +86,10 @@ class Orthanc:
         return True
 
     def _get(self, path: str, content: bytes | None = None, seconds: float = SECONDS) -> Any:
-        request = urllib.request.Request(self._settings.url.rstrip("/") + path, content)
-        if self._settings.user:
-            pair = f"{self._settings.user}:{self._settings.password}".encode()
-            request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
         try:
-            with self._opener.open(request, timeout=seconds) as answer:
-                return json.loads(answer.read(ANSWER_BYTES_MAX))
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise NetworkError(f"orthanc: answered {error.code}") from None
-        except (
-            OSError,
-            ValueError,
-            http.client.HTTPException,
-        ) as error:  # URLError is an OSError; no JSON a ValueError
+            answer = self._web.ask(self._settings.url.rstrip("/") + path, content, seconds=seconds)
+            if answer.status != 200:
+                raise NetworkError(f"orthanc: answered {answer.status}")
+            return json.loads(answer.content)
+        except FAILURES as error:
             raise NetworkError(f"orthanc: no answer ({type(error).__name__})") from None

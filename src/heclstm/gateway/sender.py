@@ -13,7 +13,7 @@ from typing import Any
 from pynetdicom import AE, sop_class
 
 from heclstm.data.dicom.library import pydicom
-from heclstm.errors import NetworkError
+from heclstm.errors import ConfigError, NetworkError
 from heclstm.gateway.config import Config, split
 from heclstm.gateway.journal import Report
 
@@ -53,6 +53,23 @@ def ask(reports: Sequence[Report], transaction: str, config: Config) -> None:
         )
 
 
+def client_tls(config: Config) -> ssl.SSLContext | None:
+    """By which the PACS is known, and this gateway to it by the certificate of [listen]; None where no authority is
+    named. Raises ConfigError.
+    """
+    if not config.store.authority:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=config.store.authority)
+        if config.listen.certificate:
+            context.load_cert_chain(config.listen.certificate, config.listen.key)
+    except OSError as error:
+        raise ConfigError(
+            "store: authority, or the certificate of [listen], cannot be used; expected PEM files"
+        ) from error
+    return context
+
+
 @contextmanager
 def _associated(config: Config, classes: Sequence[str]) -> Iterator[Any]:
     entity = AE(config.listen.title)
@@ -60,16 +77,15 @@ def _associated(config: Config, classes: Sequence[str]) -> Iterator[Any]:
     for each in dict.fromkeys(classes):
         entity.add_requested_context(each)
     host, port = split(config.store.address)
-    tls = None
-    if config.store.authority:
-        context = ssl.create_default_context(cafile=config.store.authority)
-        if config.listen.certificate:
-            context.load_cert_chain(config.listen.certificate, config.listen.key)
-        tls = context, host
+    context = client_tls(config)
+    tls = None if context is None else (context, host)
     association = entity.associate(host, port, ae_title=config.store.title, tls_args=tls)
     try:
         if not association.is_established:
-            raise NetworkError("store: the PACS cannot be reached, or does not know this gateway by title and address")
+            certificates = "; or one does not take the other's certificate" if context else ""
+            raise NetworkError(
+                "store: the PACS cannot be reached, or does not know this gateway by title and address" + certificates
+            )
         if len(association.accepted_contexts) < len(set(classes)):
             raise NetworkError("store: the PACS does not take such objects; allow Comprehensive 3D SR there")
         yield association

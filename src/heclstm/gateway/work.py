@@ -22,7 +22,7 @@ from heclstm.deploy.client import Client
 from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.deploy.wire import Message
 from heclstm.errors import Cancelled, FileFormatError, HeclstmError, InputError, NetworkError, RefusedError
-from heclstm.gateway import sender
+from heclstm.gateway import sender, stow
 from heclstm.gateway.arrivals import Places
 from heclstm.gateway.choice import chosen, print_of
 from heclstm.gateway.config import Config
@@ -136,9 +136,9 @@ class Work:
         if self._journal.is_disputed(study):
             return self._to(study, "aside", DISPUTED)
         left = [report for report in self._journal.reports(study) if not report.stored]
-        wanted = self._config.store.commitment
+        wanted = self._config.store.asks_commitment
         if left:
-            sender.store(left, self._config)
+            (stow if self._config.store.url else sender).store(left, self._config)
             self._journal.stored([report.uid for report in left], committed=not wanted)
         return self._to(study, "committing" if wanted else "done")
 

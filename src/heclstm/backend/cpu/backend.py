@@ -11,7 +11,7 @@ from heclstm.backend.base import Cancel, KeySource, Observer, OnProgress, key_na
 from heclstm.backend.cpu.context import Arithmetic, Context
 from heclstm.backend.cpu.evaluator import CpuEvaluator
 from heclstm.backend.cpu.keyset import KeySet
-from heclstm.backend.cpu.preparing import PreparingEvaluator
+from heclstm.backend.cpu.preparing import preparing
 from heclstm.backend.cpu.stored import Stored
 from heclstm.backend.cpu.values import Ciphertext
 from heclstm.backend.execute import Executor
@@ -28,7 +28,7 @@ class CpuBackend:
 
     memory: bytes of a process with one tenant's keys. As many diagonals as fit are held with every limb, the others as
     coefficients, which are transformed at each use: a twentieth of their memory, and slower. compact: none is held
-    whole. cache: a folder where coefficients are kept for the next process, see `cpu.stored`.
+    whole. cache: a folder where what is prepared is kept for other processes, see `cpu.stored`.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class CpuBackend:
         self.cache = Stored(cache) if cache else None
 
     def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> CpuProgram:
-        context = Context(circuit.parameters, threads=self.threads, arithmetic=self.arithmetic)
-        evaluator = PreparingEvaluator(context, circuit, estimate(circuit, memory=self.memory).held_whole, self.cache)
-        program = CpuProgram(circuit, context, self.threads or cores(), evaluator, on_progress)
+        whole = estimate(circuit, memory=self.memory).held_whole
+        evaluator = preparing(circuit, whole, self.cache, self.threads, self.arithmetic)
+        program = CpuProgram(circuit, evaluator.context, self.threads or cores(), evaluator, on_progress)
         evaluator.keep()
         return program
 

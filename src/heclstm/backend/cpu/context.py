@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from ctypes import byref, c_int, c_size_t, c_uint64
+import os
+from collections.abc import Sequence
+from ctypes import byref, c_size_t, c_uint64
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heclstm.backend.cpu.library import Handle, call, new_handle, report
-from heclstm.backend.cpu.values import Ciphertext, Plaintext, Transform
+from heclstm.backend.cpu.library import Handle, call, handle_array, new_handle, report
+from heclstm.backend.cpu.values import Ciphertext, Plaintext, PreparedFile, Transform
 from heclstm.backend.machine import cores
 from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
@@ -98,34 +101,18 @@ class Context(Handle):
         call("heclstm_plaintext", self.handle, array.ctypes.data, array.size, level, scale, *out)
         return Plaintext(handle.value, memory.value, level, scale)
 
-    def coefficients(self, plan: TransformPlan) -> NDArray[np.int32] | None:
-        """(E, residues): of a plan's encoded vectors, before they are reduced. None if one is too large."""
-        vectors = np.ascontiguousarray(plan.vectors, dtype=np.float64)
-        self._check_period("transform", vectors, 2)
-        scales = np.asarray(plan.plaintext_scales, dtype=np.float64)[plan.index[:, 4]]
-        out = np.empty((len(vectors), self.parameters.residues(plan.period)), dtype=np.int32)
-        fits = c_int()
-        shapes = vectors.shape[0], vectors.shape[1], scales.ctypes.data, out.ctypes.data, out.shape[1], byref(fits)
-        call("heclstm_coefficients", self.handle, vectors.ctypes.data, *shapes)
-        return out if fits.value else None
-
     def transform(
-        self, plan: TransformPlan, coefficients: NDArray[np.int32] | None = None, *, compact: bool | None = None
+        self, plan: TransformPlan, *, compact: bool | None = None, held: tuple[PreparedFile, int] | None = None
     ) -> Transform:
-        """Encode all vectors of a plan, in parallel. coefficients: of `coefficients`, which spare most of that.
+        """Encode all vectors of a plan, in parallel.
 
-        compact: as the context's, unless it is given.
+        compact: as the context's, unless it is given. held: a file that holds them encoded, and at which place. Raises
+        FileFormatError if those there are of another shape.
         """
         index = np.ascontiguousarray(plan.index, dtype=np.int32)
         vectors = np.ascontiguousarray(plan.vectors, dtype=np.float64)
         self._check_level("transform", plan.level)
         self._check_period("transform", vectors, 2)
-        if coefficients is not None and (
-            coefficients.shape != (len(vectors), self.parameters.residues(plan.period))
-            or coefficients.dtype != np.int32
-            or not coefficients.flags.c_contiguous
-        ):
-            raise ParameterError(f"transform: got coefficients {coefficients.shape}, expected those of this plan")
         if index.shape != (len(vectors), 5) or len(plan.plaintext_scales) != plan.n_inputs:
             raise ParameterError(
                 f"transform: got index {index.shape} and {len(plan.plaintext_scales)} plaintext scales, "
@@ -148,7 +135,7 @@ class Context(Handle):
                     special,
                     plan.nested,
                     self.compact if compact is None else compact,
-                    coefficients is not None,
+                    held[1] if held else 0,
                 ),
                 plan.babies,
                 lengths,
@@ -158,12 +145,29 @@ class Context(Handle):
                 walked,
             )
         ]
-        content = vectors if coefficients is None else coefficients
-        arrays += [index, content, np.array(plan.plaintext_scales, dtype=np.float64)]
+        arrays += [index, vectors, np.array(plan.plaintext_scales, dtype=np.float64)]
         pointers = [array.ctypes.data for array in arrays]
         handle, memory = c_uint64(), c_size_t()
-        call("heclstm_transform", self.handle, *pointers, plan.output_scale, byref(handle), byref(memory))
+        file = held[0].handle if held else 0
+        call("heclstm_transform", self.handle, *pointers, plan.output_scale, file, byref(handle), byref(memory))
         return Transform(handle.value, memory.value, plan.n_outputs)
+
+    def save_prepared(self, path: Path, identity: bytes, transforms: Sequence[Transform]) -> None:
+        """Write their encoded vectors into a file that appears whole or not at all (mode 0600). Raises OutputError.
+
+        identity: 32 bytes of what they follow from. It may not outlive a sudden end of the machine.
+        """
+        name, handles = os.fsencode(path), handle_array(transforms)
+        arguments = name, len(name), identity, len(identity), handles.ctypes.data, len(handles)
+        call("heclstm_save_prepared", self.handle, *arguments)
+
+    def open_prepared(self, path: Path, identity: bytes) -> PreparedFile:
+        """What `save_prepared` wrote, with all of it checked. Nobody may cut the file in place while it is open.
+
+        Raises FileFormatError or DigestError unless it is whole, of these parameters and this identity.
+        """
+        name = os.fsencode(path)
+        return PreparedFile(new_handle("heclstm_open_prepared", self.handle, name, len(name), identity, len(identity)))
 
     def _check_level(self, place: str, level: int) -> None:
         if not 0 <= level <= self.parameters.max_level:

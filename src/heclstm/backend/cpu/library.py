@@ -23,7 +23,7 @@ from heclstm.circuit.sizes import HEADER_BYTES, SEED_BYTES
 
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 PATH = Path(__file__).with_name("libheclstm" + SUFFIX)
-ABI = 4  # of native/abi.go
+ABI = 5  # of native/abi.go
 
 # Numbers that both sides know; `library` compares them with what the library says.
 KINDS = {"secret": 1, "relinearization": 2, "rotation": 3, "seeded": 4, "full": 5}
@@ -54,8 +54,9 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "heclstm_describe": (c_uint64, POINTER(c_int), POINTER(c_double)),
     "heclstm_write_ciphertext": (c_uint64, c_void_p, c_size_t),
     "heclstm_plaintext": (c_uint64, c_void_p, c_size_t, c_int, c_double, _HANDLE_OUT, POINTER(c_size_t)),
-    "heclstm_transform": (c_uint64, *[c_void_p] * 10, c_double, _HANDLE_OUT, POINTER(c_size_t)),
-    "heclstm_coefficients": (c_uint64, c_void_p, c_size_t, c_size_t, c_void_p, c_void_p, c_size_t, POINTER(c_int)),
+    "heclstm_transform": (c_uint64, *[c_void_p] * 10, c_double, c_uint64, _HANDLE_OUT, POINTER(c_size_t)),
+    "heclstm_save_prepared": (c_uint64, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p, c_size_t),
+    "heclstm_open_prepared": (c_uint64, c_char_p, c_size_t, c_char_p, c_size_t, _HANDLE_OUT),
     "heclstm_binary": (c_uint64, c_int, c_uint64, c_uint64, _HANDLE_OUT),
     "heclstm_unary": (c_uint64, c_int, c_uint64, c_int64, _HANDLE_OUT),
     "heclstm_rotate": (c_uint64, c_uint64, c_uint64, c_int64, _HANDLE_OUT),
@@ -183,6 +184,12 @@ class Handle:
         handle, self._id = self._id, 0
         if handle and not _left_behind:  # of a fork's parent: that has its own
             library().heclstm_close(handle)
+
+    def become(self, other: Handle) -> None:
+        """Take the other's object in place of this one's, which is closed; the other is left closed."""
+        new, other._id = other.handle, 0
+        self.close()
+        self._id = new
 
     def __del__(self) -> None:
         # At interpreter exit the module may be gone already; the process frees the memory then.

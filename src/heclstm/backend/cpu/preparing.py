@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
-from heclstm.backend.cpu.context import Context
+from heclstm.backend.cpu.context import Arithmetic, Context
 from heclstm.backend.cpu.evaluator import CpuEvaluator
-from heclstm.backend.cpu.stored import Coefficients, Stored
+from heclstm.backend.cpu.stored import Stored, identity_of
 from heclstm.backend.cpu.values import Transform
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.operations import LinearTransform, TransformPlan
+from heclstm.errors import FileFormatError
 
 
 class PreparingEvaluator(CpuEvaluator):
     """Prepares the transforms of one circuit, in their order. whole: which, by their place among the operations."""
 
-    def __init__(self, context: Context, circuit: Circuit, whole: frozenset[int], cache: Stored | None) -> None:
+    def __init__(self, context: Context, whole: list[bool], identity: bytes, cache: Stored | None) -> None:
         super().__init__(context)
-        transforms = [(n, op.plan) for n, op in enumerate(circuit.operations) if isinstance(op, LinearTransform)]
-        plans = [plan for _, plan in transforms]
-        self._compact = iter([n not in whole for n, _ in transforms])
-        self._cache = cache
-        self._path: Path | None = cache.path(plans, context.parameters) if cache else None
-        found = cache.read(self._path, plans, context.parameters) if cache and self._path else None
-        self.found = found is not None
-        self._found: Iterator[Coefficients | None] | None = None if found is None else iter(found)
-        self._made: list[Coefficients | None] = []
+        self._whole, self._identity, self._cache = whole, identity, cache
+        self._file = cache.open(context, identity) if cache else None
+        self._made: list[tuple[TransformPlan, Transform]] = []
 
     def transform(self, plan: TransformPlan) -> Transform:
-        coefficients = self.context.coefficients(plan) if self._found is None else next(self._found)
-        if self._cache and not self.found:
-            self._made.append(coefficients)
-        return self.context.transform(plan, coefficients, compact=next(self._compact) and coefficients is not None)
+        made = self._transform(plan, len(self._made))
+        self._made.append((plan, made))
+        return made
+
+    def _transform(self, plan: TransformPlan, place: int) -> Transform:
+        compact = not self._whole[place]
+        if self._file:
+            try:
+                return self.context.transform(plan, compact=compact, held=(self._file, place))
+            except FileFormatError:
+                self._file = None  # it holds others, whatever its name says
+        return self.context.transform(plan, compact=compact)
 
     def keep(self) -> None:
-        """Write what was made, and let go of what was read."""
-        if self._cache and self._path and not self.found:
-            self._cache.write(self._path, self._made)
-        self._made, self._found = [], None
+        """Write what was made, and use it from there: its pages are shared with other processes then."""
+        made, self._made = self._made, []
+        if self._cache and not self._file:
+            written = self._cache.write(self.context, self._identity, [transform for _, transform in made])
+            self._file = self._cache.open(self.context, self._identity) if written else None
+            for place, (plan, transform) in enumerate(made if self._file else ()):
+                transform.become(self._transform(plan, place))
+        if self._file:
+            self._file.close()  # which the transforms hold open
+            self._file = None
+
+
+def preparing(
+    circuit: Circuit, whole: frozenset[int], cache: Stored | None, threads: int | None, arithmetic: Arithmetic
+) -> PreparingEvaluator:
+    """On a context of its own. whole: see `estimate`."""
+    transforms = [(n, op.plan) for n, op in enumerate(circuit.operations) if isinstance(op, LinearTransform)]
+    held, plans = [n in whole for n, _ in transforms], [plan for _, plan in transforms]
+    with ThreadPoolExecutor(1) as pool:  # the digest of a large program takes as long as a context
+        identity = pool.submit(identity_of, plans if cache else [], held, circuit.parameters)
+        context = Context(circuit.parameters, threads=threads, arithmetic=arithmetic)
+        return PreparingEvaluator(context, held, identity.result(), cache)

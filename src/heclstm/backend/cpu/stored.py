@@ -1,9 +1,10 @@
-"""What preparing a program takes longest for, kept on disk: the coefficients of its encoded vectors.
+"""What preparing a program takes longest for, kept on disk: its encoded vectors, as the engine holds them.
 
-A file holds the model's weights, as the program's own folder does, and what stands in it is computed with. So it is
-taken only from a folder and a file of this user that nobody else may read or write, and only if its digest is right;
-else it is made again. Its name is the digest of all that it follows from: vectors, scales, parameters, processor, and
-the release of the engine.
+A file is mapped into memory, so that it is there at once, processes share its pages, and the system may drop them. It
+holds the model's weights, as the program's own folder does, and what stands in it is computed with. So it is taken only
+from a folder and a file of this user that nobody else may read or write, and only if the engine finds its sizes, the
+checksum of each row, and each number's range right; else it is made again. Its name is the digest of all that it
+follows from: vectors, scales, levels, which are held whole, parameters, processor, and the release of the engine.
 """
 
 from __future__ import annotations
@@ -12,28 +13,25 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.library import ABI
+from heclstm.backend.cpu.values import PreparedFile, Transform
 from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
-from heclstm.errors import OutputError
-from heclstm.storage.atomic import new_file
+from heclstm.errors import DigestError, FileFormatError, OutputError, ParameterError
 
-MAGIC = b"HECLPREP"
-DIGEST_BYTES = 32
-LIMIT_BYTES = 1 << 30  # of all files of a folder together
+LIMIT_BYTES = 4 << 30  # of all files of a folder together
 SUFFIX = ".prepared"
 LEFT_SECONDS = 3600.0  # after which nobody writes a file any more
-RELEASE = 1  # to be raised whenever the engine may round a coefficient otherwise, such as with another Lattigo
-
-Coefficients = NDArray[np.int32]
+RELEASE = 2  # to be raised whenever the engine may round a coefficient otherwise, such as with another Lattigo
 
 
 class Stored:
@@ -42,68 +40,37 @@ class Stored:
     def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
         self.folder, self.limit_bytes = folder, limit_bytes
 
-    def path(self, plans: Sequence[TransformPlan], parameters: Parameters) -> Path:
-        return self.folder / (_name(plans, parameters) + SUFFIX)
+    def path(self, identity: bytes) -> Path:
+        return self.folder / (identity.hex()[:32] + SUFFIX)
 
-    def read(
-        self, path: Path, plans: Sequence[TransformPlan], parameters: Parameters
-    ) -> list[Coefficients | None] | None:
-        """Those of each plan, as `write` was given them; None if there is no such file, or none to be trusted."""
-        content = self._trusted(path)
-        if content is None or content[: len(MAGIC)] != MAGIC:
-            return None
-        start = len(MAGIC) + DIGEST_BYTES
-        if hashlib.sha256(memoryview(content)[start:]).digest() != content[len(MAGIC) : start]:
-            return None
-        shapes = [(len(plan.vectors), parameters.residues(plan.period)) for plan in plans]
-        flags = content[start : start + len(plans)]
-        start += len(plans) + -len(plans) % 8
-        found: list[Coefficients | None] = []
-        for (rows, length), flag in zip(shapes, flags, strict=False):
-            size = 4 * rows * length if flag else 0
-            if start + size > len(content):
+    def open(self, context: Context, identity: bytes) -> PreparedFile | None:
+        """None if there is no such file, or none to be trusted."""
+        path = self.path(identity)
+        try:
+            if not _own(os.stat(self.folder)) or path.is_symlink() or not _own(os.stat(path)):
                 return None
-            array = np.frombuffer(content, "<i4", rows * length if flag else 0, start)
-            found.append(array.reshape(rows, length) if flag else None)
-            start += size
+            found = context.open_prepared(path, identity)
+        except (OSError, FileFormatError, DigestError, ParameterError):
+            return None
         with suppress(OSError):
             os.utime(path)  # so that it counts as used
-        return found if len(found) == len(plans) and start == len(content) else None
+        return found
 
-    def write(self, path: Path, coefficients: Sequence[Coefficients | None]) -> None:
-        """None: of a plan whose coefficients do not fit. Where the folder cannot be written, nothing is kept."""
-        flags = bytes(array is not None for array in coefficients)
-        parts = [memoryview(flags + bytes(-len(flags) % 8))]
-        parts += [np.ascontiguousarray(each, "<i4").reshape(-1).data for each in coefficients if each is not None]
-        if len(MAGIC) + DIGEST_BYTES + sum(part.nbytes for part in parts) > self.limit_bytes:
-            return
-        digest = hashlib.sha256()
-        for part in parts:  # no copy of them: memory may be scarce
-            digest.update(part)
+    def write(self, context: Context, identity: bytes, transforms: Sequence[Transform]) -> bool:
+        """Whether it stands there now: not where the folder cannot be written, or would leave little room to others."""
+        path, size = self.path(identity), sum(transform.bytes_in_memory for transform in transforms)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if _own(os.stat(self.folder)):
-                with new_file(path, 0o600) as stream:
-                    stream.write(MAGIC + digest.digest())
-                    for part in parts:
-                        stream.write(part)
-                self._prune(path)
-        except (OSError, OutputError):
-            return  # the program runs without
-
-    def _trusted(self, path: Path) -> bytes | None:
-        try:
-            if not _own(os.stat(self.folder)):
-                return None
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-            with os.fdopen(descriptor, "rb") as file:
-                about = os.fstat(file.fileno())
-                return file.read() if _own(about) and about.st_size <= self.limit_bytes else None
-        except OSError:
-            return None
+            if size > min(self.limit_bytes, shutil.disk_usage(self.folder).free // 2) or not _own(os.stat(self.folder)):
+                return False
+            context.save_prepared(path, identity, transforms)
+            self._prune(path)
+        except (OSError, OutputError, ParameterError):
+            return False  # the program runs without
+        return True
 
     def _prune(self, newest: Path) -> None:
-        for left in self.folder.glob(".heclstm-*"):  # of processes that were killed
+        for left in self.folder.glob(".*"):  # of processes that were killed
             if left.stat().st_mtime < newest.stat().st_mtime - LEFT_SECONDS:
                 left.unlink(missing_ok=True)
         others = sorted(
@@ -122,16 +89,20 @@ def _own(about: os.stat_result) -> bool:
     return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and about.st_mode & 0o077 == 0)
 
 
-def _name(plans: Sequence[TransformPlan], parameters: Parameters) -> str:
+def identity_of(plans: Sequence[TransformPlan], whole: Sequence[bool], parameters: Parameters) -> bytes:
+    """The digest of all that their encoded vectors follow from. whole: which are held with every limb."""
+
     def digest_of(plan: TransformPlan) -> bytes:
         scales = np.asarray(plan.plaintext_scales, dtype="<f8")[plan.index[:, 4]]
-        digest = hashlib.sha256(json.dumps([plan.vectors.shape, plan.vectors.dtype.str]).encode())
+        shape = [plan.vectors.shape, plan.vectors.dtype.str, plan.level, plan.special_count, any(plan.babies)]
+        digest = hashlib.sha256(json.dumps(shape).encode())
         digest.update(np.ascontiguousarray(scales).data)
         digest.update(np.ascontiguousarray(plan.vectors).data)
         return digest.digest()
 
-    whole = hashlib.sha256(json.dumps([ABI, RELEASE, platform.machine(), parameters.to_json()]).encode())
+    settings = [ABI, RELEASE, platform.machine(), parameters.to_json(), list(whole)]
+    digest = hashlib.sha256(json.dumps(settings).encode())
     with ThreadPoolExecutor(2) as pool:  # outside of the GIL
-        for digest in pool.map(digest_of, plans):
-            whole.update(digest)
-    return whole.hexdigest()[:32]
+        for each in pool.map(digest_of, plans):
+            digest.update(each)
+    return digest.digest()

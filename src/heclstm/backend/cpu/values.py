@@ -46,6 +46,10 @@ class Plaintext(_Prepared):
         self.scale = scale
 
 
+class PreparedFile(Handle):
+    """A file of encoded vectors, mapped into memory until it and the transforms in it are closed."""
+
+
 class Transform(_Prepared):
     """A TransformPlan with its vectors encoded."""
 
