@@ -17,6 +17,7 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,15 @@ def larger(config: TrainConfig) -> TrainConfig:
 
 
 def one_stain(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(N, T, 3, H, W) with haematoxylin and eosin of every field as one slide has them (Macenko 2009, by MONAI)."""
-    normalize = NormalizeHEStains()
-    done = [normalize(field.transpose(1, 2, 0)) for field in images.reshape(-1, *images.shape[2:])]
-    return np.stack(done).transpose(0, 3, 1, 2).reshape(images.shape).astype(np.uint8)
+    """(N, T, 3, H, W) with haematoxylin and eosin of every field as one slide has them (Macenko 2009, by MONAI).
+
+    A field that is too bright to have a stain stays as it is.
+    """
+    normalize, done = NormalizeHEStains(), images.reshape(-1, *images.shape[2:]).copy()
+    for field in done:
+        with suppress(ValueError):
+            field[:] = normalize(field.transpose(1, 2, 0)).transpose(2, 0, 1)
+    return done.reshape(images.shape)
 
 
 # name → its title, the training file, the images
