@@ -204,3 +204,46 @@ def test_a_secret_key_that_others_can_read_is_warned_of(call, site, tmp_path):
         assert code == 0
         assert ("readable by others than its owner" in stderr) is warned
         assert json.loads(stdout)["scores"]
+
+
+@pytest.fixture
+def own(site, tmp_path):
+    """Copies of a site's files, which a test may lose."""
+    shutil.copytree(site.program, tmp_path / "program")
+    (tmp_path / "keys").mkdir()
+    for path, name in (
+        (site.images, "images.npy"), (site.query, "q.he"), (site.query.with_suffix(".case"), "q.case"),
+        (site.result, "r.he"), (site.keys, "keys/evaluation.keys"), (site.secret, "keys/secret.key"),
+    ):  # fmt: skip
+        shutil.copy2(path, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("verb", "output"),
+    [
+        ("encrypt {0}/program {0}/images.npy --key {0}/keys/secret.key --insecure-test", "images.npy"),
+        ("encrypt {0}/program {0}/images.npy --key {0}/keys/secret.key --insecure-test", "program/program.json"),
+        ("encrypt {0}/program {0}/images.npy --key {0}/keys/secret.key --insecure-test", "link"),
+        ("encrypt {0}/program {0}/pictures --key {0}/keys/secret.key --insecure-test", "pictures/1.png"),
+        ("run {0}/program {0}/q.he --keys {0}/keys/evaluation.keys", "q.he"),
+        ("run {0}/program {0}/q.he --keys {0}/keys/evaluation.keys", "keys/evaluation.keys"),
+        ("run {0}/program {0}/q.he --keys {0}/keys", "keys/evaluation.keys"),
+        ("decrypt {0}/program {0}/r.he --key {0}/keys/secret.key --case {0}/q.case --insecure-test", "q.case"),
+        ("decrypt {0}/program {0}/r.he --key {0}/keys/secret.key --insecure-test", "r.he"),
+    ],
+)
+def test_what_a_verb_reads_it_does_not_overwrite(refused, own, verb, output):
+    """A patient's images, keys, a case and a query were gone, with exit code 0."""
+    (own / "pictures").mkdir()
+    (own / "pictures" / "1.png").write_bytes(b"a picture")
+    (own / "link").hardlink_to(own / "images.npy")
+    before = {path: path.read_bytes() for path in own.rglob("*") if path.is_file()}
+    assert "choose another output" in refused(*verb.format(own).split(), "-o", own / output)
+    assert {path: path.read_bytes() for path in own.rglob("*") if path.is_file()} == before
+
+
+def test_an_earlier_output_beside_what_is_read_is_replaced(call, own):
+    for _ in range(2):
+        case = ("--case", own / "q.case", "-o", own / "program" / "d.json", INSECURE)
+        assert call("decrypt", own / "program", own / "r.he", "--key", own / "keys" / "secret.key", *case)[0] == 0

@@ -9,6 +9,7 @@ from heclstm.compiler.compile import Options, compile_model
 from heclstm.program.files import save_program
 from random_models import random_model, small_config
 from service.kit import Hospital, Running, write_config
+from service.page_kit import Workstation, save_page_program
 
 CONFIG = small_config(frames=2, channels=1)
 
@@ -79,3 +80,20 @@ def server(launch):
     """One that tests share: they use tenants of their own."""
     with launch(workers=1) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def page_server(launch, tmp_path_factory):
+    """With a program that has all that the page shows."""
+    program = save_page_program(tmp_path_factory.mktemp("page") / "program")
+    with launch(programs=[{"folder": str(program)}]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def workstation(tmp_path_factory):
+    """The page in a process of its own, without a connection yet."""
+    folder = tmp_path_factory.mktemp("workstation")
+    started = Workstation(folder / "site", folder / "log")
+    yield started
+    started.close()

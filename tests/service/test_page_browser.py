@@ -12,7 +12,7 @@ import zipfile
 import pytest
 from PIL import Image
 
-from service.page_kit import Workstation, picture, save_page_program, series
+from service.page_kit import picture, series
 from service.person import LOOKS, WAIT_MILLISECONDS, Person, axe_finds, drop, problems_of
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="a browser needs playwright, of the extra heclstm[test]")
@@ -32,21 +32,6 @@ def browser():
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root, in containers
         yield started
         started.close()
-
-
-@pytest.fixture(scope="module")
-def page_server(launch, tmp_path_factory):
-    program = save_page_program(tmp_path_factory.mktemp("page") / "program")
-    with launch(programs=[{"folder": str(program)}]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def workstation(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
-    started = Workstation(folder / "site", folder / "log")
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")

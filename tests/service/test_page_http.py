@@ -21,14 +21,6 @@ PATHS = [path.replace("{id}", ID).replace("{kind}", "csv") for path in LOOKED_AT
 
 
 @pytest.fixture(scope="module")
-def workstation(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("workstation")
-    started = Workstation(folder / "site", folder / "log")
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="module")
 def mine(workstation):
     """A client with the session, as the browser that was led there."""
     with workstation.http(origin=workstation.origin) as http:

@@ -9,17 +9,10 @@ from heclstm.page.desk import Desk
 from heclstm.page.progress import Progress
 from heclstm.usecases.connect import look
 from service.kit import wait_until
-from service.page_kit import save_page_program, series
+from service.page_kit import series
 
 OPTIONS = {"threads": 1, "allow_insecure": True}
 PASSPHRASE = "correct horse"
-
-
-@pytest.fixture(scope="module")
-def page_server(launch, tmp_path_factory):
-    program = save_page_program(tmp_path_factory.mktemp("page") / "program")
-    with launch(programs=[{"folder": str(program)}]) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,20 @@
 
 import json
 import re
-import struct
 from base64 import b64decode
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from colours import STYLE, contrast, mixed, palettes
 from heclstm.card.temperature import Temperature
 from heclstm.model.evaluate import Fold
 from heclstm.report import charts, charts_inside
 from heclstm.report.evaluation import Evaluation, Inside
 from heclstm.report.evaluation_page import evaluation_page
 from heclstm.report.examples import choose
+from heclstm.report.vector import VARIABLES
 
 FRAMES = np.random.default_rng(1).random((40, 3, 1, 8, 8)).astype(np.float32)
 
@@ -47,12 +48,13 @@ def pictures(page):
 
 def test_the_page_needs_nothing_else(evaluation):
     page = evaluation_page(evaluation, FRAMES, None)
-    assert not any(link in page for link in ("http:", "https:", "<script", "url(", "Jane"))
+    assert not any(link in page.replace("url(#", "") for link in ("http:", "https:", "<script", "url(", "Jane"))
     assert "Glands &amp; &lt;others&gt;" in page
-    assert page.count("<figure>") == page.count("</figure>") == len(pictures(page))
-    # ROC, confusion, distribution, calibration; errors; votes, ranges; sequences
-    assert len(pictures(page)) == 4 + 1 + 2 + 1
-    assert all(picture.startswith(b"\x89PNG") for picture in pictures(page))
+    # ROC, confusion, distribution, calibration; errors; votes, ranges; sequences, with images in them
+    assert page.count("<svg ") == page.count("</svg>") == page.count('role="img"') == 4 + 1 + 2
+    assert page.count("<figure>") == page.count("</figure>") == 7 + 1
+    (picture,) = pictures(page)
+    assert picture.startswith(b"\x89PNG")
     for text in ("AUC", "Missed diagnoses", "95 % intervals", "not a medical device", "1 of 40 sequences leave"):
         assert text in page
 
@@ -61,7 +63,7 @@ def test_what_is_not_known_is_not_shown(evaluation):
     bare = replace(evaluation, inside=None, temperatures=())
     bare = replace(bare, folds=(replace(bare.folds[0], scores={"clear": bare.folds[0].scores["clear"]}),))
     page = evaluation_page(bare, FRAMES, None)
-    assert len(pictures(page)) == 4
+    assert (page.count("<svg "), pictures(page)) == (4, [])
     assert "carries no temperature" in page
     assert bare.to_json()["probability"] is None
     assert bare.over_simulated is None
@@ -106,8 +108,39 @@ def test_the_shown_sequences_are_the_extremes():
     assert [example.title.split(":")[0] for example in perfect] == ["Found", "Cleared"]
 
 
-@pytest.mark.parametrize("draw", [charts.roc, charts.scores, charts.calibration, charts_inside.errors])
+CHARTS = [charts.roc, charts.scores, charts.calibration, charts_inside.errors]
+
+
+@pytest.mark.parametrize("draw", CHARTS)
 def test_charts_have_the_size_that_they_say(evaluation, draw):
-    width, height = struct.unpack(">II", draw(evaluation)[16:24])
+    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', draw(evaluation)).groups())
     wanted = (2 * charts.HALF[0], 3.6) if draw is charts_inside.errors else charts.HALF
-    assert (width, height) == pytest.approx(tuple(side * charts.DOTS_PER_INCH for side in wanted), abs=1)
+    assert (width, height) == pytest.approx(tuple(72 * side for side in wanted))  # 72 points in an inch
+
+
+def test_charts_have_the_colours_of_their_page(evaluation):
+    """They were white where the page was dark."""
+    light = palettes()[0]
+    assert all(light[name.removeprefix("--")] == colour for colour, name in VARIABLES.items() if colour != "#000000")
+    measures, inside = evaluation.pooled.measures("clear"), evaluation.inside
+    drawn = [draw(evaluation) for draw in CHARTS] + [charts.confusion(measures), charts_inside.ranges(inside)]
+    drawn.append(charts_inside.votes(inside, evaluation.folds[0].labels))
+    known = set(re.findall(r"(--[a-z-]+):", STYLE.read_text()))
+    for chart in drawn:
+        assert not re.search("#[0-9a-f]{6}|white|black", chart)
+        assert {"--ink"} < set(re.findall(r"var\((--[a-z-]+)\)", chart)) <= known
+        assert not re.search(r"<style|<metadata|<!--|xmlns| id=\"\w+_\d", chart)
+        assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', chart)) <= {
+            pair for name in re.findall(r' id="([^"]+)"', chart) for pair in ((name, ""), ("", name))
+        }
+    assert charts.roc(evaluation) == drawn[0]  # the same in every run
+
+
+def test_words_on_the_cells_of_a_confusion_matrix_can_be_read():
+    """A cell is mixed with what is behind it."""
+    deepest = 0.06 + 0.4
+    for colours in palettes():
+        for name in ("raises", "lowers"):
+            ground = mixed(colours[name], colours["paper"], deepest)
+            assert contrast(colours["ink"], ground) >= 4.5, (name, colours)
+        assert contrast(colours["ink"], colours["rule"]) >= 4.5  # numbers in bars

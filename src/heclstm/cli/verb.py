@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from heclstm.errors import OutputError
 
 __all__ = ["UNDECIDED", "Verb", "in_order", "verb"]
 
+IMAGES = "images"  # the option or argument that may name a folder of them
+OURS = ("program.json", "circuit.json", "model.json", "evaluation.keys", "secret.key")  # of folders that are read
 USAGE_ERROR: Any = typer.BadParameter.__base__  # Typer's own or click's, by its version
 Declared = TypeVar("Declared", bound=Callable[..., Any] | typer.Typer)
 _VERBS: dict[str, tuple[Any, str | None]] = {}  # name → the verb, and the one that it stands after
@@ -73,6 +76,7 @@ class Verb(TyperCommand):
                 if output is not None:
                     kind = next(str(param.metavar) for param in self.params if param.name == "output")
                     require_output(output, folder=kind.endswith("/") or bool(ctx.params.get("each")))
+                    require_other(output, {name: value for name, value in ctx.params.items() if name != "output"})
                 done = super().invoke(ctx)
                 sys.stdout.flush()
                 return done
@@ -82,6 +86,27 @@ class Verb(TyperCommand):
                 raise
         ending.tell(as_json=bool(ctx.params.get("as_json")))
         raise typer.Exit(ending.code)
+
+
+def require_other(output: Path, given: Mapping[str, Any]) -> None:
+    """Raise OutputError for a file that the verb reads: a patient's images or a key would be gone. given: its options
+    and arguments.
+    """
+    if not output.is_file():
+        return
+    for name, value in given.items():
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if not isinstance(path, Path):
+                continue
+            try:
+                same = os.path.samefile(path, output)
+            except (OSError, ValueError):  # it is not there: the verb says so
+                continue
+            inside = path.is_dir() and output.resolve().is_relative_to(path.resolve())
+            among = inside and name == IMAGES
+            if same or among or inside and output.name in OURS:
+                what = f"lies among the images in {path}" if among else "is read by this command"
+                raise OutputError(f"{output}: {what}; choose another output")
 
 
 def require_output(path: Path, *, folder: bool) -> None:

@@ -1,4 +1,4 @@
-"""The drawings of an evaluation that show what decisions are worth, each a PNG.
+"""The drawings of an evaluation that show what decisions are worth, each an SVG in the colours of its page.
 
 Orange stands for positives and for what raises a score, blue for negatives and what lowers it, as in
 `report.figure`; shapes, dashes and words say the same.
@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -18,14 +19,15 @@ from heclstm.model.metrics import Measures, roc_curve
 from heclstm.model.temperature import reliability
 from heclstm.report.evaluation import Evaluation
 from heclstm.report.figure import INK, LOWERS, MUTED, RAISES, RULE
+from heclstm.report.vector import FILL, svg
 from heclstm.templates.units import signed
 
-WAY_STYLES = {"clear": (INK, "-", 2.6), "simulated": ("#7a9cbd", "--", 2.0), "encrypted": (RAISES, ":", 2.4)}
+WAY_STYLES = {"clear": (INK, "-", 2.6), "simulated": (FILL, "--", 2.0), "encrypted": (RAISES, ":", 2.4)}
 HALF = (5.4, 4.5)  # inches: two beside each other on a page
 DOTS_PER_INCH = 170
 
 
-def roc(evaluation: Evaluation) -> bytes:
+def roc(evaluation: Evaluation) -> Markup:
     """One curve for each way that was taken for all sequences, thin ones for folds, and the operating point."""
     figure, axes = chart(*HALF)
     pooled = evaluation.pooled
@@ -51,11 +53,11 @@ def roc(evaluation: Evaluation) -> bytes:
         axes.annotate(note, place, fontsize=9.5, color=INK, **below)
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), xlabel="share of false alarms", ylabel="sensitivity")
     axes.legend(loc="lower right", frameon=False, fontsize=9)
-    return png(figure)
+    return svg(figure)
 
 
-def confusion(measures: Measures) -> bytes:
-    """Four counts; the deeper the colour, the larger the share of its row."""
+def confusion(measures: Measures) -> Markup:
+    """Four counts; the deeper the colour, the larger the share of its row: never so deep that its words are lost."""
     figure, axes = chart(*HALF)
     cells = [
         [(measures.true_positives, "found", RAISES), (measures.missed, "missed", RAISES)],
@@ -66,11 +68,10 @@ def confusion(measures: Measures) -> bytes:
         for column, (count, word, colour) in enumerate(pair):
             share = count / total
             box = Rectangle(
-                (column + 0.02, 1.02 - row), 0.96, 0.96, color=colour, alpha=0.08 + 0.92 * share, linewidth=0
+                (column + 0.02, 1.02 - row), 0.96, 0.96, color=colour, alpha=0.06 + 0.4 * share, linewidth=0
             )
             axes.add_patch(box)
-            ink = "white" if share > 0.6 else INK
-            centre = {"ha": "center", "color": ink}
+            centre = {"ha": "center", "color": INK}
             axes.text(column + 0.5, 1.52 - row, str(count), fontsize=27, fontweight="bold", va="center", **centre)
             axes.text(column + 0.5, 1.25 - row, f"{word}, {percent(share)}", fontsize=10.5, va="center", **centre)
     axes.set(xlim=(0, 2), ylim=(0, 2), xticks=(0.5, 1.5), yticks=(1.5, 0.5))
@@ -81,10 +82,10 @@ def confusion(measures: Measures) -> bytes:
     axes.xaxis.tick_top()
     for spine in axes.spines.values():
         spine.set_visible(False)
-    return png(figure)
+    return svg(figure)
 
 
-def scores(evaluation: Evaluation) -> bytes:
+def scores(evaluation: Evaluation) -> Markup:
     """How scores of both outcomes spread around the operating point."""
     figure, axes = chart(*HALF)
     pooled = evaluation.pooled
@@ -104,10 +105,10 @@ def scores(evaluation: Evaluation) -> bytes:
     axes.set(xlabel="score", ylabel="negatives below, positives above", ylim=(-1.28 * tallest, 1.28 * tallest))
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     axes.legend(loc="lower left", frameon=False, fontsize=9.5)
-    return png(figure)
+    return svg(figure)
 
 
-def calibration(evaluation: Evaluation) -> bytes:
+def calibration(evaluation: Evaluation) -> Markup:
     """Shares of positives in groups of equal size against their probability; the first is what the raw score says."""
     figure, axes = chart(*HALF)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1)
@@ -131,7 +132,7 @@ def calibration(evaluation: Evaluation) -> bytes:
         axes.errorbar(means, [share.value for share in shares], bars, elinewidth=1, capsize=2.5, label=name, **style)
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), xlabel="predicted probability", ylabel="share of positives")
     axes.legend(loc="upper left", frameon=False, fontsize=9.5)
-    return png(figure)
+    return svg(figure)
 
 
 def chart(width: float, height: float) -> tuple[Figure, Any]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from heclstm.report.charts import HALF, WAY_STYLES, chart, percent, png
+from heclstm.report.charts import HALF, WAY_STYLES, chart, percent
 from heclstm.report.evaluation import Evaluation, Inside
-from heclstm.report.figure import INK, LOWERS, RAISES, RAISES_PALE
+from heclstm.report.figure import INK, LOWERS, RAISES, RAISES_PALE, RULE
+from heclstm.report.vector import svg
 
 
-def votes(inside: Inside, labels: Any) -> bytes:
+def votes(inside: Inside, labels: Any) -> Markup:
     """The weight of each frame in the vote, and what frames contributed to scores of both outcomes."""
     figure, axes = chart(*HALF)
     steps = np.arange(1, len(inside.votes) + 1)
-    axes.bar(steps, inside.votes, 0.62, color="#d5dde5", linewidth=0, label="weight in the vote")
+    axes.bar(steps, inside.votes, 0.62, color=RULE, linewidth=0, label="weight in the vote")
     for label, colour, marker, word in ((1, RAISES, "D", "positives"), (0, LOWERS, "o", "negatives")):
         rows = inside.contributions[labels == label]
         if len(rows):
@@ -27,22 +29,22 @@ def votes(inside: Inside, labels: Any) -> bytes:
     axes.set_xticklabels([f"{step}\n{weight:.2f}" for step, weight in zip(steps, inside.votes, strict=True)])
     axes.margins(y=0.2)
     axes.legend(loc="upper left", frameon=False, fontsize=9)
-    return png(figure)
+    return svg(figure)
 
 
-def ranges(inside: Inside) -> bytes:
+def ranges(inside: Inside) -> Markup:
     """How close each layer came to its calibrated limit; what passed it is counted beside its bar."""
     figure, axes = chart(*HALF)
     names, shares = list(inside.margins), np.array(list(inside.margins.values()))
     places = np.arange(len(names))[::-1]
-    axes.barh(places, shares, 0.66, color=[RAISES if share > 1 else "#7189a0" for share in shares], linewidth=0)
+    axes.barh(places, shares, 0.66, color=[RAISES if share > 1 else RULE for share in shares], linewidth=0)
     axes.axvline(1, color=INK, linewidth=1.4)
     for place, name, share in zip(places, names, shares, strict=True):
         count, pad = inside.outside[name], 0.015 * max(1.0, shares.max())
         within = 0.25 * max(1.0, shares.max()) < share <= 1  # room for its number inside the bar, off the limit
         style: dict[str, Any] = {"va": "center", "fontsize": 9}
         if within:
-            axes.text(share - pad, place, percent(share), ha="right", color="white", **style)
+            axes.text(share - pad, place, percent(share), ha="right", color=INK, **style)
         beyond = [percent(share)] * (not within) + [f"{count} outside"] * (count > 0)
         axes.text(share + pad, place, ", ".join(beyond), ha="left", color=INK, **style)
     axes.set(yticks=places, xlim=(0, 1.32 * max(1.0, shares.max())), xlabel="largest value as a share of the limit")
@@ -50,10 +52,10 @@ def ranges(inside: Inside) -> bytes:
     axes.xaxis.set_major_formatter(lambda value, _: percent(value))
     axes.text(1, len(names) - 0.42, " limit", ha="left", va="bottom", fontsize=9.5, color=INK)
     axes.set_ylim(-0.6, len(names) + 0.1)
-    return png(figure)
+    return svg(figure)
 
 
-def errors(evaluation: Evaluation) -> bytes:
+def errors(evaluation: Evaluation) -> Markup:
     """Each score's error against its distance from the operating point; a decision flips beyond the slanted lines."""
     figure, axes = chart(2 * HALF[0], 3.6)
     pooled, smallest = evaluation.pooled, 1e-7
@@ -74,4 +76,4 @@ def errors(evaluation: Evaluation) -> bytes:
     axes.set(ylabel="error of the score", ylim=(finite.min() / 2, max(20 * finite.max(), 3 * reach[0])))
     axes.text(0.012, 0.95, "a decision may flip here", transform=axes.transAxes, va="top", fontsize=9.5, color=RAISES)
     axes.legend(loc="upper right", frameon=False, fontsize=9.5)
-    return png(figure)
+    return svg(figure)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
@@ -23,11 +24,16 @@ SHARES = (("Sensitivity", "sensitivity"), ("Missed diagnoses", "missed_rate"), (
 
 @dataclass(frozen=True)
 class Drawing:
-    """title: also what is read aloud instead of the picture."""
+    """title: also what is read aloud instead of the picture. picture: a PNG, or SVG for the page itself."""
 
-    png: bytes
+    picture: bytes | Markup
     title: str
     caption: str
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is SVG."""
+        return isinstance(self.picture, Markup)
 
 
 def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Preparation | None) -> str:
