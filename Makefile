@@ -10,6 +10,7 @@
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make mutants  change one thing at a time in what guards and see whether a test fails (docs/testing.md); takes hours
 # make example DATA=adrenalmnist3d.npz   calibrate the shipped model and compile its program anew, on purpose
+# make breakhis DATA=breakhis200/       train, calibrate and compile the model of examples/breakhis into build/breakhis
 # make clean   remove what was built, not the environment itself
 #
 # Everything is installed into .venv; stamps in it make repeated calls quick. PYTHON=python3.12 chooses another Python.
@@ -38,7 +39,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # Of the tests: each takes whole files, in the order of their folders. More need more memory.
 WORKERS ?= 2
 
-.PHONY: screenshots demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example clean
+.PHONY: screenshots demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example breakhis clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -119,6 +120,11 @@ mutants: $(VENV)/.test
 example: $(VENV)/.test
 	$(BIN)/heclstm calibrate examples/adrenal --data $(DATA)
 	$(BIN)/heclstm compile examples/adrenal -o examples/adrenal/program
+
+breakhis: $(VENV)/.test
+	$(BIN)/heclstm train examples/breakhis/train.toml --data $(DATA) -o build/breakhis
+	$(BIN)/heclstm calibrate build/breakhis --data $(DATA)
+	$(BIN)/heclstm compile build/breakhis -o build/breakhis/program
 
 clean:
 	rm -rf demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/heclstm/backend/cpu/libheclstm.*

@@ -118,7 +118,10 @@ class Orthanc:
 
 
 class Gateway:
-    """`heclstm gateway` in a process of its own, which can be killed and started again on what it left."""
+    """`heclstm gateway` in a process of its own, which can be killed and started again on what it left.
+
+    store: the address of an Orthanc, or all of the table of that name.
+    """
 
     def __init__(self, folder, site, store, **changes):
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +136,8 @@ class Gateway:
             "state": str(folder / "state"), "site": str(site), "quiet_seconds": 0.6, "threads": 1, "reserve_bytes": 0,
             "health": f"127.0.0.1:{self.health}", "allow_insecure_test": True,
         }  # fmt: skip
-        tables["store"] = changes.pop("store", tables["store"] | changes.pop("store_also", {}))
+        if isinstance(store, dict):
+            tables["store"] = store
         senders = changes.pop("senders", [("MODALITY", "127.0.0.1"), ("ORTHANC", "127.0.0.1")])
         for name, value in changes.items():
             if isinstance(value, dict):

@@ -178,7 +178,7 @@ def test_nothing_of_a_patient_leaves_the_hospital(launch, owned, pacs, tmp_path)
         url = f"http://127.0.0.1:{line.port}"
         Remote.connect(url, tmp_path / "site", token=token, allow_insecure=True).close()
         store = {"url": f"http://127.0.0.1:{orthanc.port}/dicom-web"}
-        gateway = Gateway(tmp_path / "gateway", tmp_path / "site", "", store=store).start()
+        gateway = Gateway(tmp_path / "gateway", tmp_path / "site", store).start()
         study_uid = study(tmp_path / "in", 50, seed=50)
         try:
             assert storescu(gateway.address, tmp_path / "in")[0] == 0

@@ -2,82 +2,22 @@
 everybody can use it. SCREENSHOTS=FOLDER keeps what was seen.
 """
 
+import contextlib
 import csv
 import io
-import os
 import shutil
-from pathlib import Path
+import signal
+import zipfile
 
 import pytest
 from PIL import Image
 
-from service.page_kit import series
+from service.page_kit import picture, series
+from service.person import LOOKS, WAIT_MILLISECONDS, Person, axe_finds, drop, problems_of
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="a browser needs playwright, of the extra heclstm[test]")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core comes with the extra heclstm[test]")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; apt-get install chromium")
-
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-WAIT_MILLISECONDS = 60_000  # for keys and results, on a machine that is busy
-# How a page may be looked at: 200 % zoom halves the pixels that it has.
-LOOKS = {
-    "light": {"viewport": {"width": 1100, "height": 800}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1100, "height": 800}, "color_scheme": "dark"},
-    "400 px": {"viewport": {"width": 400, "height": 800}, "color_scheme": "light"},
-    "200 %": {"viewport": {"width": 550, "height": 400}, "device_scale_factor": 2, "color_scheme": "light"},
-}
-
-
-class Person:
-    """Who has a keyboard and no mouse."""
-
-    def __init__(self, page):
-        self.page, self.keyboard = page, page.keyboard
-
-    def go_to(self, selector, tabs=60):
-        """By Tab, until the element has the focus and shows that it has."""
-        self.page.wait_for_load_state("load")
-        for _ in range(tabs):
-            if self.page.evaluate("selector => document.activeElement.matches(selector)", selector):
-                shown = self.page.evaluate(
-                    "() => { const at = document.activeElement, label = at.labels && at.labels[0];"
-                    " return [at, label].some(e => e && getComputedStyle(e).outlineStyle === 'solid'); }"
-                )
-                assert shown, f"{selector}: has the focus, and does not show it"
-                return
-            self.keyboard.press("Tab")
-        raise AssertionError(f"{selector}: is not reached by Tab")
-
-    def type(self, selector, text):
-        self.go_to(selector)
-        self.keyboard.press("Control+A")
-        self.keyboard.insert_text(text)
-
-    def press(self, selector, leads=True):
-        """leads: to another page, which is waited for."""
-        self.go_to(selector)
-        if not leads:
-            self.keyboard.press("Enter")
-            return
-        with self.page.expect_navigation():
-            self.keyboard.press("Enter")
-
-    def hand_in(self, files):
-        self.go_to("#files")
-        with self.page.expect_file_chooser() as chooser:
-            self.keyboard.press("Space")
-        chooser.value.set_files(files)
-        self.sees("h1", "Look before you send")
-
-    def sees(self, selector, text):
-        self.page.locator(selector).filter(has_text=text).first.wait_for(timeout=WAIT_MILLISECONDS)
-
-    def keeps(self, name):
-        """A picture of what is seen, where somebody wants one."""
-        if folder := os.environ.get("SCREENSHOTS"):
-            shown = Image.open(io.BytesIO(self.page.screenshot(full_page=True)))
-            shown.convert("RGB").quantize(96).save(Path(folder, f"{name}.png"), optimize=True)
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +52,7 @@ def person(browser, workstation, seen):
 @pytest.fixture(scope="module")
 def connected(person, page_server):
     """The set-up, by keyboard: the server's certificate and its model are seen before keys are made."""
-    person.type("#url", page_server.url)
-    person.type("#token", page_server.token("page"))
-    person.press("summary", leads=False)
-    person.type("#ca", page_server.authority.read_text())
-    person.press("form[action='/setup'] button")
+    ask_for_an_offer(person, page_server)
     person.sees("dd", page_server.config.address[0])
     person.sees("dd", "nobody vouches for it")
     person.sees("p", "Public ones, 2.7 MB")
@@ -126,6 +62,14 @@ def connected(person, page_server):
     person.press("main a.button")
     person.sees("h2", "Images of one patient")
     return person
+
+
+def ask_for_an_offer(person, page_server):
+    person.type("#url", page_server.url)
+    person.type("#token", page_server.token("page"))
+    person.press("summary", leads=False)
+    person.type("#ca", page_server.authority.read_text())
+    person.press("form[action='/setup'] button")
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +141,10 @@ def test_series_are_chosen_before_anything_is_sent(diagnosed, tmp_path):
     from dicom_kit import uid
 
     person, _ = diagnosed
-    files = series(tmp_path / "a") + series(tmp_path / "b", SeriesInstanceUID=uid("b"), SeriesNumber=2)
+    series(tmp_path / "a")
+    series(tmp_path / "b", SeriesInstanceUID=uid("b"), SeriesNumber=2)
     person.press("nav a[href='/']")
-    drop(person.page, files)
+    drop(person.page, [tmp_path / "a", tmp_path / "b"])
     person.sees("legend", "There are several series: choose one")
     assert person.page.locator("form[action$='/start']").count() == 0
     person.go_to("#series-1, #series-2")
@@ -210,18 +155,33 @@ def test_series_are_chosen_before_anything_is_sent(diagnosed, tmp_path):
     person.sees("h2", "Images of one patient")
 
 
-def drop(page, files):
-    """As a mouse would: there is no other way to drop."""
-    contents = [{"name": f"{path.parent.name}-{path.name}", "bytes": list(path.read_bytes())} for path in files]
-    page.evaluate(
-        """files => {
-            const transfer = new DataTransfer();
-            for (const {name, bytes} of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
-            const event = new DragEvent("drop", {dataTransfer: transfer, bubbles: true});
-            document.getElementById("drop").dispatchEvent(event);
-        }""",
-        contents,
-    )
+def handed_in(folder, kind):
+    """What somebody drops: a folder in a folder, an archive, pictures. Returns (paths, what is said of them)."""
+    if kind == "PNG":
+        paths = [folder / f"{number}.png" for number in (1, 2)]
+        for number, path in enumerate(paths):
+            Image.fromarray(picture(number)).save(path)
+        return paths, "2 frames of 2 pictures"
+    files, said = series(folder / "visit" / "cine"), "2 frames of 2 DICOM files"
+    if kind == "folder":
+        return [folder / "visit"], said
+    with zipfile.ZipFile(folder / "visit.zip", "w") as archive:
+        for path in files:
+            archive.write(path, f"cine/{path.name}")
+    return [folder / "visit.zip"], said
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "PNG"])
+def test_what_is_dropped_is_seen_as_frames(diagnosed, tmp_path, kind):
+    person, _ = diagnosed
+    person.press("nav a[href='/']")
+    paths, said = handed_in(tmp_path, kind)
+    drop(person.page, paths)
+    person.sees("h1", "Look before you send")
+    person.sees("p", said)
+    assert person.page.locator(".strip img").count() == 2
+    assert person.page.locator("form[action$='/start']").count() == 1
+    person.press("form[action$='/erase'] button")
 
 
 def test_files_of_two_patients_are_told_and_not_sent(diagnosed, tmp_path):
@@ -258,19 +218,59 @@ def test_everybody_can_use_every_page(browser, workstation, diagnosed, look):
     assert problems == []
 
 
+@contextlib.contextmanager
+def held(server):
+    """Whatever waits for the server goes on waiting, and can be looked at meanwhile."""
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
+def test_everybody_can_use_pages_that_pass_by(browser, workstation, diagnosed, page_server, tmp_path):
+    """An offer; files that have to be chosen of, and that can be sent; keys and a study on their way."""
+    from dicom_kit import uid
+
+    person, _ = diagnosed
+    state = person.page.context.storage_state()
+    contexts = [browser.new_context(**look, storage_state=state) for look in LOOKS.values()]
+    pages = [context.new_page() for context in contexts]
+
+    def problems(holds):
+        return [each for page in pages for each in problems_of(page, person.page.url, holds)]
+
+    person.page.goto(f"{workstation.origin}/setup")
+    ask_for_an_offer(person, page_server)
+    found = problems("#passphrase")
+    with held(page_server):
+        person.press("form[action='/setup/keys'] button")
+        found += problems("#progress")
+    person.sees("p", "You can diagnose now")
+
+    person.press("main a.button")
+    series(tmp_path / "several" / "a")
+    series(tmp_path / "several" / "b", SeriesInstanceUID=uid("b"), SeriesNumber=2)
+    drop(person.page, [tmp_path / "several"])
+    person.sees("h1", "Look before you send")
+    found += problems("input[name=series]")
+    person.press("form[action$='/erase'] button")
+    person.hand_in(series(tmp_path / "whole"))
+    found += problems("form[action$='/start']")
+    with held(page_server):
+        person.press("form[action$='/start'] button")
+        found += problems("#progress")
+    person.sees(".badge", "tive")
+    for context in contexts:
+        context.close()
+    assert found == []
+
+
 def _records(workstation):
     from heclstm.page.records import Records
     from heclstm.storage.typed import plain
 
     return [plain(record) for record in Records(workstation.site).all() if record.state == "done"]
-
-
-def problems_of(page, address):
-    page.goto(address)
-    found = axe.Axe().run(page, options=RULES).response["violations"]
-    told = [f"{address}: {each['id']}: {node['html']}" for each in found for node in each["nodes"]]
-    width, room = page.evaluate("() => [document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]")
-    return told + ([f"{address}: is {width} pixels wide, has {room}"] if width > room else [])
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -293,7 +293,7 @@ def test_everybody_can_use_the_page_of_the_operator(browser, page_server, look):
 def test_axe_finds_what_is_wrong(browser):
     page = browser.new_page()
     page.set_content("<html><body><img src='data:,'><p style='color: #999; background: #aaa'>grey</p></body></html>")
-    found = {each["id"] for each in axe.Axe().run(page, options=RULES).response["violations"]}
+    found = {each["id"] for each in axe_finds(page)}
     page.close()
     assert found >= {"image-alt", "color-contrast", "html-has-lang"}
 

@@ -13,7 +13,7 @@ import pytest
 from heclstm.page.app import DONE, LOOKED_AT
 from heclstm.page.guard import FORM_BYTES_MAX
 from heclstm.page.records import Records
-from heclstm.page.session import COOKIE
+from heclstm.page.session import COOKIE, LANGUAGE
 from service.page_kit import Workstation
 
 ID = "0" * 32
@@ -148,6 +148,22 @@ def test_what_is_taken_is_for_its_owner_alone_and_can_be_erased(workstation, min
     assert mine.post(f"/studies/{study}/erase").status_code == 303
     assert not folder.exists()
     assert mine.get(f"/studies/{study}").status_code == 404
+
+
+def test_what_the_page_refuses_is_told_in_the_language_of_its_reader(mine):
+    study = begun(mine)
+    told = {}
+    for code in ("en", "de"):
+        cookie = f"{mine.headers['cookie']}; {LANGUAGE}={code}"
+        for _ in range(2):
+            headers = {"x-name": f"{code}.png", "cookie": cookie}
+            answer = mine.put(f"/studies/{study}/files", content=b"x", headers=headers)
+        told[code] = answer.json()["problem"]
+    assert told == {
+        "en": "en.png: came twice; drop the folders in which these files lie",
+        "de": "de.png: kam zweimal; ziehen Sie die Ordner herein, in denen diese Dateien liegen",
+    }
+    assert mine.post(f"/studies/{study}/erase").status_code == 303
 
 
 def test_before_a_server_is_known_all_leads_to_the_set_up(mine):

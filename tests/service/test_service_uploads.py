@@ -1,14 +1,21 @@
 """Uploads of keys: cut at any byte, resumed there, one at a time, refused with nothing left."""
 
+import io
 import os
 import socket
 import ssl
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
+from heclstm.backend.cpu.keyset import KeySet
+from heclstm.program.public import load_card
+from heclstm.service.evaluation import expand
+from heclstm.storage.container import Kind
+from heclstm.storage.container import received as container
 from service.kit import Hospital, expect, wait_until
 
 
@@ -153,3 +160,27 @@ def test_a_secret_key_is_refused_and_nowhere_on_the_disk(server, hospital):
     part = secret[-200:-40]
     for path in server.config.folder.rglob("*"):
         assert not path.is_file() or part not in path.read_bytes(), path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads a niceness of their own")
+def test_expanding_gives_way_until_all_has_arrived(hospital, program, tmp_path, monkeypatch):
+    """The keys that are expanded meanwhile have the highest niceness, those afterwards what their process has."""
+    own, found, left = os.getpriority(os.PRIO_PROCESS, 0), [], 3
+    load = KeySet.load
+
+    def watched(self, blob, *rest):
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return load(self, blob, *rest)
+
+    def arriving():
+        nonlocal left
+        left -= 1
+        return left >= 0
+
+    monkeypatch.setattr(KeySet, "load", watched)
+    with container(io.BytesIO(hospital.keys), Kind.EVALUATION_KEYS) as message:
+        expand(load_card(program), hospital.label, message, tmp_path / "keys", 1, arriving)
+    assert sorted(found) == sorted([19] * 3 + [own] * (len(found) - 3))
+    assert len(found) > 3
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+    assert (tmp_path / "keys").stat().st_size > len(hospital.keys)

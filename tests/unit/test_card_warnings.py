@@ -30,7 +30,7 @@ from tiny_program import PURPOSE
         ({"operating_points": (OperatingPoint(0, 1, 1, 0, 90, 76, frames=3),)}, "operating point for 3 frames calls"),
         ({"temperature": Temperature(28.0)}, "divided by 28 to become"),
         ({"temperature": Temperature(0.1)}, "divided by 0.1 to become"),
-        ({"ranges": (Range("score", 2000.0, 2500.0),)}, "Scores reach 2.5e"),
+        ({"ranges": (Range("score", 2000.0, 2500.0),)}, "Scores reach 2e"),
         ({"ranges": ()}, "never calibrated"),
         ({"operating_points": (OperatingPoint(4.5, 0.95, 0.96, 0.5, 22, 76),)}, "so it calls everybody negative"),
         ({"operating_points": (OperatingPoint(-4.5, 0.95, 0.96, 0.5, 22, 76),)}, "so it calls everybody positive"),
@@ -52,7 +52,7 @@ def test_sane_figures_have_none():
         {"operating_points": (OperatingPoint(0.0, 0.95, 1.0, 0.9, 11, 76),)},
         {"temperature": Temperature(0.125)},
         {"temperature": Temperature(8.0)},
-        {"ranges": (Range("score", 40.0, 50.0),)},
+        {"ranges": (Range("score", 50.0, 900.0),)},  # a limit follows from what no image can exceed
         {"operating_points": (OperatingPoint(4.0, 0.95, 0.96, 0.5, 22, 76),)},
     ],
 )
@@ -65,7 +65,7 @@ def test_the_last_figures_that_are_sane(changes):
     [
         {"temperature": Temperature(0.1249)},
         {"temperature": Temperature(8.01)},
-        {"ranges": (Range("score", 40.0, 50.01),)},
+        {"ranges": (Range("score", 50.01, 60.0),)},
     ],
 )
 def test_the_first_figures_that_are_not(changes):

@@ -6,17 +6,27 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from heclstm.card.envelope import Envelope, Statistic
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.preparation import Preparation
 from heclstm.data import handed_in
 from heclstm.data.dicom import ANY
 from heclstm.data.sequence import ImageSequence
+from heclstm.data.statistics import statistics
 from heclstm.deploy import client as module
 from heclstm.deploy.case import Case
 from heclstm.deploy.client import Client
 from heclstm.deploy.server import Server
 from heclstm.deploy.wire import Kind, Message, received
-from heclstm.errors import DigestError, FileFormatError, HandleError, InputError, NotAssessableError, PassphraseError
+from heclstm.errors import (
+    DigestError,
+    EnvelopeError,
+    FileFormatError,
+    HandleError,
+    InputError,
+    NotAssessableError,
+    PassphraseError,
+)
 from random_models import random_frames
 from tiny_program import CONFIG, tiny_program
 
@@ -112,6 +122,16 @@ def test_too_few_frames_are_refused_before_they_are_encrypted():
         with pytest.raises(NotAssessableError, match="got 1 frame, expected 2"):
             client.encrypt(replace(SEQUENCE, real_frames=1))
         assert client.encrypt(SEQUENCE).header.kind is Kind.QUERY
+
+
+def test_unusual_images_are_encrypted_for_a_reason_alone():
+    preparation = tiny_program().card.preparation
+    high = tuple(Statistic(name, value + 1, value + 2) for name, value in statistics(SEQUENCE, preparation).items())
+    with Client(tiny_program(envelope=Envelope(high, 1.0, 1)), allow_insecure=True) as client:
+        client.new_secret_key()
+        with pytest.raises(EnvelopeError, match="unlike the images that the model was trained on"):
+            client.encrypt(SEQUENCE)
+        assert client.encrypt(SEQUENCE, override_envelope="a phantom").header.kind is Kind.QUERY
 
 
 def test_frames_are_remembered_only_where_fewer_are_taken(client):

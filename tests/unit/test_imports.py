@@ -267,7 +267,6 @@ def test_nothing_is_unpickled():
         ("polib", {"heclstm.templates.language"}),
         ("pynetdicom", {"heclstm.gateway.listener", "heclstm.gateway.sender"}),
         ("highdicom", {f"heclstm.report.dicom.{name}" for name in ("concepts", "structured", "summary")}),
-        ("structlog", {"heclstm.service.logs"}),
         ("prometheus_client", {"heclstm.service.metrics"}),
         ("fsspec", {"heclstm.service.blobs"}),
         ("joserfc", {"heclstm.service.oidc"}),

@@ -72,8 +72,8 @@ def _of_scores(purpose: Purpose) -> Iterator[str]:
             f"Scores had to be divided by {scale.temperature:.3g} to become probabilities: training went wrong, or few "
             "patients fitted it."
         )
-    limit = purpose.limit("score")
-    if limit is None:
+    largest = next((each.max_abs for each in purpose.ranges if each.name == "score"), None)
+    if largest is None:
         yield "The model was never calibrated, so scores of unusual images are not refused."
-    elif limit > SCORE_MAX:
-        yield f"Scores reach {limit:.3g}, expected a logit of at most {SCORE_MAX:g}: training went wrong."
+    elif largest > SCORE_MAX:  # as seen: a limit may be wider, where it follows from a bound that holds for all images
+        yield f"Scores reach {largest:.3g}, expected a logit of at most {SCORE_MAX:g}: training went wrong."

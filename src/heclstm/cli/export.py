@@ -31,6 +31,9 @@ def export(
     summary: Annotated[
         bool, typer.Option("--summary/--no-summary", help="Whether the picture is written too, as a secondary capture.")
     ] = True,
+    fhir: Annotated[
+        bool, typer.Option("--fhir", help="Also report.fhir.json: a DiagnosticReport of FHIR R4, for other systems.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Hospital: a diagnosis as DICOM, for the PACS.
@@ -53,9 +56,9 @@ def export(
         images, findings.purpose, as_given=as_given, selection=selection_of(select, series), events=TERMINAL
     )
     made = datetime.fromtimestamp(int(diagnosis.stat().st_mtime), UTC)
-    written = usecase(findings, handed, made, with_summary=summary, events=TERMINAL).save(output)
+    written = usecase(findings, handed, made, with_summary=summary, with_fhir=fhir, events=TERMINAL).save(output)
     if as_json:
         emit({"files": [str(path) for path in written]})
         return
     for path in written:
-        out().print(f"{path.stem}: {path}", soft_wrap=True)
+        out().print(f"{path.name.partition('.')[0]}: {path}", soft_wrap=True)

@@ -12,7 +12,6 @@ NEEDED = (
     "httptools",
     "sqlalchemy",
     "alembic",
-    "structlog",
     "prometheus_client",
     "fsspec",
     "jinja2",

@@ -54,18 +54,24 @@ async def receive(request: Request) -> Response:
     try:
         parts = _safe(unquote(request.headers.get("x-name", ""), errors="strict"))
         if record.state != "received" or not folder.is_dir():
-            raise InputError("study: takes no files any more; begin another one")
+            raise InputError(gettext("study: takes no files any more; begin another one"))
         if desk_of(request).count(record.id) > FILES_MAX:
-            raise InputError(f"study: got more than {FILES_MAX} files; hand in those of one patient")
+            raise InputError(said("study: got more than {count} files; hand in those of one patient", count=FILES_MAX))
         size = 0
         path = folder.joinpath(*parts)
         if path.exists():
-            raise InputError(f"{parts[-1]}: came twice; drop the folders in which these files lie")
+            raise InputError(said("{file}: came twice; drop the folders in which these files lie", file=parts[-1]))
         with new_file(path, 0o600) as stream:
             async for piece in request.stream():
                 size += len(piece)
                 if size > FILE_BYTES_MAX:
-                    raise InputError(f"{parts[-1]}: is longer than the {FILE_BYTES_MAX} bytes that a file can have")
+                    raise InputError(
+                        said(
+                            "{file}: is longer than the {count} bytes that a file can have",
+                            file=parts[-1],
+                            count=FILE_BYTES_MAX,
+                        )
+                    )
                 stream.write(piece)
     except (InputError, UnicodeDecodeError) as error:
         return JSONResponse({"problem": str(error)}, 422)
@@ -112,7 +118,7 @@ def start(request: Request, fields: Fields) -> Response:
     _require_unsent(desk, record)
     found = desk.study(record)
     if found.images is None or fields.get("seen", "") != images_digest(found.images.sequence):
-        raise InputError("study: other images are chosen by now than those that you looked at; look again")
+        raise InputError(gettext("study: other images are chosen by now than those that you looked at; look again"))
     facts: dict[str, Any] = {name: fields.get(name, "") for name in ("patient", "number", "study", "taken", "override")}
     record = desk.records.change(record.id, kept="keep" in fields, **facts)
     if desk.locked:
@@ -156,7 +162,7 @@ def erase(request: Request, fields: Fields) -> Response:
 def export(request: Request) -> Response:
     desk, record = desk_of(request), record_of(request)
     if record.state != "done":
-        raise InputError("study: has no diagnosis yet")
+        raise InputError(gettext("study: has no diagnosis yet"))
     findings = desk.records.findings(record.id)
     match request.path_params["kind"]:
         case "csv":
@@ -174,7 +180,7 @@ def export(request: Request) -> Response:
                 wait([soon], EXPORT_SECONDS)
             if path := desk.records.export_path(record.id, exports.DICOM[kind]):
                 return exports.file(path.read_bytes(), "application/dicom", record, "dcm")
-    raise InputError("export: there is no such file of this study")
+    raise InputError(gettext("export: there is no such file of this study"))
 
 
 def _look(request: Request, record: Record) -> Response:
@@ -228,7 +234,7 @@ def _result(request: Request, record: Record) -> Response:
 def _require_unsent(desk: Desk, record: Record) -> None:
     """Raises InputError."""
     if record.id in desk.running or record.state not in ("received", "failed") or record.query is not None:
-        raise InputError("study: was sent already; nothing of it is changed")
+        raise InputError(gettext("study: was sent already; nothing of it is changed"))
 
 
 def _safe(name: str) -> tuple[str, ...]:
@@ -240,7 +246,7 @@ def _safe(name: str) -> tuple[str, ...]:
         or len(parts) > FOLDERS_DEEP_MAX
         or any(wrong.search(part) or len(part.encode()) > NAME_MAX for part in parts)
     ):
-        raise InputError("file: its name is none that can be taken; rename it")
+        raise InputError(gettext("file: its name is none that can be taken; rename it"))
     return parts
 
 

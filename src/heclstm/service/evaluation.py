@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.container import Received
 
+LAST = 19  # the highest niceness
 OnProgress = Callable[[float, float, str], None]  # (done, in all, layer that was finished last)
 
 
@@ -64,21 +67,32 @@ class Evaluator:
         return bytes(result)
 
 
-def expand(card: ProgramCard, label: str, message: Received, target: Path, threads: int) -> None:
+def expand(
+    card: ProgramCard,
+    label: str,
+    message: Received,
+    target: Path,
+    threads: int,
+    arriving: Callable[[], bool] = lambda: False,
+) -> None:
     """Check a client's evaluation keys as they arrive, and write them in the form that is opened fastest.
 
+    arriving: whether more of them is still on its way, which comes first.
     Raises FileFormatError or DigestError, and then writes nothing; OutputError if there is no room.
     """
     require_card(message.header, card, message.name)
     require_key(message.header, label, message.name)
     require_sizes(message.header, evaluation_key_blobs(card), message.name)
     with Context(card.parameters, threads=threads) as context, TenantKeys(card.digest, label, KeySet(context)) as keys:
-        _load(keys, message, threads)
+        _load(keys, message, threads, arriving)
         keys.save(target)
 
 
-def _load(keys: TenantKeys, message: Received, threads: int) -> None:
-    """A few keys at a time: expanding seeds is most of the work, and runs outside of the GIL."""
+def _load(keys: TenantKeys, message: Received, threads: int, arriving: Callable[[], bool]) -> None:
+    """A few keys at a time: expanding seeds is most of the work, and runs outside of the GIL.
+
+    What is received while it runs loses a core to it, so it gives way until all has arrived.
+    """
     key_set = keys.keys
     assert isinstance(key_set, KeySet)
 
@@ -86,11 +100,19 @@ def _load(keys: TenantKeys, message: Received, threads: int) -> None:
         if name != (found := key_name(key_set.load(blob))):
             raise FileFormatError(f"evaluation keys: {name} is the key of {found}; get the file again")
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=_give_way) as meanwhile, ThreadPoolExecutor(threads) as afterwards:
         pending: deque[Future[None]] = deque()
         for name, blob in message.blobs():
-            pending.append(pool.submit(load, name, blob))
+            pending.append((meanwhile if arriving() else afterwards).submit(load, name, blob))
             if len(pending) > threads:
                 pending.popleft().result()
         for job in pending:
             job.result()
+
+
+def _give_way() -> None:
+    """This thread runs when nobody else wants to. Only Linux gives threads a niceness of their own, and none gives it
+    back, so there are two kinds of threads.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)

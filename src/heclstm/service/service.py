@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import ssl
@@ -160,6 +161,8 @@ def serve(config: Config, path: str | None, programs: Programs, pool: Pool, earl
         ssl_cert_reqs=_certificates(config),
     )
     server = Server(settings, app, path)
+    gc.freeze()  # what is there now stays
+    gc.enable()
     try:
         server.run()
     except SystemExit as error:

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from heclstm.errors import FileFormatError
 from heclstm.storage.archive import opened_archive
 from heclstm.storage.atomic import new_file
-from heclstm.storage.source import PIECE_BYTES, Source, opened
+from heclstm.storage.source import Source, opened
 
 Array = NDArray[Any]
 MEMBERS_MAX = 1 << 16
 HEADER_BYTES_MAX = 1 << 14
+PIECE_BYTES = 1 << 18  # unpacked at once: they stay in the cache, and their memory is used again
 _PLAIN = re.compile(r"[<>|=](?:b1|[iu][1248]|f[248]|c(?:8|16))")  # numbers and truth values
 _DAMAGED = (BadZipFile, zlib.error, struct.error, ValueError, KeyError, EOFError, OverflowError)
 _FIELDS = {"descr", "fortran_order", "shape"}

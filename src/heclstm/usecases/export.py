@@ -1,4 +1,4 @@
-"""A diagnosis → the DICOM objects that go back to the PACS: a structured report, and a picture of it."""
+"""A diagnosis → the DICOM objects that go back to the PACS, a structured report and a picture of it; and FHIR."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from heclstm.errors import FileFormatError
 from heclstm.report.dicom.structured import structured_report
 from heclstm.report.dicom.study import study_of
 from heclstm.report.dicom.summary import summary
+from heclstm.report.fhir import diagnostic_report
 from heclstm.report.findings import Findings
 from heclstm.storage.atomic import new_files, save_file
 from heclstm.usecases.events import SILENT, Events
 
-REPORT_FILE, SUMMARY_FILE = "report.dcm", "summary.dcm"
+REPORT_FILE, SUMMARY_FILE, FHIR_FILE = "report.dcm", "summary.dcm", "report.fhir.json"
 
 
 @dataclass(frozen=True, repr=False)
 class Exported:
-    """report: the structured report. summary: a secondary capture of the picture; empty if none was wanted.
+    """report: the structured report. summary: a secondary capture of the picture. fhir: a DiagnosticReport as JSON.
+    The latter two are empty if they were not wanted.
 
-    Both are whole DICOM files, and hold the patient's name and study.
+    All are whole files, and hold the patient's name and study.
     """
 
     report: bytes
     summary: bytes = b""
+    fhir: bytes = b""
 
     @property
     def files(self) -> dict[str, bytes]:
-        return {REPORT_FILE: self.report} | ({SUMMARY_FILE: self.summary} if self.summary else {})
+        found = {REPORT_FILE: self.report, SUMMARY_FILE: self.summary, FHIR_FILE: self.fhir}
+        return {name: content for name, content in found.items() if content}
 
     def save(self, folder: Path) -> list[Path]:
         """All or none, for their owner only."""
@@ -46,6 +50,7 @@ def export(
     made: datetime | None = None,
     *,
     with_summary: bool = True,
+    with_fhir: bool = False,
     events: Events = SILENT,
 ) -> Exported:
     """images: the DICOM files that were encrypted, as `usecases.images.read_handed_in` reads them; their headers say
@@ -73,6 +78,5 @@ def export(
         study = study_of(images, preparation)
         made = made.astimezone(study.zone)  # of this machine, where the study does not say
         report = structured_report(findings, study, made, identity)
-        if not with_summary:
-            return Exported(report)
-        return Exported(report, summary(findings, images.sequence, study, made, identity))
+        picture = summary(findings, images.sequence, study, made, identity) if with_summary else b""
+        return Exported(report, picture, diagnostic_report(findings, study, made, identity) if with_fhir else b"")

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 
 from heclstm.model.cells.base import Cell
 from heclstm.model.graph import Array
-from heclstm.model.train.layers import Fading, Part, array_of, folded
+from heclstm.model.train.layers import Fading, Part, array_of, evaluate, folded
 
 RECURRENT_GAIN = 0.3
+FITTED = 4.0  # as far as polynomials of sigmoid and tanh are fitted, or a little further
 PROJECTION_GAIN = 0.5
 
 
@@ -56,3 +57,14 @@ def recurrent_weight(rows: int, hidden_size: int) -> nn.Parameter:
 def coefficients(start: Array) -> nn.Parameter:
     """Polynomial coefficients to be trained."""
     return nn.Parameter(torch.tensor(start, dtype=torch.float32))
+
+
+def polynomial(cell: nn.Module, coefficients: Tensor, x: Tensor) -> Tensor:
+    """Of a gate, candidate or output; while training, those of degree 2 and 3 stand still beyond ±4.
+
+    Further out they fall or grow without end; fed back, that carries a sequence off within a few frames, and the loss
+    is not finite any more. Range penalties bring x back meanwhile. Evaluated, a polynomial is what it is.
+    """
+    if cell.training and coefficients.shape[-1] > 2:
+        x = x.clamp(-FITTED, FITTED)
+    return evaluate(coefficients, x)

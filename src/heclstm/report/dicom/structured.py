@@ -56,7 +56,7 @@ def structured_report(findings: Findings, study: SourceStudy, made: datetime, id
             sop_instance_uid=uid_of(identity, "structured report"),
             instance_number=1,
             manufacturer=NAME,
-            manufacturer_model_name=_model(findings),
+            manufacturer_model_name=model_name(findings),
             software_versions=version(),
             device_serial_number=findings.program[:16],
             series_description=DESCRIPTION,
@@ -92,14 +92,14 @@ def written(report: Dataset, made: datetime) -> bytes:
 
 def _context(findings: Findings) -> ObservationContext:
     device = DeviceObserverIdentifyingAttributes(
-        uid=uid_of(findings.program, "device"), name=NAME, manufacturer_name=NAME, model_name=_model(findings)
+        uid=uid_of(findings.program, "device"), name=NAME, manufacturer_name=NAME, model_name=model_name(findings)
     )
     return ObservationContext(observer_device_context=ObserverContext(DEVICE, device))
 
 
 def _groups(findings: Findings, study: SourceStudy, identity: str) -> Sequence[MeasurementsAndQualitativeEvaluations]:
     algorithm = AlgorithmIdentification(
-        _model(findings),
+        model_name(findings),
         version(),
         [f"program {findings.program}", f"model {findings.purpose.model.digest or 'unknown'}"],
         manufacturer=NAME,
@@ -160,5 +160,6 @@ def _referenced(image: Image) -> SourceImageForMeasurementGroup:
     return SourceImageForMeasurementGroup(image.sop_class, image.instance, list(image.frames) or None)
 
 
-def _model(findings: Findings) -> str:
+def model_name(findings: Findings) -> str:
+    """As its card calls it."""
     return (findings.purpose.model.name or NAME)[:64]

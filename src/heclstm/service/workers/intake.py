@@ -59,6 +59,10 @@ class Growing:
             free = self._size - self._file.tell()
         return self._file.read(min(count, free) if count >= 0 else free)
 
+    @property
+    def arriving(self) -> bool:
+        return not self._last
+
     def close(self) -> None:
         self._file.close()
 
@@ -101,7 +105,7 @@ class Intake:
         try:
             card = load_card(Path(begin.program))
             with received(growing, Kind.EVALUATION_KEYS) as message:  # type: ignore[arg-type]
-                expand(card, begin.label, message, Path(begin.target), THREADS)
+                expand(card, begin.label, message, Path(begin.target), THREADS, lambda: growing.arriving)
             return Expanded(begin.upload)
         except Idle:
             return Paused(begin.upload)

@@ -12,6 +12,15 @@ class Message(Struct, frozen=True, tag=True):
 # server → worker
 
 
+class Load(Message, frozen=True):
+    """The first: of which program, with how many threads, 0 for all; and where blobs are."""
+
+    folder: str
+    threads: int
+    blobs: str
+    state: str
+
+
 class Prepare(Message, frozen=True):
     """The memory has been granted."""
 
@@ -112,7 +121,8 @@ class Paused(Message, frozen=True):
 
 
 Any = (
-    Prepare
+    Load
+    | Prepare
     | Task
     | CloseKeys
     | Cancel

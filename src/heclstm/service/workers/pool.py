@@ -41,14 +41,18 @@ class Pool(Protocol):
         """Of all of them together."""
         ...
 
+    def warm(self, events: Events) -> None:
+        """Begin what takes the longest before it is known which program a worker shall load."""
+        ...
+
     def start(self, folder: str, events: Events) -> Worker: ...
 
     def close(self) -> None: ...
 
 
 class LocalWorker:
-    def __init__(self, arguments: list[str], events: Events) -> None:
-        self._child = Child("heclstm.service.workers.process", arguments, lambda message: events.put((self, message)))
+    def __init__(self, events: Events) -> None:
+        self._child = Child("heclstm.service.workers.process", [], lambda message: events.put((self, message)))
         self.name = str(self._child.pid)
         self.send: Callable[[messages.Message], None] = self._child.send
         self.kill = self._child.kill
@@ -61,10 +65,16 @@ class LocalPool:
         self.size = count
         self.memory_bytes = config.evaluation.memory_bytes or int(0.8 * machine_memory())
         threads = config.evaluation.threads or max(1, cores() // count)
-        self._arguments = [str(threads), config.blobs, config.state]
+        self._threads, self._blobs, self._state = threads, config.blobs, config.state
+        self._warm: list[LocalWorker] = []
+
+    def warm(self, events: Events) -> None:
+        self._warm = [LocalWorker(events) for _ in range(self.size)]
 
     def start(self, folder: str, events: Events) -> Worker:
-        return LocalWorker([folder, *self._arguments], events)
+        worker = self._warm.pop() if self._warm else LocalWorker(events)
+        worker.send(messages.Load(folder, self._threads, self._blobs, self._state))
+        return worker
 
     def close(self) -> None:
         """Nothing is left: workers end with their server."""
@@ -81,9 +91,12 @@ class Early:
     workers: list[tuple[str, Worker]] = field(default_factory=list)
 
 
-def start_early(pool: Pool, folders: dict[str, str]) -> Early:
-    """As many as there may be, the programs in turn. folders: of the programs that are offered, by digest."""
-    early = Early()
+def start_early(pool: Pool, folders: dict[str, str], early: Early | None = None) -> Early:
+    """As many as there may be, the programs in turn. folders: of the programs that are offered, by digest.
+
+    early: whose events the pool was warmed with.
+    """
+    early = early or Early()
     for program in islice(cycle(folders), pool.size if folders else 0):
         early.workers.append((program, pool.start(folders[program], early.events)))
     return early

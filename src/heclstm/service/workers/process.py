@@ -1,10 +1,12 @@
-"""A worker of this machine: `python -m heclstm.service.workers.process FOLDER THREADS BLOBS STATE`."""
+"""A worker of this machine: `python -m heclstm.service.workers.process`.
+
+It imports all that it needs, and then loads the program that it is told to.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
-import sys
 import threading
 from pathlib import Path
 
@@ -12,13 +14,16 @@ from heclstm.service.blobs import open_blobs
 from heclstm.service.logs import log, set_up
 from heclstm.service.workers.channel import Channel, own_channel
 from heclstm.service.workers.evaluating import EvaluatingWorker
-from heclstm.service.workers.messages import Cancel, CloseKeys, Prepare, Task
+from heclstm.service.workers.messages import Cancel, CloseKeys, Load, Prepare, Task
 
 
-def main(folder: str, threads: str, blobs: str, state: str) -> None:
+def main() -> None:
     channel = own_channel()
     set_up()
-    worker = EvaluatingWorker(Path(folder), int(threads) or None, open_blobs(blobs, Path(state)))
+    load = channel.receive()
+    if not isinstance(load, Load):
+        return  # the server is gone, or had no use for it
+    worker = EvaluatingWorker(Path(load.folder), load.threads or None, open_blobs(load.blobs, Path(load.state)))
     tasks: queue.SimpleQueue[Task | Prepare] = queue.SimpleQueue()
     threading.Thread(target=_hear, args=(channel, worker, tasks), daemon=True).start()
     channel.send(worker.loaded())
@@ -47,4 +52,4 @@ def _hear(channel: Channel, worker: EvaluatingWorker, tasks: queue.SimpleQueue[T
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -128,6 +128,9 @@ class RayPool:
     def memory_bytes(self) -> int:
         return self._memory or int(self._ray.cluster_resources().get("memory", machine_memory()))
 
+    def warm(self, events: Events) -> None:
+        """Nothing to begin: an actor starts where Ray has room, with its program."""
+
     def start(self, folder: str, events: Events) -> RayWorker:
         self._count += 1
         options = {"num_cpus": self._threads, "max_concurrency": 4, "max_restarts": 0}

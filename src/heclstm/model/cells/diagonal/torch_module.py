@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from heclstm.model.cells.diagonal import DiagonalConfig
-from heclstm.model.cells.torch_module import Recurrent, coefficients
-from heclstm.model.train.layers import Fading, evaluate
+from heclstm.model.cells.torch_module import Recurrent, coefficients, polynomial
+from heclstm.model.train.layers import Fading
 
 RATES = 0.1  # "mean": at first units weigh from late to early, and all nearly alike
 LONGEST = 20.0  # "leaky": frames after which a unit has forgotten two thirds, from 1 to this
@@ -30,7 +30,7 @@ class DiagonalStep(Fading):
         """(…, gates, H)"""
         if self.config.gate_degree is None:
             return entering.sigmoid()
-        return self.faded(torch.sigmoid, entering, evaluate(self.gate_coefficients[:, None, :], entering))
+        return self.faded(torch.sigmoid, entering, polynomial(self, self.gate_coefficients[:, None, :], entering))
 
     def weights(self, frames: int) -> Tensor:
         """(H, T, T) as `memory.weights`, from powers instead of steps."""

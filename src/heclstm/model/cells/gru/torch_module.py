@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from heclstm.model.cells.gru import GruConfig
-from heclstm.model.cells.torch_module import Recurrent, coefficients, recurrent_weight
-from heclstm.model.train.layers import Fading, evaluate
+from heclstm.model.cells.torch_module import Recurrent, coefficients, polynomial, recurrent_weight
+from heclstm.model.train.layers import Fading
 
 UPDATE_BIAS = 0.5  # at first, more is kept than taken in
 
@@ -43,13 +43,13 @@ class HeGruCell(Fading):
     def _gates(self, z: Tensor) -> Tensor:
         if self.config.gate_degree is None:
             return z.sigmoid()
-        return self.faded(torch.sigmoid, z, evaluate(self.gate_coefficients[:, None, :], z))
+        return self.faded(torch.sigmoid, z, polynomial(self, self.gate_coefficients[:, None, :], z))
 
     def _candidate(self, x: Tensor) -> Tensor:
         if self.config.candidate == "tanh":
             return x.tanh()
         identity = self.config.candidate == "identity"
-        return self.faded(torch.tanh, x, x if identity else evaluate(self.candidate_coefficients, x))
+        return self.faded(torch.tanh, x, x if identity else polynomial(self, self.candidate_coefficients, x))
 
 
 class HeGru(Recurrent):

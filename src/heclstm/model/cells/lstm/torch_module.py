@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from heclstm.model.cells.lstm import GATES, LstmConfig
-from heclstm.model.cells.torch_module import Recurrent, coefficients, recurrent_weight
-from heclstm.model.train.layers import Fading, evaluate
+from heclstm.model.cells.torch_module import Recurrent, coefficients, polynomial, recurrent_weight
+from heclstm.model.train.layers import Fading
 
 FORGET_BIAS = 0.5
 FORGET_BIAS_SPREAD = 2.0  # without recurrence the units get different memories from the start
@@ -39,13 +39,13 @@ class HeLstmCell(Fading):
     def _gates(self, z: Tensor) -> Tensor:
         if self.config.gate_degree is None:
             return exact_gates(z)
-        return self.faded(exact_gates, z, evaluate(self.gate_coefficients[:, None, :], z))
+        return self.faded(exact_gates, z, polynomial(self, self.gate_coefficients[:, None, :], z))
 
     def _cell_output(self, cell: Tensor) -> Tensor:
         if self.config.cell_output == "tanh":
             return cell.tanh()
         identity = self.config.cell_output == "identity"
-        return self.faded(torch.tanh, cell, cell if identity else evaluate(self.cell_output_coefficients, cell))
+        return self.faded(torch.tanh, cell, cell if identity else polynomial(self, self.cell_output_coefficients, cell))
 
 
 def exact_gates(z: Tensor) -> Tensor:
