@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import httpx
 import truststore
 
-from heclstm.errors import CertificateError, InputError, NetworkError
+from heclstm.errors import CertificateError, FileFormatError, InputError, NetworkError
 from heclstm.network.address import Address
 from heclstm.network.steps import Answer, Ask, Cut, Do, Steps, Wait
+from heclstm.storage.source import opened
 
 T = TypeVar("T")
 CONNECT_SECONDS = 20.0
@@ -68,14 +69,22 @@ class Route:
         place = self.ca
         try:
             if self.ca:
+                _require_file(self.ca)
                 context = ssl.create_default_context(cafile=self.ca)
             if self.certificate:
                 place = self.certificate
+                _require_file(place)
                 context.load_cert_chain(self.certificate)
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, FileFormatError, ssl.SSLError) as error:
             raise InputError(f"{place}: cannot be read as certificates in PEM ({type(error).__name__})") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
+
+
+def _require_file(path: Path) -> None:
+    """Raise FileFormatError unless it is one: a pipe would be waited for."""
+    with opened(path):
+        pass
 
 
 @dataclass(frozen=True)
