@@ -73,7 +73,10 @@ def requests_per_second(server: Running, path: str, token: str, seconds: float, 
 
 
 def memory_of(server: Running) -> dict[str, float]:
-    """MiB by process: of its own (not shared), and proportional, so that mapped key sets count once."""
+    """MiB by process: of its own (not shared), and proportional, so that mapped key sets count once.
+
+    A prepared program counts by half where another server of this user has it mapped, too.
+    """
     found = {}
     main = psutil.Process(server.process.pid)
     for process in [main, *main.children()]:
@@ -81,14 +84,14 @@ def memory_of(server: Running) -> dict[str, float]:
         name = next((part for part in ("intake", "process") if f"workers.{part}" in command), "server")
         memory = process.memory_full_info()
         entry = found.setdefault({"process": "workers"}.get(name, name), {"own": 0.0, "proportional": 0.0})
-        entry["own"] += memory.uss / MIB - _mapped_keys(process)
+        entry["own"] += memory.uss / MIB - _mapped_files(process)
         entry["proportional"] += memory.pss / MIB
     return found
 
 
-def _mapped_keys(process: psutil.Process) -> float:
-    """MiB of key sets that only this process has mapped: page cache, which the system may drop."""
-    maps = [each for each in process.memory_maps() if "/keys/" in each.path]
+def _mapped_files(process: psutil.Process) -> float:
+    """MiB of key sets and programs that only this process has mapped: page cache, which the system may drop."""
+    maps = [each for each in process.memory_maps() if "/keys/" in each.path or each.path.endswith(".prepared")]
     return sum(each.private_clean + each.private_dirty for each in maps) / MIB
 
 

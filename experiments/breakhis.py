@@ -3,6 +3,7 @@
     python -m experiments.breakhis choose --data breakhis200/ --work runs/     # inside training folds
     python -m experiments.breakhis train --data breakhis200/ --work runs/ --names he_clstm --seeds 0 1 2 3 4
     python -m experiments.breakhis encrypt --data breakhis200/ --work runs/
+    python -m experiments.breakhis ablate --data breakhis200/ --work runs/
     python -m experiments.breakhis test --data breakhis200/ --work runs/ --names he_clstm per_frame --seeds 0 1 2 3 4
 
 Choosing leaves two folds out: what is chosen for a test fold is judged on the other four, each scored by networks
@@ -16,21 +17,27 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from monai.apps.pathology.transforms.stain.array import NormalizeHEStains
+from msgspec import structs
 from numpy.typing import NDArray
 
 from experiments import record
 from experiments.encrypted import encrypted
 from experiments.fit import evaluate, fit
+from heclstm.circuit.cost import estimate
+from heclstm.compiler.compile import compile_circuit
 from heclstm.data.datasets import Part, Splits, fit_part, load_dataset
 from heclstm.model.by_fold import Outcomes, auc_by_fold
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
+from heclstm.model.train.network import export
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +63,34 @@ TITLES = {
     "stacked": "fields stacked as channels",
     "resnet": "small ReLU ResNet, mean score; not encrypted",
     "colour": "colours and gradients as histograms, logistic regression",
+}
+
+
+def larger(config: TrainConfig) -> TrainConfig:
+    """The pictures as they are published to us, 112×112, by the same blocks."""
+    known = config.preparation
+    preparation = structs.replace(known, source=(*known.source[:2], 112, 112), height=112, width=112)
+    return replace(config, preparation=preparation, model=replace(config.model, height=112, width=112))
+
+
+def one_stain(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, T, 3, H, W) with haematoxylin and eosin of every field as one slide has them (Macenko 2009, by MONAI).
+
+    A field that is too bright to have a stain stays as it is.
+    """
+    normalize, done = NormalizeHEStains(), images.reshape(-1, *images.shape[2:]).copy()
+    for field in done:
+        with suppress(ValueError):
+            field[:] = normalize(field.transpose(1, 2, 0)).transpose(2, 0, 1)
+    return done.reshape(images.shape)
+
+
+# name → its title, the training file, the images
+Images = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+ABLATIONS: dict[str, tuple[str, Change, Images]] = {
+    "as it is": ("64×64, as in the training file", lambda config: config, lambda images: images),
+    "one stain": ("64×64, stains normalised", lambda config: config, one_stain),
+    "larger": ("112×112", larger, lambda images: images),
 }
 
 
@@ -185,6 +220,26 @@ def through_ciphertexts(fields: Fields, config: TrainConfig, work: Path) -> None
         path.write_text(json.dumps(known))
 
 
+def ablated(data: Path, base: TrainConfig, work: Path, names: Sequence[str]) -> None:
+    """One seed of HE-CLSTM each, and what its program costs; kept as they come."""
+    path = work / "ablations.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    for name in names:
+        if name in known:
+            continue
+        title, change, images = ABLATIONS[name]
+        config = change(base)
+        loaded = Fields.load(data, config)
+        fields = Fields(tuple(replace(part, images=images(np.asarray(part.images))) for part in loaded.folds))
+        folder = work if name == "as it is" else work / name.replace(" ", "-")
+        found = measured([of_seed("he_clstm", fields, config, config.seed, folder)], fields)
+        model = export(fit("he_clstm", config, fields.without((0,), 0), folder))
+        costs = estimate(compile_circuit(model))
+        program = {"key_bytes": costs.evaluation_key_bytes, "levels": costs.depth, "ring_degree": costs.ring_degree}
+        known[name] = {"title": title, **found, "program": {**program, "memory_bytes": costs.peak_memory}}
+        path.write_text(json.dumps(known))
+
+
 def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
     """ours − theirs, fold by fold: they share the patients, and the folds are what would come out otherwise."""
     return record.paired(ours, theirs)
@@ -204,7 +259,7 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
         if name != "he_clstm":
             theirs = each["runs"][0]["folds"]
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
-    path = work / "encrypted.json"
+    path, tried = work / "encrypted.json", work / "ablations.json"
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
     patients = [patient for part in fields.folds for patient in set(part.patients)]
     positives = [
@@ -224,6 +279,7 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             "ensemble": areas(ensemble, fields.folds),
             "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
             "encrypted": json.loads(path.read_text()) if path.exists() else {},
+            "ablations": json.loads(tried.read_text()) if tried.exists() else {},
         },
     )
 
@@ -243,7 +299,7 @@ def measured(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("choose", "train", "encrypt", "test"))
+    parser.add_argument("what", choices=("choose", "train", "encrypt", "ablate", "test"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
     parser.add_argument("--names", nargs="+", help="these alone")
@@ -261,6 +317,8 @@ def main() -> None:
             of_seed(name, fields, base, seed, arguments.work)
     elif arguments.what == "encrypt":
         through_ciphertexts(fields, replace(base, seed=arguments.seeds[0]), arguments.work)
+    elif arguments.what == "ablate":
+        ablated(arguments.data, base, arguments.work, arguments.names or list(ABLATIONS))
     else:
         write(fields, base, arguments.seeds, arguments.names, arguments.work)
 

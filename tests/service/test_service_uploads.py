@@ -9,6 +9,7 @@ import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from heclstm.backend.cpu.keyset import KeySet
@@ -184,3 +185,11 @@ def test_expanding_gives_way_until_all_has_arrived(hospital, program, tmp_path, 
     assert len(found) > 3
     assert os.getpriority(os.PRIO_PROCESS, 0) == own
     assert (tmp_path / "keys").stat().st_size > len(hospital.keys)
+
+
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="no niceness here")
+def test_the_intake_gives_way_to_its_server(server, hospital):
+    expect(server.tenant("gives-way").put_keys(hospital), 201)
+    own = psutil.Process(server.process.pid)
+    (intake,) = [each for each in own.children() if "heclstm.service.workers.intake" in each.cmdline()]
+    assert intake.nice() == min(19, own.nice() + 10)

@@ -100,10 +100,12 @@ def _load(keys: TenantKeys, message: Received, threads: int, arriving: Callable[
         if name != (found := key_name(key_set.load(blob))):
             raise FileFormatError(f"evaluation keys: {name} is the key of {found}; get the file again")
 
-    with ThreadPoolExecutor(threads, initializer=_give_way) as meanwhile, ThreadPoolExecutor(threads) as afterwards:
+    count = threads + 1  # one reads
+    with ThreadPoolExecutor(count, initializer=_give_way) as meanwhile, ThreadPoolExecutor(count) as afterwards:
         pending: deque[Future[None]] = deque()
-        for name, blob in message.blobs():
-            pending.append((meanwhile if arriving() else afterwards).submit(load, name, blob))
+        blobs = message.blobs()
+        while found := (pool := meanwhile if arriving() else afterwards).submit(next, blobs, None).result():
+            pending.append(pool.submit(load, *found))
             if len(pending) > threads:
                 pending.popleft().result()
         for job in pending:

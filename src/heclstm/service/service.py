@@ -26,7 +26,6 @@ from heclstm.service.database.migrate import upgrade
 from heclstm.service.database.queue import Queue
 from heclstm.service.database.tenants import Tenants
 from heclstm.service.dispatcher import Dispatcher
-from heclstm.service.http.app import make_app
 from heclstm.service.http.protocol import protocol
 from heclstm.service.hub import Hub
 from heclstm.service.identity import Identities
@@ -78,10 +77,9 @@ def build(config: Config, programs: Programs, pool: Pool, early: Early) -> App:
 
 @asynccontextmanager
 async def running(app: App) -> AsyncIterator[None]:
-    """Workers, intake and sweeper, around the time that routes are served."""
+    """Intake and sweeper, around the time that routes are served. Workers were started before."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "waits"))
     app.hub.start()
-    app.dispatcher.start()
     app.uploads.start()
     await app.uploads.resume(await asyncio.to_thread(app.key_sets.receiving))
     sweeper = asyncio.create_task(keep_sweeping(app))
@@ -134,6 +132,9 @@ class Server(uvicorn.Server):
 def serve(config: Config, path: str | None, programs: Programs, pool: Pool, early: Early) -> None:
     """Until a signal ends it. path: of the configuration, read anew on SIGHUP."""
     app = build(config, programs, pool, early)
+    app.dispatcher.start()
+    from heclstm.service.http.app import make_app  # half a second, in which workers prepare
+
     if config.allow_insecure_test:
         _LOG.warning("INSECURE TEST: programs WITHOUT SECURITY are served; no patient's images may be sent here")
     host, port = config.address

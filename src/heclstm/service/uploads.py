@@ -10,6 +10,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -30,6 +31,7 @@ from heclstm.storage.container import Kind
 WRITE_BYTES = 1 << 20
 PIECES_MAX = 512  # of one write; systems take 1024
 HELD_BYTES_MAX = 8 << 20  # in memory, while the disk is slower than the network
+NICENESS = 10  # of the intake, more than the server has: receiving and evaluating come first
 DEATHS_MAX = 2  # of the intake under one upload, before it is to blame
 _LOG = log("uploads")
 
@@ -248,6 +250,10 @@ class Uploads:
     def _start_child(self) -> None:
         count = str(self._config.evaluation.intakes)
         self._child = Child("heclstm.service.workers.intake", [count], self._heard, beside=True)
+        if hasattr(os, "setpriority"):
+            with suppress(OSError):  # it has ended already, which is heard
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, self._child.pid, min(19, own + NICENESS))  # while it imports, too
 
     def _heard(self, message: Any | None) -> None:
         """In the thread of the child."""

@@ -14,10 +14,8 @@ from heclstm.service import admission, clock
 from heclstm.service.app_state import App
 from heclstm.service.database.overview import Overview, TenantRow
 from heclstm.service.http.requests import Asked, app_of, require_identity
-from heclstm.templates.rendering import renderer
 from heclstm.templates.units import size
 
-render = renderer("heclstm.service")
 POLICY = "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 STATES = ("queued", "running", "done", "failed")
 
@@ -27,9 +25,15 @@ async def page(request: Asked) -> Response[str]:
     """Queue, workers, tenants and their quotas, programs, failures, memory, the age of keys."""
     nonce = secrets.token_urlsafe(16)
     values = await asyncio.to_thread(_values, app_of(request))
-    text = render("operator.html", title="heclstm: operator", nonce=nonce, **values)
+    text = await asyncio.to_thread(_rendered, nonce, values)
     headers = {"content-security-policy": POLICY.format(nonce=nonce), "cache-control": "no-store"}
     return Response(text, media_type="text/html", headers=headers)
+
+
+def _rendered(nonce: str, values: dict[str, Any]) -> str:
+    from heclstm.templates.rendering import renderer  # Jinja2, which nothing else here needs
+
+    return renderer("heclstm.service")("operator.html", title="heclstm: operator", nonce=nonce, **values)
 
 
 def _values(app: App) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from heclstm.service.workers.messages import Begin, Drop, Expanded, Message, Mor
 from heclstm.storage.container import Kind, received
 
 IDLE_SECONDS = 60.0
-NICENESS = 10  # receiving and evaluating come first
 THREADS = cores()
 
 
@@ -123,8 +122,6 @@ class Intake:
 def main(count: str) -> None:
     channel: Channel = own_channel()
     set_up()
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     intake = Intake(channel.send, int(count))
     while (message := channel.receive()) is not None:
         intake.handle(message)
