@@ -1,6 +1,6 @@
 """Synthetic acetowhitening: what gates, weighted unit, voting, size of the state and range penalties are worth.
 
-    python -m experiments.acetowhitening_ablations --work runs/
+    python -m experiments.acetowhitening_ablations --work runs/ [--names gates_2 gates_3]     others stay as they were
 
 As `experiments.acetowhitening`, but harder, so that no variant is perfect.
 """
@@ -61,12 +61,15 @@ def measured(
 
 
 def main() -> None:
-    arguments = parsed(__doc__, data=False)
+    arguments = parsed(__doc__, data=False, names=True)
     base = TrainConfig.from_toml(TRAINING_FILE)
     base = replace(base, data={**base.data, "noise": NOISE})
     dataset, fresh = generated(base)
-    rows: dict[str, Any] = {}
+    known = record.read("acetowhitening_ablations") if arguments.names else None
+    rows: dict[str, Any] = known["variants"] if known else {}
     for name, (title, method, change) in ABLATIONS.items():
+        if arguments.names and name not in arguments.names:
+            continue
         try:
             values, found = measured(method, change, base, (dataset, fresh), arguments.work)
         except HeclstmError as error:  # without range penalties a training may overflow

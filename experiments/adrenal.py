@@ -84,13 +84,15 @@ def main() -> None:
     )
 
 
-def parsed(card: str | None, *, data: bool = True, fine: bool = False) -> argparse.Namespace:
+def parsed(card: str | None, *, data: bool = True, fine: bool = False, names: bool = False) -> argparse.Namespace:
     """What every script here takes; also sets up one core and a log."""
     parser = argparse.ArgumentParser(description=card, formatter_class=argparse.RawDescriptionHelpFormatter)
     if data:
         parser.add_argument("--data", type=Path, required=True, help="the data set as published")
     if fine:
         parser.add_argument("--fine", type=Path, help="the same data set at 64³, for the rows that need it")
+    if names:
+        parser.add_argument("--names", nargs="+", help="these rows alone")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("heclstm").setLevel(logging.WARNING)

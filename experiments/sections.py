@@ -250,8 +250,21 @@ def breakhis(result: Result) -> str:
                 for name, found in choices.items()
             ],
         ),
+        ablations=_breakhis_ablations(result.get("ablations", {})),
         encrypted=_encrypted_folds(taken, result["parameters"]["folds"]) if taken else "",
     )
+
+
+def _breakhis_ablations(found: Result) -> str:
+    rows = []
+    for each in found.values():
+        cost, run = each["program"], each["runs"][0]
+        aucs = [f"{run[way][0]:.3f} ({run[way][1]:.3f} to {run[way][2]:.3f})" for way in ("patient", "sequence")]
+        size = [f"2^{cost['ring_degree'].bit_length() - 1}", str(cost["levels"])]
+        size += [f"{cost['key_bytes'] / 1e6:.0f} MB", f"{cost['memory_bytes'] / 1e6:.0f} MB"]
+        rows.append([each["title"], *aucs, *size])
+    head = ["pictures", "AUC by patient", "AUC by sequence", "ring degree", "levels", "keys", "server memory"]
+    return texts.BREAKHIS_ABLATIONS.format(table=table(head, rows)) if rows else ""
 
 
 def adrenal_ablations(result: Result) -> str:

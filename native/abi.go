@@ -17,7 +17,7 @@ import (
 )
 
 // abiVersion changes whenever a function of this interface does, or what a number of it means.
-const abiVersion = 5
+const abiVersion = 6
 
 func main() {}
 
@@ -138,6 +138,16 @@ func heclstm_set_threads(handle C.uint64_t, threads C.int, failed **C.char) C.in
 			return parameterError("threads: got %d, expected at least 1", threads)
 		}
 		ctx.crew.Store(newWorkers(int(threads)))
+		return nil
+	})
+}
+
+// heclstm_rest gives what lies idle back to the system, after work that needs much beside its result.
+//
+//export heclstm_rest
+func heclstm_rest(handle C.uint64_t, failed **C.char) C.int {
+	return withContext(handle, failed, func(_ *call, ctx *context) error {
+		ctx.pool.rest()
 		return nil
 	})
 }

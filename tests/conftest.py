@@ -1,6 +1,8 @@
 """Shared by all tests: hypothesis settings, how a program is run on clear slots, and which tests run alone."""
 
 import fcntl
+import signal
+import threading
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -13,6 +15,10 @@ from heclstm.backend.execute import Executor
 # No deadline: times depend on the machine. The blob of a failing example is printed, to run it again.
 settings.register_profile("heclstm", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("heclstm")
+
+# A shell's background ignores Ctrl+C, and so would all programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -137,3 +137,56 @@ def test_names_of_files_show_as_they_are(refused, tmp_path):
     path = tmp_path / "\x1b[2Ja\u202eb.json"
     line = refused("inspect", path)
     assert "\\x1b[2Ja\\u202eb.json: cannot be read" in line
+
+
+HOSPITAL, PATH = GOLDEN / "hospital_v1", "PATH"
+ENCRYPT, DECRYPT = (*KEY, "--insecure-test"), (*KEY, "--frames", "2", "--insecure-test")
+PLACES = {
+    "inspect": ("inspect", PATH),
+    "a program": ("encrypt", PATH, "images.npy", *ENCRYPT, "-o", "out"),
+    "images": ("encrypt", PROGRAM, PATH, *ENCRYPT, "-o", "out"),
+    "a secret key": ("encrypt", PROGRAM, "images.npy", "--key", PATH, "--insecure-test", "-o", "out"),
+    "an owner": ("encrypt", PROGRAM, "images.npy", *ENCRYPT, "--trust", PATH, "-o", "out"),
+    "rules": ("encrypt", PROGRAM, "images.npy", *ENCRYPT, "--select", PATH, "-o", "out"),
+    "a query": ("run", PROGRAM, PATH, "--keys", GOLDEN / "wire_v1" / "evaluation.keys", "-o", "out"),
+    "keys": ("run", PROGRAM, HOSPITAL / "query.he", "--keys", PATH, "-o", "out"),
+    "a result": ("decrypt", PROGRAM, PATH, "--without-case", *DECRYPT, "-o", "out"),
+    "a case": ("decrypt", PROGRAM, HOSPITAL / "result.he", "--case", PATH, *KEY, "--insecure-test", "-o", "out"),
+    "a diagnosis": ("report", PATH, "--input", "images.npy", "-o", "out.html"),
+    "a training file": ("train", PATH, "--data", "images.npy", "-o", "out"),
+    "data": ("calibrate", PROGRAM, "--data", PATH, "-o", "out"),
+    "a configuration": ("serve", PATH),
+    "authorities": ("connect", "https://127.0.0.1:1", "--ca", PATH, "--site", "out"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_any_file_in_any_place(call, tmp_path, monkeypatch, place):
+    """What is not what it should be is refused in one line, without waiting for it, and nothing is left of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HECLSTM_TOKEN", "token")
+    np.save("images.npy", np.zeros((2, 1, 8, 8), np.uint8))
+    for name, content in (
+        ("empty", b""),
+        ("list", b"[1]"),
+        ("bytes", bytes(range(256)) * 8),
+        ("key.pem", b"-----BEGIN"),
+    ):
+        Path(name).write_bytes(content)
+    os.mkfifo("pipe")
+    os.symlink("loop", "loop")
+    with Path("sparse").open("wb") as stream:
+        stream.truncate(100 << 30)
+    Path("folder").mkdir()
+    made = sorted(tmp_path.iterdir())
+    others = [*HOSPITAL.iterdir(), PROGRAM / "program.json"]
+    for path in (*made, *others, tmp_path / "absent", Path("/dev/zero"), Path("a" * 300)):
+        arguments = [path if each == PATH else each for each in PLACES[place]]
+        code, _, stderr = call(*arguments)
+        lines = [line for line in stderr.splitlines() if line.startswith("heclstm: ")]
+        assert (code, len(lines)) in ((0, 0), (2, 1), (3, 1)), (path, code, stderr)
+        left = sorted(tmp_path.iterdir())
+        assert left == made or code == 0, path
+        for each in left:
+            if each not in made:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()

@@ -204,7 +204,7 @@ def test_a_call_that_was_stopped_is_resumed(call, refused, site, patients, tmp_p
     assert ["kept" in row for row in rows] == [True, True, False]
     assert len(list((tmp_path / "out").iterdir())) == 3
     lines = call(*command[:-1], third, "--resume", "--csv")[1].splitlines()
-    assert lines[1:] == [f"third.npy,,,,{tmp_path / 'out' / 'third-npy.json'},"]
+    assert lines[1:] == [f"third.npy,,,,{tmp_path / 'out' / 'third-npy.json'},,"]
     assert "give their folder by -o" in refused("diagnose", third, "--site", site, "--resume", INSECURE)
 
 

@@ -41,7 +41,7 @@ def test_frames_that_stand_behind_are_not_taken_for_pixels(tmp_path):
 
 
 def test_frames_of_an_array_that_are_left_out_are_told(tmp_path):
-    images = np.full((7, 8, 8), 99, np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (7, 8, 8), np.uint8)
     assert handed_in(tmp_path, images).remarks == ["3 of 7 frames are used, evenly spaced: 1, 4, 7"]
     assert handed_in(tmp_path, images[:2]).remarks == []
 
@@ -62,8 +62,23 @@ def test_several_patients_are_not_taken_for_frames_in_colour(tmp_path):
 
 def test_arrays_that_are_dark_all_over_are_told(tmp_path):
     told = "no grey is above 15 of 255: its range may not be what was meant"
-    assert handed_in(tmp_path, np.full((3, 8, 8), 15, np.uint8)).remarks == [told]
-    assert handed_in(tmp_path, np.full((3, 8, 8), 32, np.uint8)).remarks == []
+    greys = np.random.default_rng(0).integers(0, 15, (3, 8, 8)).astype(np.uint8)
+    greys[0, 0, 0] = 15
+    assert handed_in(tmp_path, greys).remarks == [told]
+    greys[0, 0, 0] = 32
+    assert handed_in(tmp_path, greys).remarks == []
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])
+def test_arrays_without_an_image_and_frames_that_stand_twice_are_told(tmp_path, kind):
+    frames = (np.random.default_rng(0).integers(0, 2, (3, 8, 8)) * 255).astype(kind)
+    frames = frames / np.float32(255) if kind is np.float32 else frames
+    assert handed_in(tmp_path, frames).remarks == []
+    frames[2] = frames[0]
+    assert handed_in(tmp_path, frames).remarks == ["1 of 3 frames are the same as others, pixel by pixel"]
+    assert handed_in(tmp_path, np.ones_like(frames) * frames.max()).remarks == [
+        "all values are the same: there is no image in it"
+    ]
 
 
 def test_files_are_known_again_by_their_sha_256(tmp_path):

@@ -1,5 +1,7 @@
 """Who may send to a gateway, over TLS too, and what it answers to what is no image; how it stores and asks in turn."""
 
+import gc
+import socket
 from types import SimpleNamespace
 
 import numpy as np
@@ -89,6 +91,32 @@ def test_strangers_are_rejected(started):
     assert send(found.port, title="THEM") is None
     assert send(found.port, called="OTHER") is None
     assert found.taken == []
+
+
+@LEFT
+def test_a_stranger_who_announces_gigabytes_is_cut_off(started):
+    """They were taken in, before anybody looked who it was."""
+    with socket.create_connection(("127.0.0.1", started().port), timeout=5) as line:
+        line.sendall(b"\x01\x00" + (1 << 31).to_bytes(4, "big"))
+        assert line.recv(100) == b""
+    gc.collect()  # see LEFT
+
+
+@LEFT
+def test_an_image_without_end_is_cut_off(started, monkeypatch):
+    monkeypatch.setattr("heclstm.gateway.listener.FILE_BYTES_MAX", 100_000)
+    found = started()
+    entity = pynetdicom.AE("US")
+    entity.acse_timeout = entity.dimse_timeout = 5
+    entity.add_requested_context(CT)
+    association = entity.associate("127.0.0.1", found.port, ae_title="HECLSTM")
+    assert association.send_c_store(data_set(np.zeros((200, 200), np.uint8))).Status == 0x0000
+    assert "Status" not in association.send_c_store(data_set(np.zeros((400, 400), np.uint8)))  # nobody answers any more
+    assert len(found.taken) == 1
+    association.abort()
+    assert send(found.port) == 0x0000  # others are served
+    del association, entity
+    gc.collect()  # see LEFT
 
 
 def test_deflated_data_sets_are_not_taken(started):

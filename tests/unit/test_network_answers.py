@@ -1,6 +1,11 @@
 """Answers of a server that means harm: without end, or of what no hospital can use."""
 
+import asyncio
+import contextlib
 import itertools
+import socket
+import threading
+import time
 from types import SimpleNamespace
 
 import httpx
@@ -11,7 +16,7 @@ from heclstm.errors import NetworkError
 from heclstm.network import calls, transport
 from heclstm.network.address import Address
 from heclstm.network.patience import ask
-from heclstm.network.transport import Route, Transport
+from heclstm.network.transport import AsyncTransport, Route, Transport
 
 
 @pytest.mark.parametrize("strange", [{"seconds_left": 1e300}, {"seconds_left": -1.0}, {"position": -1}])
@@ -49,3 +54,51 @@ def test_an_answer_that_trickles_ends(monkeypatch):
     with pytest.raises(NetworkError, match="GET /v1/programs comes with fewer than 2048 bytes a second"):
         line.run(ask(GET, PATIENCE))
     assert next(clock) <= 160  # the timeout is 30 seconds
+
+
+HEADS = {"a line now and then": b"x: y\r\n", "interim answers": b"HTTP/1.1 103 Early Hints\r\n\r\n"}
+
+
+@pytest.fixture
+def endless():
+    """endless(piece): the port of a server that answers with this piece again and again."""
+    with contextlib.ExitStack() as stack:
+
+        def start(piece):
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve():
+                with contextlib.suppress(OSError), listener.accept()[0] as line:
+                    line.recv(1 << 16)
+                    line.sendall(b"HTTP/1.1 200 OK\r\n" if piece[:1] == b"x" else piece)
+                    while True:
+                        time.sleep(0.01)
+                        line.sendall(piece)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            stack.callback(thread.join)
+            return listener.getsockname()[1]
+
+        yield start
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", [Transport, AsyncTransport])
+def test_the_head_of_an_answer_ends(endless, monkeypatch, head, kind):
+    """Each byte, and each interim answer, renews what a socket waits for."""
+    monkeypatch.setattr(transport, "SLOW_TIMEOUTS", 0.005)  # of 30 seconds
+    line = kind(Route(Address.of(f"http://127.0.0.1:{endless(HEADS[head])}"), "token"))
+
+    async def asked():
+        try:
+            await line.run(ask(GET, PATIENCE))
+        finally:
+            await line.close()
+
+    def answered():
+        with contextlib.closing(line):
+            line.run(ask(GET, PATIENCE))
+
+    with pytest.raises(NetworkError, match="the head of its answer to GET /v1/programs does not end"):
+        answered() if kind is Transport else asyncio.run(asked())

@@ -74,4 +74,4 @@ def _print_csv(outcomes: Sequence[Outcome[Diagnosed]]) -> None:
         row = each.to_json() | ({"error": str(each.error)} if each.error else {})
         row["remarks"] = " ".join(row.get("remarks", ()))
         rows.append(row | ({"file": str(each.kept)} if each.kept else {}))
-    sys.stdout.write(csv_of(rows, ["input", "decision", "score", "probability", "remarks", "file", "error"]))
+    sys.stdout.write(csv_of(rows, ["input", "decision", "score", "probability", "file", "error", "remarks"]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from heclstm.card.preparation import Preparation
 from heclstm.data.dicom import ANY, Selection
 from heclstm.data.fit import evenly
-from heclstm.data.images import DARK, read_images
+from heclstm.data.images import DARK, count_copies, read_images
 from heclstm.data.prepare import prepare
 from heclstm.data.reading import holds_arrays, read_volume, stacked
 from heclstm.data.sequence import ImageSequence
@@ -78,6 +78,10 @@ def read_handed_in(
         notes = _left_out(evenly(len(array), preparation.frames), len(array)) if preparation.kind == "frames" else ()
         if (brightest := round(255 * float(prepared.frames.max()))) < DARK:
             notes += (f"no grey is above {brightest} of 255: its range may not be what was meant",)
+        if array.min() == array.max():
+            notes += ("all values are the same: there is no image in it",)
+        elif preparation.kind == "frames" and (copies := count_copies(list(array))):
+            notes += (f"{copies} of {len(array)} frames are the same as others, pixel by pixel",)
         files = (sha256_of(Source(paths[0])),)
         return HandedIn(prepared, "as the array holds them", (), "arrays", (), notes, files=files)
     images = read_images(paths, sequence=sequence, as_given=as_given, selection=selection)

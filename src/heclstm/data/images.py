@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,9 +130,7 @@ def _made(frames: list[NDArray[np.uint8]], reason: str, sources: Sequence[Source
 
 def _said(images: Images) -> Images:
     """With a note where hardly any grey is left, or all are dark, as after a window for more bits."""
-    if copies := len(images.frames) - len(
-        {(frame.shape, sha256(np.ascontiguousarray(frame).data).digest()) for frame in images.frames}
-    ):
+    if copies := count_copies(images.frames):
         note = f"{copies} of {len(images.frames)} frames are the same as others, pixel by pixel"
         images = replace(images, notes=(*images.notes, note))
     if (sizes := len({frame.shape[1:] for frame in images.frames})) > 1:
@@ -144,6 +143,11 @@ def _said(images: Images) -> Images:
         return images
     note = f"only {count} grey levels are left in the whole sequence: its window or its range may not be what was meant"
     return replace(images, notes=(*images.notes, note))
+
+
+def count_copies(frames: Sequence[NDArray[Any]]) -> int:
+    """How many frames are the same as one before."""
+    return len(frames) - len({(frame.shape, sha256(np.ascontiguousarray(frame).data).digest()) for frame in frames})
 
 
 def levels(frames: Sequence[NDArray[np.uint8]]) -> int:

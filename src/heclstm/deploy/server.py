@@ -23,7 +23,7 @@ from heclstm.errors import DigestError, FileFormatError
 from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.atomic import MAGIC
-from heclstm.storage.source import Place, Source
+from heclstm.storage.source import Place, Source, opened
 
 
 class TenantKeys:
@@ -141,11 +141,8 @@ class Server:
 
 def is_message(path: Path) -> bool:
     """Whether these are evaluation.keys, and not what `TenantKeys.save` wrote. Raises FileFormatError."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror})") from error
+    with opened(path) as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _saved_for(note: bytes, path: Path) -> tuple[str, str]:

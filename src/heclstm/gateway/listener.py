@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable
+from errno import EMSGSIZE
 from typing import Any
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt, sop_class
 
+from heclstm.data.budget import FILE_BYTES_MAX
 from heclstm.data.dicom.library import guarded
 from heclstm.data.dicom.values import items, text
 from heclstm.errors import ConfigError, HeclstmError
@@ -28,6 +30,7 @@ STATUS = {
 DEFLATED = {f"1.2.840.10008.1.2.{end}" for end in ("1.99", "4.95", "4.205")}
 SYNTAXES = [syntax for syntax in ALL_TRANSFER_SYNTAXES if syntax not in DEFLATED]
 NETWORK_SECONDS = 60.0  # without a byte
+PDU_BYTES_MAX = 1 << 20  # pynetdicom offers 16 KB; an association with all its contexts takes some more
 Take = Callable[[Image], Answer]
 Committed = Callable[[str, set[str], set[str]], bool]  # transaction, kept, failed
 
@@ -45,6 +48,7 @@ def listen(config: Config, take: Take, committed: Committed) -> Any:
         entity.add_supported_context(str(context.abstract_syntax), SYNTAXES)
     entity.add_supported_context(CLASSES.StorageCommitmentPushModel, scu_role=True, scp_role=True)
     handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, _bounded),
         (evt.EVT_REQUESTED, _requested, [config]),
         (evt.EVT_C_STORE, _store, [take]),
         (evt.EVT_N_EVENT_REPORT, _reported, [committed]),
@@ -72,6 +76,24 @@ def _tls(own: Listen) -> ssl.SSLContext | None:
     except OSError as error:
         raise ConfigError("listen: certificate, key or authority cannot be used; expected PEM files") from error
     return context
+
+
+def _bounded(event: Any) -> None:
+    """Cut a connection that announces more than it may send: pynetdicom takes in whatever is announced, 4 GB of it from
+    strangers, and of an image as much as comes.
+    """
+    socket, dimse = event.assoc.dul.socket, event.assoc.dimse
+    receive = socket.recv
+
+    def recv(count: int) -> Any:
+        message = dimse.message
+        there = message.data_set.tell() + message.encoded_command_set.tell() if message else 0
+        if count > PDU_BYTES_MAX or there > FILE_BYTES_MAX:
+            log("refused", reason="more bytes than an image may have")
+            raise OSError(EMSGSIZE, "too long")  # which ends the connection
+        return receive(count)
+
+    socket.recv = recv
 
 
 def _requested(event: Any, config: Config) -> None:

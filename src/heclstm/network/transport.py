@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +17,21 @@ from typing import Any, TypeVar
 import httpx
 import truststore
 
-from heclstm.errors import CertificateError, InputError, NetworkError
+from heclstm.errors import CertificateError, FileFormatError, InputError, NetworkError
 from heclstm.network.address import Address
 from heclstm.network.steps import Answer, Ask, Cut, Do, Steps, Wait
+from heclstm.storage.source import opened
 
 T = TypeVar("T")
 CONNECT_SECONDS = 20.0
 CONNECTIONS = 128
 SLOW_TIMEOUTS, SLOWEST_BYTES = 4, 1 << 11  # a line that is slow, and a server that sends a byte now and then, for ever
+
+
+_ALWAYS = (math.inf, "")
+_UNTIL: ContextVar[tuple[float, str]] = ContextVar(
+    "until", default=_ALWAYS
+)  # of the request that this thread or task makes
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,14 +77,22 @@ class Route:
         place = self.ca
         try:
             if self.ca:
+                _require_file(self.ca)
                 context = ssl.create_default_context(cafile=self.ca)
             if self.certificate:
                 place = self.certificate
+                _require_file(place)
                 context.load_cert_chain(self.certificate)
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, FileFormatError, ssl.SSLError) as error:
             raise InputError(f"{place}: cannot be read as certificates in PEM ({type(error).__name__})") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
+
+
+def _require_file(path: Path) -> None:
+    """Raise FileFormatError unless it is one: a pipe would be waited for."""
+    with opened(path):
+        pass
 
 
 @dataclass(frozen=True)
@@ -126,7 +143,7 @@ class Transport:
     def _answer(self, ask: Ask) -> Answer:
         content = ask.body.pieces() if ask.body and ask.body.size else None
         try:
-            with self._http.stream(**_request(ask), content=content) as response:
+            with self._http.stream(**_request(ask), content=content, extensions={"trace": _watched(ask)}) as response:
                 self.certificate = self.certificate or _certificate(response)
                 collected, began = bytearray(), time.monotonic()
                 for piece in response.iter_raw():
@@ -174,7 +191,12 @@ class AsyncTransport:
     async def _answer(self, ask: Ask) -> Answer:
         content = _threaded(ask) if ask.body and ask.body.size else None
         try:
-            async with self._http.stream(**_request(ask), content=content) as response:
+            watch = _watched(ask)
+
+            async def told(event: str, facts: dict[str, Any]) -> None:
+                watch(event, facts)
+
+            async with self._http.stream(**_request(ask), content=content, extensions={"trace": told}) as response:
                 self.certificate = self.certificate or _certificate(response)
                 collected, began = bytearray(), time.monotonic()
                 async for piece in response.aiter_raw():
@@ -198,6 +220,34 @@ def _request(ask: Ask) -> dict[str, Any]:
         headers["content-length"] = str(ask.body.size)  # so that it is not sent in chunks
     timeout = httpx.Timeout(ask.timeout_seconds, connect=CONNECT_SECONDS)
     return {"method": ask.method, "url": ask.path, "params": ask.params or None, "headers": headers, "timeout": timeout}
+
+
+def _watched(ask: Ask) -> Callable[[str, dict[str, Any]], None]:
+    """Hears what httpcore tells of a request, and sees to it that the head of its answer comes in time: each byte of
+    it, and each interim answer, renews what a socket waits for.
+    """
+
+    def told(event: str, facts: dict[str, Any]) -> None:
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            _limit(facts["return_value"])
+        elif event.endswith(".receive_response_headers.started"):
+            _UNTIL.set((time.monotonic() + SLOW_TIMEOUTS * ask.timeout_seconds, str(ask)))
+        elif event.endswith((".receive_response_headers.complete", ".receive_response_headers.failed")):
+            _UNTIL.set(_ALWAYS)
+
+    return told
+
+
+def _limit(stream: Any) -> None:
+    read = stream.read
+
+    def limited(*arguments: Any, **options: Any) -> Any:  # of an event loop: what it awaits
+        until, asked = _UNTIL.get()
+        if time.monotonic() > until:
+            raise NetworkError(f"server: the head of its answer to {asked} does not end")
+        return read(*arguments, **options)
+
+    stream.read = limited
 
 
 def _bounded(piece: bytes, there: int, ask: Ask, began: float) -> bytes:

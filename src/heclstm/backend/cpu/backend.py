@@ -49,6 +49,7 @@ class CpuBackend:
         evaluator = preparing(circuit, whole, self.cache, self.threads, self.arithmetic)
         program = CpuProgram(circuit, evaluator.context, self.threads or cores(), evaluator, on_progress)
         evaluator.keep()
+        program.context.rest()  # of preparing: what is to come must fit beside the program alone
         return program
 
 
@@ -75,6 +76,7 @@ class CpuProgram:
         try:
             if not isinstance(source, Path):
                 self._expand(keys, source or (), on_progress)
+                self.context.rest()
             self._require_all(keys)
         except BaseException:
             keys.close()

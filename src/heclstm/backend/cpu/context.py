@@ -70,6 +70,10 @@ class Context(Handle):
     def set_threads(self, count: int) -> None:
         call("heclstm_set_threads", self.handle, count)
 
+    def rest(self) -> None:
+        """Give memory that lies idle back to the system now; two seconds without a call do the same."""
+        call("heclstm_rest", self.handle)
+
     @property
     def arithmetic(self) -> str:
         """Which of `Arithmetic` computes; never "auto"."""

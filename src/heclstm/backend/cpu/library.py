@@ -23,7 +23,7 @@ from heclstm.circuit.sizes import HEADER_BYTES, SEED_BYTES
 
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 PATH = Path(__file__).with_name("libheclstm" + SUFFIX)
-ABI = 5  # of native/abi.go
+ABI = 6  # of native/abi.go
 
 # Numbers that both sides know; `library` compares them with what the library says.
 KINDS = {"secret": 1, "relinearization": 2, "rotation": 3, "seeded": 4, "full": 5}
@@ -44,6 +44,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "heclstm_share": (c_uint64, _HANDLE_OUT),
     "heclstm_context": (c_char_p, c_size_t, c_int, _HANDLE_OUT),
     "heclstm_set_threads": (c_uint64, c_int),
+    "heclstm_rest": (c_uint64,),
     "heclstm_report": (c_uint64, _TEXT_OUT),
     "heclstm_key_set": (c_uint64, _HANDLE_OUT),
     "heclstm_load_key": (c_uint64, c_uint64, c_char_p, c_size_t, c_int64, POINTER(c_int64)),
