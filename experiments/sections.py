@@ -137,8 +137,10 @@ def acetowhitening_ablations(result: Result) -> str:
         if "failed" in found:
             rows.append([found["title"], f"failed: {found['failed']}", "", "", "", ""])
             continue
-        counts = listed(each["outside"] for each in found["ranges"]) or "not measured"
-        cell = f"{max(each['largest_cell'] for each in found['ranges']):,.1f}" if found["ranges"] else ""
+        outside = ["refused" if each["outside"] is None else each["outside"] for each in found["ranges"]]
+        cells = [each["largest_cell"] for each in found["ranges"] if "largest_cell" in each]
+        counts = listed(outside) or "not measured"
+        cell = ("{:,.1f}" if max(cells) < 1e12 else "{:.0e}").format(max(cells)) if cells else ""
         rows.append([found["title"], mean_sd(found, 4), *difference(found.get("against_shipped")), counts, cell])
     head = ["variant", "test AUC", "it − shipped (95 % over seeds)", "p", "outside of 10,000, by seed", "largest cell"]
     parameters = result["parameters"]
