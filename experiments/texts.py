@@ -70,9 +70,14 @@ ACETOWHITENING_ABLATIONS = """## Ablations on a harder acetowhitening (synthetic
 
 The same with the whiteness of each frame blurred (noise {noise}), so that no method is perfect; {seeds} seeds.
 "Outside": how many of 10,000 fresh sequences leave the ranges that training and validation part had shown. A score
-of such a sequence means little, and only a larger calibration set or more room in the limits would admit it.
+of such a sequence means little, and only a larger calibration set or more room in the limits would admit it. "refused":
+a model whose values overflow on its own calibration data is not calibrated, and so not served.
 
-{table}"""
+{table}
+
+Gates of degree 2 and 3 that see the state train since their polynomials stand still beyond ±4 in training, and are as
+good on the test part. They are not safe: on some fresh sequences the state still runs away, which the client then
+refuses. Who needs a bound takes the diagonal cell."""
 
 ANNOCERV = """## AnnoCerv: a real set, and no claim
 
