@@ -17,6 +17,7 @@ MODULES = {
     ],
     "storage/typed.py": ["unit/test_storage_typed.py"],
     "storage/container.py": [*CONTAINER, "unit/test_schemas.py"],
+    "storage/archive.py": ["unit/test_storage_archive.py"],
     "storage/arrays.py": ["unit/test_storage_arrays.py"],
     "circuit/check.py": ["unit/test_check.py"],
     "card/bounds.py": CARD,
