@@ -91,7 +91,7 @@ func (k *keySet) save(path string, note []byte) error {
 		directory[i].Checksum = crc32.Checksum(bytesOf(keys[step].words), castagnoli)
 	}
 	head := k.context.keyFileHead(directory, note, free)
-	err := writeWhole(path, true, func(out io.Writer) error {
+	err := writeWhole(path, func(out io.Writer) error {
 		_, err := out.Write(head)
 		at := uint64(len(head))
 		for i, entry := range directory {
@@ -151,9 +151,9 @@ func replaceable(path string) error {
 	return nil
 }
 
-// writeWhole writes a file that only its owner reads, and that appears whole or not at all. durable: also if the machine
-// stops meanwhile; else the file may then be there with other words.
-func writeWhole(path string, durable bool, write func(out io.Writer) error) (err error) {
+// writeWhole writes a file that only its owner reads, and that appears whole or not at all, also if the machine stops
+// meanwhile.
+func writeWhole(path string, write func(out io.Writer) error) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // created 0600
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func writeWhole(path string, durable bool, write func(out io.Writer) error) (err
 	if err = write(out); err == nil {
 		err = out.Flush()
 	}
-	if err == nil && durable {
+	if err == nil {
 		err = file.Sync()
 	}
 	if err == nil {

@@ -7,8 +7,7 @@ import (
 )
 
 // A prepared program on disk: the words of its transforms stand as they are used, so that opening it is mapping it into
-// memory. It is only a copy of what can be made again, so it need not reach the disk before it takes its name: all of it
-// is checked whenever it is opened.
+// memory. All of it is checked whenever it is opened, and whoever wrote it goes on with what is then read from the disk.
 //
 //	 0  magic "HECLPREP"              24  fingerprint of the parameters (16 bytes)
 //	 8  version (u32)                 40  bytes of the whole file (u64)
@@ -96,7 +95,7 @@ func (ctx *context) savePrepared(l *lane, path string, identity []byte, transfor
 	rows := rowsOf(directory, words, checksums)
 	l.each(len(rows), func(_ *lane, i int) { *rows[i].checksum = crc32.Checksum(bytesOf(rows[i].words), castagnoli) })
 	head := ctx.preparedHead(directory, checksums, identity, free)
-	err := writeWhole(path, false, func(out io.Writer) error {
+	err := writeWhole(path, func(out io.Writer) error {
 		_, err := out.Write(head)
 		at := uint64(len(head))
 		for i, entry := range directory {

@@ -356,3 +356,23 @@ def test_as_much_is_held_whole_as_the_bound_allows(circuit):
         prepared = CpuBackend(threads=1, memory=costs.peak_memory).prepare(circuit)
         assert prepared.bytes_in_memory == costs.plaintext_memory
         prepared.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_who_is_later_takes_the_file_of_who_was_faster(circuit, tmp_path, monkeypatch):
+    """Workers that start at once share one file, and hold not one each."""
+    folder, faster, keep = tmp_path / "p", [], preparing.PreparingEvaluator.keep
+
+    def kept(self):
+        if not faster:
+            faster.append(None)
+            faster[0] = CpuBackend(threads=1, cache=folder).prepare(circuit)
+        return keep(self)
+
+    monkeypatch.setattr(preparing.PreparingEvaluator, "keep", kept)
+    later = CpuBackend(threads=1, cache=folder).prepare(circuit)
+    maps = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
+    assert len({line.split()[4] for line in maps}) == 1
+    assert not [line for line in maps if "(deleted)" in line]
+    later.close()
+    faster[0].close()

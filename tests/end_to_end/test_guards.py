@@ -226,6 +226,7 @@ def own(site, tmp_path):
         ("encrypt {0}/program {0}/images.npy --key {0}/keys/secret.key --insecure-test", "program/program.json"),
         ("encrypt {0}/program {0}/images.npy --key {0}/keys/secret.key --insecure-test", "link"),
         ("encrypt {0}/program {0}/pictures --key {0}/keys/secret.key --insecure-test", "pictures/1.png"),
+        ("encrypt {0}/program {0}/pictures/list.csv --key {0}/keys/secret.key --insecure-test", "pictures/1.png"),
         ("run {0}/program {0}/q.he --keys {0}/keys/evaluation.keys", "q.he"),
         ("run {0}/program {0}/q.he --keys {0}/keys/evaluation.keys", "keys/evaluation.keys"),
         ("run {0}/program {0}/q.he --keys {0}/keys", "keys/evaluation.keys"),
@@ -237,6 +238,7 @@ def test_what_a_verb_reads_it_does_not_overwrite(refused, own, verb, output):
     """A patient's images, keys, a case and a query were gone, with exit code 0."""
     (own / "pictures").mkdir()
     (own / "pictures" / "1.png").write_bytes(b"a picture")
+    (own / "pictures" / "list.csv").write_text("sequence,file,order\ns,1.png,1\n")
     (own / "link").hardlink_to(own / "images.npy")
     before = {path: path.read_bytes() for path in own.rglob("*") if path.is_file()}
     assert "choose another output" in refused(*verb.format(own).split(), "-o", own / output)

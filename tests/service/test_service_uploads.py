@@ -187,6 +187,31 @@ def test_expanding_gives_way_until_all_has_arrived(hospital, program, tmp_path, 
     assert (tmp_path / "keys").stat().st_size > len(hospital.keys)
 
 
+def test_where_no_priority_can_be_set_keys_are_expanded_nevertheless(hospital, program, tmp_path, monkeypatch):
+    """As under systemd's filter of system calls."""
+
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refused)
+    with container(io.BytesIO(hospital.keys), Kind.EVALUATION_KEYS) as message:
+        expand(load_card(program), hospital.label, message, tmp_path / "keys", 1, lambda: True)
+    assert (tmp_path / "keys").stat().st_size > len(hospital.keys)
+
+
+def test_whatever_goes_wrong_with_an_upload_is_answered(hospital, program, tmp_path, monkeypatch):
+    """Who waited for it waited for ever."""
+    from heclstm.service.workers import intake, messages
+
+    def broken(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(intake, "expand", broken)
+    begin = messages.Begin("u", str(program), hospital.label, "", str(tmp_path / "target"))
+    stream = io.BytesIO(hospital.keys)
+    assert intake.Intake(lambda _: None, 1)._answer(begin, stream).code == "internal"
+
+
 @pytest.mark.skipif(not hasattr(os, "getpriority"), reason="no niceness here")
 def test_the_intake_gives_way_to_its_server(server, hospital):
     expect(server.tenant("gives-way").put_keys(hospital), 201)

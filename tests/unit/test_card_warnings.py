@@ -54,6 +54,7 @@ def test_sane_figures_have_none():
         {"temperature": Temperature(8.0)},
         {"ranges": (Range("score", 50.0, 900.0),)},  # a limit follows from what no image can exceed
         {"operating_points": (OperatingPoint(4.0, 0.95, 0.96, 0.5, 22, 76),)},
+        {"operating_points": (OperatingPoint(-4.0, 0.95, 0.96, 0.5, 22, 76),)},
     ],
 )
 def test_the_last_figures_that_are_sane(changes):

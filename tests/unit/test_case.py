@@ -14,6 +14,7 @@ from heclstm.data.handed_in import HandedIn
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy import case as module
 from heclstm.deploy.case import Case, case_path, find_case, images_digest
+from heclstm.deploy.wire import Message
 from heclstm.errors import DigestError, FileFormatError, InputError, NotAssessableError, OutputError
 from heclstm.usecases import decrypt, encrypt, keygen, report, run
 from heclstm.usecases.events import Recorded
@@ -183,6 +184,19 @@ def test_a_query_that_cannot_be_written_leaves_no_case(keys, tmp_path):
     assert not (tmp_path / "query.case").exists()
     with pytest.raises(OutputError, match="is the name of the case"):
         case_path(tmp_path / "query.case")
+
+
+def test_a_query_that_fails_leaves_the_case_of_the_one_before(sent, keys, tmp_path, monkeypatch):
+    """Its result could not be read any more."""
+    before = (tmp_path / "query.case").read_bytes()
+
+    def full(*_):
+        raise OutputError("no space left")
+
+    monkeypatch.setattr(Message, "save", full)
+    with pytest.raises(OutputError, match="no space left"):
+        encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", name="other", **INSECURE)
+    assert (tmp_path / "query.case").read_bytes() == before
 
 
 def test_the_digest_of_images_depends_on_all_that_counts():

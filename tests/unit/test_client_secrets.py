@@ -109,6 +109,12 @@ def test_results_are_rounded_unless_the_noise_itself_is_wanted_and_read_with_the
         result = server.evaluate(query, tenant)
     found = client.decrypt(result, case=Case.of(query.header, SEQUENCE))
     assert found == client.decrypt(result, unrounded=False) != client.decrypt(result, unrounded=True)
+    outside = {"envelope": "outside", "outside": ("brightness",)}
+    withheld = client.decrypt(result, case=Case.of(query.header, SEQUENCE, **outside))
+    assert (withheld.undecided, withheld.threshold) == ("not assessable", None)
+    vouched = client.decrypt(result, case=Case.of(query.header, SEQUENCE, **outside, override="a phantom"))
+    assert (vouched.decision, vouched.probability) == (found.decision, None)
+    assert found.probability is not None
     with pytest.raises(DigestError, match="but the case is that of query"):
         client.decrypt(result, case=Case.of(other.header, SEQUENCE))
 

@@ -227,7 +227,7 @@ def test_a_frame_that_stands_twice_is_told(tmp_path):
 
 def test_a_frame_that_is_elsewhere_is_not_passed_over(tmp_path):
     """What stands for a file in a cloud is hidden; a shortcut has another ending."""
-    for name in (".3.png.icloud", "3.dcm.lnk"):
+    for name in (".3.png.icloud", ".IM3.icloud", "3.dcm.lnk"):
         folder = pictures(tmp_path / name)
         (folder / name).write_bytes(b"bplist00")
         with pytest.raises(FileFormatError, match="no image: of a kind that is not read"):

@@ -139,7 +139,7 @@ def _without_a_point(monkeypatch):
     made = report_kit.Diagnosis
 
     def undecided(score, shares, threshold, **facts):
-        return made(score, shares, None, frames=facts["frames"], undecided="no decision")
+        return made(score, shares, None, frames=facts["frames"], temperature=0.75, undecided="no decision")
 
     monkeypatch.setattr(report_kit, "Diagnosis", undecided)
 
@@ -169,3 +169,13 @@ def test_the_command_writes_it_where_it_is_wanted(call, tmp_path):
     assert f"report: {path}" in stdout
     assert path.stat().st_mode & 0o077 == 0
     assert json.loads(path.read_bytes())["resourceType"] == "DiagnosticReport"
+
+
+def test_what_was_noticed_of_the_images_is_said_and_numbers_are_whole(tmp_path):
+    """Nobody sees them elsewhere, where a gateway works by itself. A backslash parts no medical record number."""
+    notes = ("images may be missing: there are gaps", "windows differ", "b", "c", "d")
+    said, _ = fhir(series(tmp_path / "s", PatientID="12\\34"), order="by position", notes=notes)
+    assert "Frames stand by position." in said["conclusion"]
+    for note in ("Images may be missing: there are gaps.", "Windows differ.", "D."):
+        assert note in said["conclusion"]
+    assert said["subject"]["identifier"]["value"] == "12\\34"

@@ -266,6 +266,7 @@ def test_title_and_address_both_have_to_fit(title, address, known):
         ({"store": {"title": "PACS", "address": "a:1", "url": "https://pacs"}}, "for STOW-RS, and not both"),
         ({"store": {"url": "pacs/dicom-web"}}, "url"),
         ({"store": {"url": "https://pacs", "user": "u", "token": "t"}}, "or a token, and not both"),
+        ({"store": {"url": "http://pacs", "authority": "ca.pem"}}, "an authority is of TLS"),
         ({"store": {"title": "PACS", "address": "a:1", "token": "t"}}, "which needs a url"),
         ({"store": {}}, "'' is no AE title"),
         ({"listen": {"certificate": "c.pem"}}, "a certificate and its key"),

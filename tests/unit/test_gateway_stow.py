@@ -122,7 +122,16 @@ def test_what_a_pacs_does_not_keep_is_tried_again(pacs, reports, status, kept, f
         stow.store(reports, config(pacs))
 
 
-@pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b'{"00081199": {"Value": [{}]}}', b'{"00081199": 3}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"<xml/>", b"[]", b'{"00081199": {"Value": [{}]}}', b'{"00081199": 3}', b"\xff", b"[" * 100_000),
+        *(
+            b'{"00081198": {"Value": [{"00081155": {"Value": ["2.25.1"]}, "00081197": {"Value": [%s]}}]}}' % reason
+            for reason in (b'"x"', b"null", b"1e999")
+        ),
+    ],
+)
 def test_an_answer_that_cannot_be_read_is_none(pacs, reports, body):
     pacs.body = body
     with pytest.raises(NetworkError, match="no answer to STOW-RS that can be read"):

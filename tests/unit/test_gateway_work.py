@@ -3,6 +3,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -127,6 +128,41 @@ def test_by_stow_rs_what_is_stored_is_done(way, journal, tmp_path, monkeypatch):
     assert journal.study(study.label).state == "done"
     assert asked == [["2.25.1", "2.25.2"]] * 2
     assert journal.reports(study) == []
+
+
+@pytest.mark.parametrize("store", [{"url": "https://pacs/dicom-web"}, {**SETTINGS["store"], "commitment": False}])
+def test_who_no_longer_asks_for_commitment_waits_for_none(way, pacs, journal, tmp_path, monkeypatch, store):
+    """A study that waited for it when the settings were changed."""
+    assert way().state == "committing"
+    pacs.clear()
+    monkeypatch.setattr(stow, "store", sender.store)
+    config = settings_of(SETTINGS | {"store": store}, Config, "")
+    (study,) = journal.all("committing")
+    Work(config, journal, Places(tmp_path), None, threading.Event()).go_on(study)
+    assert journal.study(study.label).state == "done"
+    assert not [each for each in pacs if each[0] == "ask"]
+
+
+def test_what_was_put_aside_while_it_was_stored_is_stored_after_all(way, pacs, journal, monkeypatch):
+    """It was called done by the next try, and its report erased."""
+    pacs.errors += [KeyError("a bug")]
+    label = way().label
+    assert journal.study(label).state == "aside"
+    monkeypatch.setattr(Work, "_meant", lambda *_: SimpleNamespace(paths=("a",), print="print"))
+    assert journal.retry(label)
+    assert way().state == "committing"
+    assert pacs[-2:] == [("store", ["2.25.1", "2.25.2"]), ("ask", ["2.25.1", "2.25.2"])]
+
+
+def test_reports_that_were_never_stored_go_with_their_files(way, pacs, journal):
+    """Else the same images would count as reported."""
+    label = way().label
+    study = journal.study(label)
+    journal.add_reports(study, [Report("2.25.3", "1.2", "3.dcm", False, "", False)], "another")
+    journal.forget_reports(study)
+    assert [report.uid for report in journal.reports(study)] == ["2.25.1", "2.25.2"]
+    assert journal.study(label).print == ""
+    journal.forget_reports(study)
 
 
 def test_what_nobody_thought_of_puts_one_study_aside(way, pacs):

@@ -44,6 +44,13 @@ def test_what_may_pass_is_tried_again(trouble):
         assert most / 2 <= pause <= most
 
 
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"code": 1, "code": 2}'])
+def test_a_problem_that_cannot_be_read_is_told_by_its_status(body):
+    cut = Answer(503, {"content-type": "application/problem+json"}, body)
+    answer, asked, _ = play(ask(GET, PATIENCE), [cut, said()])
+    assert (answer.status, len(asked)) == (200, 2)
+
+
 def test_a_server_says_how_long_to_wait_but_not_for_ever():
     busy = {"retry-after": "5"}, {"retry-after": "86400"}, {"retry-after": "soon"}
     _, _, pauses = play(ask(GET, PATIENCE), [problem(429, "rate-limited", headers=each) for each in busy] + [said()])
@@ -62,7 +69,7 @@ def test_a_server_says_how_long_to_wait_but_not_for_ever():
         ),
         (said(302, location="https://evil.example/"), "answered 302, to https://evil.example/; connect to that URL if"),
         (Answer(404, {"content-type": "text/html"}, b"<html>"), "answered 404; is there another service at this URL"),
-        (Answer(400, {"content-type": "application/problem+json"}, b"no json"), "with what is no JSON"),
+        (Answer(400, {"content-type": "application/problem+json"}, b"no json"), "answered 400; is there another"),
     ],
 )
 def test_what_will_not_pass_is_told_at_once(answer, match):
@@ -130,6 +137,13 @@ def test_progress_renews_patience_and_standing_still_ends_it(keys):
             calls.upload(keys, None, PATIENCE),
             [said(404), *[Cut("x"), status_of(keys, 7)] * 3, Cut("x"), *[status_of(keys, 7), Cut("x")]],
         )
+
+
+def test_a_server_that_says_yes_and_gets_on_with_nothing_is_left(keys):
+    """It had hundreds of megabytes sent in an endless circle."""
+    nothing = [status_of(keys, 0)] * 8
+    with pytest.raises(NetworkError, match="takes no keys any more .*with 0 bytes"):
+        play(calls.upload(keys, None, PATIENCE), [said(404), *nothing])
 
 
 def test_other_answers_to_an_upload(keys):

@@ -13,6 +13,8 @@ class Pretended:
         self.events, self.sent = events, []
         Pretended.made.append(self)
 
+    ended = False
+
     def send(self, message):
         self.sent.append(message)
 
@@ -55,3 +57,13 @@ def test_a_process_without_a_program_ends_with_its_server():
     worker._child.process.stdin.close()
     assert heard.get(timeout=60) == (worker, None)
     assert worker._child.process.returncode is not None
+
+
+def test_a_warmed_process_that_ended_is_not_handed_out(local):
+    """Nobody would hear that it did."""
+    found, made = local
+    early = Early()
+    found.warm(early.events)
+    made[1].ended = True
+    assert found.start("/program", early.events) is made[0]
+    assert found.start("/program", early.events) is made[2]

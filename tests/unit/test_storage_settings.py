@@ -78,7 +78,8 @@ def test_mistakes_of_several_fields_together_are_told():
     [
         ("x = " + "[" * 100_000, "brackets stand too deep"),
         ("a=" + "{a=" * 5000, "brackets stand too deep"),
-        (".".join(["a"] * 50_000) + " = 1", "a line has more than 2000 dots"),
+        (".".join(["a"] * 50_000) + " = 1", "lines with too many dots"),
+        ("\n".join(f"k{number}" + ".a" * 1000 + " = 1" for number in range(5)), "lines with too many dots"),
         (".".join(["a"] * 1500) + " = 1", "tables stand more than 32 deep"),
         ("x = " + "9" * 5000, "is no TOML"),
     ],
@@ -89,3 +90,12 @@ def test_what_would_take_all_memory_or_all_frames_is_refused(tmp_path, content, 
     for wrong in (ConfigError, FileFormatError):
         with pytest.raises(wrong, match=message):
             read_toml(tmp_path / "a.toml", wrong)
+
+
+def test_so_many_dots_and_no_more(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text(f'x = "{"." * 2000}"')
+    assert read_toml(path) == {"x": "." * 2000}
+    path.write_text(f'x = "{"." * 2000}"\ny = 1.5')
+    with pytest.raises(ConfigError, match="lines with too many dots, together more than one of 2000"):
+        read_toml(path)

@@ -4,13 +4,27 @@ import pytest
 from msgspec import Struct
 
 from heclstm.errors import DigestError, FileFormatError
-from heclstm.storage.typed import Count, Digest, Finite, Label, Line, Name, Positive, Share, one_line, plain, typed
+from heclstm.storage.typed import (
+    Count,
+    Digest,
+    Finite,
+    Label,
+    Line,
+    Logit,
+    Name,
+    Positive,
+    Share,
+    one_line,
+    plain,
+    typed,
+)
 
 
 @pytest.mark.parametrize(
     ("kind", "allowed", "refused"),
     [
         (Finite, [-1e300, 0, 1e300], [-1.1e300, 1.1e300, float("nan"), float("inf"), "1"]),
+        (Logit, [-1e9, -1.5, 0, 1e9], [-1.1e9, 1.1e9, float("nan")]),
         (Positive, [5e-324, 1e300], [0.0, -1.0, 1.1e300]),
         (Share, [0, 0.5, 1], [-1e-9, 1 + 1e-9]),
         (Count, [0, 1 << 40], [-1, (1 << 40) + 1, 1.5]),

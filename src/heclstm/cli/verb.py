@@ -18,6 +18,7 @@ from heclstm.errors import OutputError
 
 __all__ = ["UNDECIDED", "Verb", "in_order", "verb"]
 
+WRITTEN = (".he", ".html", ".json", ".case")  # what may stand beside a list of images
 IMAGES = "images"  # the option or argument that may name a folder of them
 OURS = ("program.json", "circuit.json", "model.json", "evaluation.keys", "secret.key")  # of folders that are read
 USAGE_ERROR: Any = typer.BadParameter.__base__  # Typer's own or click's, by its version
@@ -102,9 +103,11 @@ def require_other(output: Path, given: Mapping[str, Any]) -> None:
                 same = os.path.samefile(path, output)
             except (OSError, ValueError):  # it is not there: the verb says so
                 continue
-            inside = path.is_dir() and output.resolve().is_relative_to(path.resolve())
-            among = inside and name == IMAGES
-            if same or among or inside and output.name in OURS:
+            lists = name == IMAGES and (path.suffix.lower() == ".csv" or path.name.upper() == "DICOMDIR")
+            folder = path.parent if lists else path
+            inside = folder.is_dir() and output.resolve().is_relative_to(folder.resolve())
+            among = inside and name == IMAGES and not (lists and output.suffix.lower() in WRITTEN)
+            if same or among or inside and (output.name in OURS or name == "site"):
                 what = f"lies among the images in {path}" if among else "is read by this command"
                 raise OutputError(f"{output}: {what}; choose another output")
 

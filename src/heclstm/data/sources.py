@@ -30,7 +30,7 @@ LITTER = ("thumbs.db", "desktop.ini", "ehthumbs.db", "picasa.ini", "__macosx", "
 # passed over.
 OTHER_IMAGES = re.compile(
     r"\.(tiff?|bmp|gif|webp|jp2|j2k|jpf|jxl|heic|heif|avif|nii|nrrd|nhdr|mha|mhd|mp4|m4v|mov|avi|mpe?g|mkv|wmv|webm"
-    r"|p[bgnp]m|tga|pcx|psd|cr2|cr3|nef|arw|jfif|jpe|7z|rar|tar|tgz"
+    r"|p[bgnp]m|tga|pcx|psd|cr2|cr3|nef|arw|jfif|jpe|7z|rar|tar|tgz|icloud"
     r"|(nii|png|jpe?g|dcm|dicom|ima|tar)\.(gz|bz2|xz|zst|part|partial|crdownload|tmp|download|filepart|icloud|lnk))$",
     re.IGNORECASE,
 )
@@ -223,8 +223,8 @@ def not_an_image(source: Source) -> FileFormatError:
 def is_litter(source: Source) -> bool:
     """Hidden files, and what file managers leave behind."""
     parts = PurePosixPath(source.member).parts if source.member else (source.name,)
-    if parts and OTHER_IMAGES.search(parts[-1]) and parts[-1].lower().endswith(".icloud"):
-        return False  # .3.png.icloud: an image that is not on this machine yet
+    if parts and parts[-1].lower().endswith(".icloud"):
+        return False  # .IM3.icloud: an image, perhaps, that is not on this machine yet
     return any(part.startswith(".") or part.lower() in LITTER for part in parts)
 
 

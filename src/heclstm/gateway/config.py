@@ -182,6 +182,8 @@ def _of_store(config: Config) -> Iterator[str]:
         yield "store: user, password and token are for STOW-RS, which needs a url"
     if store.token and store.user:
         yield "store: expected a user and a password, or a token, and not both"
+    if store.authority and store.url.lower().startswith("http:"):
+        yield "store: an authority is of TLS, which http does not speak; expected a url of https"
 
 
 def _contradictions(config: Config) -> Iterator[str]:

@@ -283,6 +283,12 @@ class Journal:
         """Those that the PACS has not confirmed."""
         return self._reports("study = ? AND NOT committed", study.id)
 
+    def forget_reports(self, study: Study) -> None:
+        """Those that were never stored, as their files go: the same images would be diagnosed again."""
+        with self._writing():
+            if self._base.execute("DELETE FROM reports WHERE study = ? AND NOT stored", (study.id,)).rowcount:
+                self._base.execute("UPDATE studies SET print = '' WHERE id = ?", (study.id,))
+
     def stored(self, uids: list[str], *, committed: bool) -> None:
         """The PACS has taken them. committed: and that is all that is asked for."""
         with self._writing():

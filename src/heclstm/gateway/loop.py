@@ -101,5 +101,6 @@ def sweep(config: Config, journal: Journal, places: Places) -> None:
             if now - study.changed > days * DAY and places.images(study.label).is_dir():
                 places.erase_images(study.label, journal.forget_images(study))
                 places.erase_results(study.label)
+                journal.forget_reports(study)
             if now - study.changed > keep.known_days * DAY and not places.images(study.label).is_dir():
                 journal.forget(study)

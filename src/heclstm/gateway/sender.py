@@ -89,7 +89,7 @@ def _associated(config: Config, classes: Sequence[str]) -> Iterator[Any]:
         if len(association.accepted_contexts) < len(set(classes)):
             raise NetworkError("store: the PACS does not take such objects; allow Comprehensive 3D SR there")
         yield association
-    except ValueError as error:  # of pynetdicom: no context, or an association that was lost meanwhile
+    except (RuntimeError, ValueError) as error:  # of pynetdicom: an association that was lost meanwhile, no context
         raise NetworkError(f"store: the PACS broke off ({type(error).__name__})") from None
     finally:
         if association.is_established:

@@ -57,8 +57,8 @@ def _items(told: Any, tag: str) -> dict[str, int]:
     """UIDs of a sequence with their reason, 0 where there is none. Raises ValueError for what is no DICOM JSON."""
     try:
         items = told.get(tag, {}).get("Value", [])
-        return {item[INSTANCE]["Value"][0]: item.get(REASON, {}).get("Value", [0])[0] for item in items}
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        return {item[INSTANCE]["Value"][0]: int(item.get(REASON, {}).get("Value", [0])[0]) for item in items}
+    except (AttributeError, KeyError, IndexError, OverflowError, TypeError) as error:
         raise ValueError("no DICOM JSON") from error
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 ANSWER_BYTES_MAX = 8 << 20
-FAILURES = (OSError, ValueError, http.client.HTTPException)  # URLError is an OSError; what is no JSON a ValueError
+# URLError is an OSError; what is no JSON a ValueError, or stands too deep.
+FAILURES = (OSError, ValueError, RecursionError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, repr=False)

@@ -106,7 +106,7 @@ class Work:
         if not meant.paths:
             return self._to(study, "ignored")
         if meant.print == study.print:
-            return self._to(study, "done")
+            return self._to(study, "storing" if self._journal.reports(study) else "done")
         return self._to(study, "diagnosing")
 
     def _diagnosed(self, study: Study) -> State:
@@ -143,6 +143,8 @@ class Work:
         return self._to(study, "committing" if wanted else "done")
 
     def _committed(self, study: Study) -> State:
+        if not self._config.store.asks_commitment:  # any more
+            return self._to(study, "storing")
         left = self._journal.reports(study)
         if not left:
             return self._to(study, "done")

@@ -66,7 +66,9 @@ def upload(path: Path, on_progress: OnProgress | None = None, patience: Patience
         answer, reason = yield from _send(label, path, offset, size, told)
         if answer is not None and answer.status < 300:
             status = read(answer, KeyStatus)
-            continue
+            if status.state == "ready" or status.received_bytes > offset:
+                continue
+            answer, reason = None, f"they are {status.state}, with {status.received_bytes} bytes"
         if (pause := next(pauses, None)) is None:
             raise refused(answer) if answer else NetworkError(f"server: takes no keys any more ({reason}); try later")
         yield Wait(max(pause, retry_after(answer, patience.longest_seconds)) if answer else pause)

@@ -68,7 +68,10 @@ def problem(answer: Answer) -> dict[str, Any]:
     """The members of a problem (RFC 9457); empty if it is none."""
     if not answer.headers.get("content-type", "").startswith("application/problem+json"):
         return {}
-    return answer.json()
+    try:
+        return answer.json()
+    except NetworkError:
+        return {}  # its status tells
 
 
 REMEDIES = {

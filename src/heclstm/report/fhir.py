@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from heclstm.data.dicom.values import text
+from heclstm.data.dicom.values import text, whole_text
 from heclstm.report.dicom.structured import DESCRIPTION, NAME, model_name, said, version
 from heclstm.report.dicom.study import SourceStudy, uid_of
 from heclstm.report.findings import Findings
@@ -61,7 +61,7 @@ def _observations(findings: Findings, shared: Mapping[str, Any], made: datetime)
         "decision": ("Decision at the operating point", {"valueCodeableConcept": _decided(findings)}),
         "score": ("Score", {"valueQuantity": _number(diagnosis.score), "component": _components(parts)}),
     }
-    if (probability := chance(findings)) is not None:
+    if diagnosis.decided and (probability := chance(findings)) is not None:
         found["probability"] = ("Calibrated probability of a positive", {"valueQuantity": _number(probability)})
     return [
         _without_empty(
@@ -114,10 +114,10 @@ def _shared(study: SourceStudy) -> dict[str, Any]:
     header = study.first
     number = {
         "type": _coded(f"{TERMINOLOGY}v2-0203", "MR", "Medical record number"),
-        "value": text(header, "PatientID"),
+        "value": whole_text(header, "PatientID"),
     }
-    number["assigner"] = {"display": text(header, "IssuerOfPatientID")}
-    subject: dict[str, Any] = {"type": "Patient", "display": _name(text(header, "PatientName"))}
+    number["assigner"] = {"display": whole_text(header, "IssuerOfPatientID")}
+    subject: dict[str, Any] = {"type": "Patient", "display": _name(whole_text(header, "PatientName"))}
     subject |= {"identifier": number if number["value"] else {}}
     return {
         "subject": subject if subject["display"] or number["value"] else {},
@@ -143,7 +143,7 @@ def _of_study(study: SourceStudy) -> dict[str, Any]:
 
 
 def _order(study: SourceStudy) -> list[dict[str, Any]]:
-    if not (number := text(study.first, "AccessionNumber")):
+    if not (number := whole_text(study.first, "AccessionNumber")):
         return []
     kind = _coded(f"{TERMINOLOGY}v2-0203", "ACSN", "Accession ID")
     return [{"type": "ServiceRequest", "identifier": {"type": kind, "value": number}}]

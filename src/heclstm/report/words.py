@@ -18,6 +18,7 @@ __all__ = [
     "decision_of",
     "errors_of",
     "meaning",
+    "noted",
     "origin",
     "rates",
     "remarks",
@@ -157,16 +158,18 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     return (f"{words} {end}",)
 
 
-def origin(findings: Findings) -> str:
-    """Why the frames stand as they do, and what was noticed when they were read; empty if nobody knows."""
+def noted(findings: Findings) -> tuple[str, ...]:
+    """Why the frames stand as they do, and what was noticed when they were read; nothing if nobody knows."""
     case = findings.case
     if case is None or not case.order:
-        return ""
-    return (
-        said("Frames stand {order}.", order=case.order)
-        + " "
-        + " ".join(f"{note[0].upper()}{note[1:]}." for note in case.notes[:3] if note)
-    )
+        return ()
+    notes = (f"{note[0].upper()}{note[1:]}." for note in case.notes if note)
+    return (said("Frames stand {order}.", order=case.order), *notes)
+
+
+def origin(findings: Findings) -> str:
+    """The same in one piece."""
+    return " ".join(noted(findings))
 
 
 def _undecided(findings: Findings) -> str:

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from heclstm.backend.base import key_name
@@ -117,4 +118,5 @@ def _give_way() -> None:
     back, so there are two kinds of threads.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)
+        with suppress(OSError):  # a filter of system calls may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)

@@ -44,10 +44,13 @@ class _Foreign(logging.Handler):
     """Libraries' own messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        content = {"event": record.getMessage()}
-        if record.exc_info:
-            content["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        _write(content, record.levelname.lower())
+        try:
+            content = {"event": record.getMessage()}
+            if record.exc_info:
+                content["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
+            _write(content, record.levelname.lower())
+        except Exception:  # of a library's own mistake; as Python's handlers do
+            self.handleError(record)
 
 
 def set_up(level: str = "info") -> None:

@@ -33,6 +33,7 @@ from heclstm.storage.typed import typed
 
 FORMAT = "heclstm-backup"
 FILE_BYTES_MAX = 32 << 20
+HEAD_ROOM = 1024  # for what sealing adds
 _LIMITS = JsonLimits(bytes=256 << 20, depth=4, values=100_000, text=2 * FILE_BYTES_MAX)
 _LABEL = "[0-9a-f]{32}"
 # Everything that may stand in a backup; evaluation keys can be made again, and are large.
@@ -60,6 +61,11 @@ def backup(folder: Path, output: Path, passphrase: str) -> int:
     if missing := [label for label in site.state.keys if f"{KEYS}/{label}/{SECRET_KEY_FILE}" not in files]:
         raise FileFormatError(f"{folder}: the secret key {missing[0][:12]} is absent, so a backup would not restore it")
     content = json.dumps({"format": FORMAT, "version": 1, "files": files}).encode()
+    if len(content) + HEAD_ROOM > _LIMITS.bytes or any(len(text) + 2 > _LIMITS.text for text in files.values()):
+        raise FileFormatError(
+            f"{folder}: is too large for a backup that can be restored ({len(content)} bytes, most of them queries "
+            "under way); collect or cancel those first (`heclstm jobs`)"
+        )
     save_file(output, seal(content, passphrase), 0o600)
     return len(site.state.keys)
 

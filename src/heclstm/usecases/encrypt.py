@@ -14,6 +14,7 @@ from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.diagnosis import require_name
 from heclstm.deploy.usual import envelope_facts, first_of
 from heclstm.deploy.wire import Message
+from heclstm.storage.atomic import save_file
 from heclstm.storage.source import Source
 from heclstm.storage.typed import one_line
 from heclstm.usecases.events import SILENT, Events
@@ -120,10 +121,14 @@ def _tell(envelope: Mapping[str, Any], events: Events) -> None:
 
 
 def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:
-    """The case first, since a query without one is of no use; without its query, it is removed again."""
+    """The case first, since a query without one is of no use; if it fails, what stood there before stands again."""
+    before = beside.read_bytes() if beside.is_file() else None
     case.save(beside)
     try:
         query.save(output)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        if before is None:
+            beside.unlink(missing_ok=True)
+        else:
+            save_file(beside, before, 0o600)
         raise

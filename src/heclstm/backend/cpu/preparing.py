@@ -20,6 +20,7 @@ class PreparingEvaluator(CpuEvaluator):
         super().__init__(context)
         self._whole, self._identity, self._cache = whole, identity, cache
         self._file = cache.open(context, identity) if cache else None
+        self._foreign = False
         self._made: list[tuple[TransformPlan, Transform]] = []
 
     def transform(self, plan: TransformPlan) -> Transform:
@@ -33,15 +34,17 @@ class PreparingEvaluator(CpuEvaluator):
             try:
                 return self.context.transform(plan, compact=compact, held=(self._file, place))
             except FileFormatError:
-                self._file = None  # it holds others, whatever its name says
+                self._file, self._foreign = None, True  # it holds others, whatever its name says
         return self.context.transform(plan, compact=compact)
 
     def keep(self) -> None:
         """Write what was made, and use it from there: its pages are shared with other processes then."""
         made, self._made = self._made, []
         if self._cache and not self._file:
-            written = self._cache.write(self.context, self._identity, [transform for _, transform in made])
-            self._file = self._cache.open(self.context, self._identity) if written else None
+            if not self._foreign:  # another process may have been faster
+                self._file = self._cache.open(self.context, self._identity)
+            if not self._file and self._cache.write(self.context, self._identity, [each for _, each in made]):
+                self._file = self._cache.open(self.context, self._identity)
             for place, (plan, transform) in enumerate(made if self._file else ()):
                 transform.become(self._transform(plan, place))
         if self._file:

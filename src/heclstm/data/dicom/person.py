@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from heclstm.data.dicom.library import guarded, read_header
-from heclstm.data.dicom.values import text
+from heclstm.data.dicom.values import text, whole_text
 from heclstm.data.sources import Source
 from heclstm.storage.typed import one_line
 
@@ -30,7 +30,7 @@ def person_of(source: Source) -> Person:
     dataset, _ = read_header(source)
     with guarded(source):
         names = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "StudyDescription")
-        name, id, issuer, birth, sex, study = (one_line(text(dataset, each), LENGTH_MAX) for each in names)
+        name, id, issuer, birth, sex, study = (one_line(whole_text(dataset, each), LENGTH_MAX) for each in names)
         taken = text(dataset, "AcquisitionDate") or text(dataset, "StudyDate") or text(dataset, "SeriesDate")
         return Person(_written(name), id, issuer, _day(birth), sex, study, _day(taken))
 

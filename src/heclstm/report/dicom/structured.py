@@ -35,7 +35,7 @@ from heclstm.report.dicom import concepts
 from heclstm.report.dicom.study import Image, SourceStudy, building, uid_of
 from heclstm.report.figure import DISCLAIMER
 from heclstm.report.findings import Findings
-from heclstm.report.words import chance, meaning, rates, unusual
+from heclstm.report.words import chance, meaning, noted, rates, unusual
 
 DEVICE, SERIES_NUMBER, UNICODE = CodedConcept("121007", "DCM", "Device"), 9301, "ISO_IR 192"
 NAME, DESCRIPTION = "heclstm", "Diagnosis of an encrypted image sequence"
@@ -136,7 +136,7 @@ def _values(findings: Findings) -> list[tuple[CodedConcept, float]]:
     known = [
         (concepts.SCORE, diagnosis.score),
         (concepts.OPERATING_POINT, diagnosis.threshold),
-        (concepts.PROBABILITY, chance(findings)),
+        (concepts.PROBABILITY, chance(findings) if diagnosis.decided else None),
     ]
     return [(name, value) for name, value in known if value is not None]
 
@@ -144,7 +144,8 @@ def _values(findings: Findings) -> list[tuple[CodedConcept, float]]:
 def said(findings: Findings) -> list[str]:
     """What stands on the page too, so that no number is read without it."""
     point = rates(findings.operating_point)
-    sentences = [*unusual(findings), *meaning(findings), point and f"Where the operating point was chosen: {point}."]
+    chosen = point and f"Where the operating point was chosen: {point}."
+    sentences = [*unusual(findings), *meaning(findings), *noted(findings), chosen]
     return [text for text in (*sentences, *findings.purpose.warnings, DISCLAIMER) if text]
 
 

@@ -117,6 +117,9 @@ class Intake:
                 log("intake").exception("upload failed", upload=begin.upload, error=type(unexpected).__name__)
                 problem = Problem("internal", "keys: could not be taken in; send them again")
             return Refused(begin.upload, problem.code, problem.detail)
+        except Exception as unexpected:  # whatever it is, who waits must hear of it
+            log("intake").exception("upload failed", upload=begin.upload, error=type(unexpected).__name__)
+            return Refused(begin.upload, "internal", "keys: could not be taken in; send them again")
 
 
 def main(count: str) -> None:

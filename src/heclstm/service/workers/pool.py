@@ -57,6 +57,10 @@ class LocalWorker:
         self.send: Callable[[messages.Message], None] = self._child.send
         self.kill = self._child.kill
 
+    @property
+    def ended(self) -> bool:
+        return self._child.process.poll() is not None
+
 
 class LocalPool:
     """Processes of this machine."""
@@ -72,6 +76,8 @@ class LocalPool:
         self._warm = [LocalWorker(events) for _ in range(self.size)]
 
     def start(self, folder: str, events: Events) -> Worker:
+        while self._warm and self._warm[-1].ended:  # nobody heard of it: it had no program yet
+            self._warm.pop()
         worker = self._warm.pop() if self._warm else LocalWorker(events)
         worker.send(messages.Load(folder, self._threads, self._blobs, self._state))
         return worker
