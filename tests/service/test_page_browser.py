@@ -103,12 +103,12 @@ def test_a_result_tells_what_it_is_worth(diagnosed):
 
 def test_a_result_is_exported(diagnosed):
     person, address = diagnosed
-    for kind in ("sr", "csv", "html", "json"):
+    for kind in ("sr", "csv", "html", "json", "pdf"):
         with person.page.expect_download() as download:
             person.press(f"a[href$='/export/{kind}']", leads=False)
         content = download.value.path().read_bytes()
         assert "Doe" not in download.value.suggested_filename
-        assert (b"Doe^Jane" if kind == "sr" else b"Doe, Jane") in content
+        assert {"sr": b"Doe^Jane", "pdf": b"%PDF-"}.get(kind, b"Doe, Jane") in content
         if kind == "csv":
             (row,) = csv.DictReader(io.StringIO(content.decode()))
             assert (row["patient"], row["day"], row["study"]) == ("Doe, Jane, 4711", "2025-01-30", "follow-up")

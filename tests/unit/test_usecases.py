@@ -84,9 +84,12 @@ def test_the_whole_way_without_a_file_but_keys(keys, tmp_path, monkeypatch, capf
     clear = estimate.estimate(tiny_program(), IMAGES.sequence)
     assert clear.to_json()["precision_bits"] == -np.log2(clear.error)
     shown = report.report(found, IMAGES.sequence)
-    assert shown.picture.startswith(b"\x89PNG")
     assert "case 7" in shown.page
     assert list(tmp_path.iterdir()) == []
+    for ending, begins in (("png", b"\x89PNG"), ("PDF", b"%PDF-"), ("html", b"<!DOCTYPE html>")):
+        shown.save(path := tmp_path / f"report.{ending}")
+        assert path.read_bytes().startswith(begins)
+        assert path.stat().st_mode & 0o777 == 0o600
     assert capfd.readouterr() == ("", "")
 
 

@@ -23,7 +23,7 @@ def report(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="REPORT.HTML", help="The page; .png for a diagnosis's picture alone."),
+        typer.Option("--output", "-o", metavar="REPORT.HTML", help="The page; .pdf or .png for its picture alone."),
     ],
     images: Annotated[
         list[Path] | None,

@@ -35,6 +35,7 @@ def kinds(records: Records, record: Record, *, soon: bool) -> list[tuple[str, st
     there = [(kind, words) for kind, words in dicom if soon or records.export_path(record.id, DICOM[kind])]
     return there + [
         ("html", gettext("Report")),
+        ("pdf", gettext("PDF")),
         ("png", gettext("Picture")),
         ("csv", gettext("CSV")),
         ("json", gettext("Diagnosis file")),

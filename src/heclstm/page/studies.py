@@ -172,9 +172,9 @@ def export(request: Request) -> Response:
         case "html":
             made = report(findings, desk.records.images(record.id))
             return exports.file(made.page.encode(), "text/html; charset=utf-8", record, "html")
-        case "png":
+        case "png" | "pdf" as kind:
             made = report(findings, desk.records.images(record.id))
-            return exports.file(made.picture, "image/png", record, "png")
+            return exports.file(made.drawn(kind), "image/png" if kind == "png" else "application/pdf", record, kind)
         case "sr" | "dcm" as kind:
             if (soon := desk.exporting.get(record.id)) is not None:
                 wait([soon], EXPORT_SECONDS)

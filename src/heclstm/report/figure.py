@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import textwrap
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,7 +20,7 @@ from matplotlib.patches import FancyBboxPatch
 from heclstm.card.preparation import Preparation
 from heclstm.report.findings import Findings
 from heclstm.report.montage import montages
-from heclstm.report.words import counted, meaning, unusual
+from heclstm.report.words import counted, meaning, noted, unusual
 from heclstm.templates.units import error, signed
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def draw(
     sequence: ImageSequence,
     dots_per_inch: int = 160,
     *,
+    kind: Literal["png", "pdf"] = "png",
     of_data_set: bool = False,
     prevalence: float | None = None,
 ) -> bytes:
-    """The picture as PNG. of_data_set: these images are of the model's data set, not a hospital's own.
-
-    prevalence: as on the page.
+    """The picture as PNG, or as one page of PDF. of_data_set: these images are of the model's data set, not a
+    hospital's own. prevalence: as on the page.
     """
     tiles = montages(sequence.frames, findings.purpose.preparation)[: findings.frames]
     count = len(findings.diagnosis.contributions)
@@ -55,7 +55,7 @@ def draw(
     bars = HEADER + tall + SPACE
     line = bars + BARS + SPACE
     credit = textwrap.wrap(findings.credit(of_data_set), 160)
-    sentences = (*unusual(findings), *meaning(findings, prevalence))
+    sentences = (*unusual(findings), *meaning(findings, prevalence), *noted(findings))
     said = [text for sentence in sentences for text in textwrap.wrap(sentence, 150)]
     height = line + LINE + TEXT * (len(said) + 1) + FOOTER + CREDIT_LINE * len(credit)
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
@@ -69,7 +69,7 @@ def draw(
     _footer(page, credit)
     buffer = BytesIO()
     FigureCanvasAgg(figure)  # no window system, no global state
-    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    figure.savefig(buffer, format=kind, dpi=dots_per_inch)
     return buffer.getvalue()
 
 

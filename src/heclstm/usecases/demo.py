@@ -59,7 +59,7 @@ def demo(
     shutil.copytree(example / "program", server / "program")
     findings = _way(case, hospital, server, threads, events)
     made = report(findings, case.images.sequence, of_data_set=True, events=events)
-    save_file(output / "report.png", made.picture)  # of a published volume: no need to hide it
+    save_file(output / "report.png", made.drawn("png"))  # of a published volume: no need to hide it
     save_file(output / "report.html", made.page)
     save_file(output / "technical.html", made.technical)
     findings.save(hospital / "diagnosis.json")

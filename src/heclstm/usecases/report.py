@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from heclstm.data.sequence import ImageSequence
 from heclstm.errors import FileFormatError
@@ -19,18 +20,19 @@ __all__ = ["Findings", "Report", "report"]
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """page: for clinicians, without any outside link. picture: all of it as a PNG. Both show a patient's images.
-
-    technical: a page of seconds, layers and errors; empty if nothing of that is known.
+    """page: for clinicians, without any outside link. technical: a page of seconds, layers and errors; empty if nothing
+    of that is known. drawn: the picture, as "png" or "pdf". All but the technical page show a patient's images.
     """
 
-    picture: bytes
     page: str
     technical: str
+    drawn: Callable[[Literal["png", "pdf"]], bytes]
 
     def save(self, output: Path) -> None:
-        """The page, or with the ending .png the picture alone; for its owner only."""
-        save_file(output, self.picture if output.suffix.lower() == ".png" else self.page, 0o600)
+        """The page, or with the ending .png or .pdf the picture; for its owner only."""
+        kind = output.suffix.lower()
+        content = self.drawn("pdf") if kind == ".pdf" else self.drawn("png") if kind == ".png" else self.page
+        save_file(output, content, 0o600)
 
 
 def report(
@@ -65,6 +67,8 @@ def report(
         events.note("note: this diagnosis is of an earlier release, without a digest: a change of it cannot be noticed")
     with events.stage("drawing"):
         shown = page(findings, images, of_data_set=of_data_set, prevalence=prevalence)
-        return Report(
-            draw(findings, images, of_data_set=of_data_set, prevalence=prevalence), shown, technical_page(findings)
-        )
+
+    def drawn(kind: Literal["png", "pdf"]) -> bytes:
+        return draw(findings, images, kind=kind, of_data_set=of_data_set, prevalence=prevalence)
+
+    return Report(shown, technical_page(findings), drawn)
