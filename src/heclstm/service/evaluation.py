@@ -19,11 +19,11 @@ from heclstm.backend.machine import prepared_folder
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.operations import Operation
+from heclstm.deploy.kept import load_kept
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.deploy.server import Server, TenantKeys
 from heclstm.deploy.wire import require_card, require_key, require_sizes
 from heclstm.errors import FileFormatError
-from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.container import Received
 
@@ -35,7 +35,7 @@ class Evaluator:
     """One program for many key sets."""
 
     def __init__(self, folder: Path, threads: int | None) -> None:
-        self._program: Program | None = load_program(folder)
+        self._program: Program | None = load_kept(folder, prepared_folder())
         self._threads = threads
         costs = estimate(self._program.circuit)
         self.program_bytes = costs.process_memory + costs.plaintext_memory + costs.working_memory
