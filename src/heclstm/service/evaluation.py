@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from heclstm.backend.base import key_name
-from heclstm.backend.cpu.backend import CpuBackend
+from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.machine import prepared_folder
@@ -45,6 +45,13 @@ class Evaluator:
         assert self._program  # prepared once
         self._server = Server(self._program, CpuBackend(threads=self._threads, cache=prepared_folder()))
         self._program = None  # the server has what it needs of it
+
+    @property
+    def shared_bytes(self) -> int:
+        """Of the program's memory, what other processes map as well."""
+        prepared = self._server.prepared
+        assert isinstance(prepared, CpuProgram)  # as `prepare` made it
+        return prepared.mapped_bytes
 
     def open_keys(self, path: Path) -> TenantKeys:
         """What `expand` wrote: mapped into memory, and shared with other processes that do the same."""
