@@ -114,7 +114,9 @@ def ready(
     cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), memory=bound, cache=folder)
     clock = Clock()
     with events.stage("preparing program") as update:
-        loaded: Program | None = program if isinstance(program, Program) else load_kept(program, folder)
+        loaded: Program | None = (
+            program if isinstance(program, Program) else load_kept(program, None if watch else folder)
+        )
         assert loaded
         costs = estimate(loaded.circuit, memory=bound)
         require_memory(costs.peak_memory, "run")
