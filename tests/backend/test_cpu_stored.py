@@ -354,7 +354,7 @@ def test_as_much_is_held_whole_as_the_bound_allows(circuit):
     assert 0 < len(found.held_whole) < len(everything.held_whole)
     for costs in (least, found, everything):
         prepared = CpuBackend(threads=1, memory=costs.peak_memory).prepare(circuit)
-        assert prepared.bytes_in_memory == costs.plaintext_memory
+        assert prepared.bytes_in_memory == costs.prepared_memory
         prepared.close()
 
 

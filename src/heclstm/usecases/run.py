@@ -127,7 +127,7 @@ def ready(
         kept, loaded = loaded if watch else None, None
     clock.lap("prepare")
     with closing(server):
-        over = server.prepared.bytes_in_memory - costs.plaintext_memory  # of coefficients that did not fit one word
+        over = server.prepared.bytes_in_memory - costs.prepared_memory  # of coefficients that did not fit one word
         if memory is not None and costs.peak_memory + over > memory:
             raise ResourceError(
                 f"run: needs about {(costs.peak_memory + over) / 1e9:.2f} GB of memory, and --memory allows "

@@ -68,7 +68,8 @@ class CpuProgram:
         self.context, self._threads = context, threads
         self._executor = Executor(circuit, evaluator, on_progress)
         self.circuit = self._executor.forget_vectors()
-        self.bytes_in_memory = sum(item.bytes_in_memory for item in self._executor.prepared if item is not None)
+        tables = context.prepare_rotations(circuit.needed_keys.rotations)
+        self.bytes_in_memory = tables + sum(item.bytes_in_memory for item in self._executor.prepared if item)
 
     def load_keys(self, source: KeySource | None = None, on_progress: OnProgress | None = None) -> KeySet:
         """source: a file that `KeySet.save` wrote, which is opened at once, or seeded keys, which are expanded."""
