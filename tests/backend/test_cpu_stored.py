@@ -52,7 +52,7 @@ def evaluate(circuit):
     kit.close()
 
 
-@pytest.mark.parametrize("options", [{}, {"compact": True}], ids=["whole", "compact"])
+@pytest.mark.parametrize("options", [{}, {"memory": 0}], ids=["whole", "compact"])
 def test_what_was_kept_gives_the_same_bits(evaluate, circuit, tmp_path, options):
     """Made without a folder, made and kept, and mapped; the file is the owner's alone."""
     folder = tmp_path / "prepared"

@@ -155,7 +155,7 @@ def run(
     events: Events = SILENT,
 ) -> Ran:
     """program: a folder. keys: evaluation.keys, its folder, or what `TenantKeys.save` wrote. memory: bytes that
-    this process may take; compact: as few as can be (see `CpuBackend`). cache: whether to keep what is prepared.
+    this process may take; compact: as little as can be (see `CpuBackend`). cache: whether to keep what is prepared.
 
     The query is read and checked before anything that takes long. Raises Cancelled.
     """
