@@ -16,6 +16,7 @@ from heclstm.network.patience import Patience
 from heclstm.network.transport import Transport
 from heclstm.page.routes import Fields, desk_of, page, to
 from heclstm.templates.language import gettext, said
+from heclstm.templates.retold import retold
 from heclstm.templates.units import size
 
 IMPATIENT = Patience(tries=1)
@@ -34,7 +35,7 @@ def ask(request: Request, fields: Fields) -> Response:
             found = transport.run(calls.key_status(site.state.key or "", IMPATIENT))
             shown = transport.certificate
     except HeclstmError as error:
-        rows.append((gettext("The server"), str(error)))
+        rows.append((gettext("The server"), retold(str(error))))
     else:
         rows.append((gettext("The server"), gettext("answers")))
         state = gettext("ready") if found and found.state == "ready" else gettext("not there; they are sent again")
