@@ -13,7 +13,7 @@ from heclstm.page.records import Record
 from heclstm.page.routes import Fields, desk_of, page
 from heclstm.report.page import pictures
 from heclstm.report.places import frames_of
-from heclstm.report.words import chance
+from heclstm.report.words import chance, remarks
 from heclstm.templates.language import gettext, marked
 
 SHOWN = 200
@@ -71,5 +71,6 @@ def _side(request: Request, record: Record) -> dict[str, Any]:
         "score": findings.diagnosis.score,
         "point": findings.diagnosis.threshold,
         "chance": chance(findings),
+        "remarks": remarks(findings),
         "frames": frames_of(findings, tiles, 1 if preparation is None else preparation.slices_per_frame),
     }

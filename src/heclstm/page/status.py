@@ -62,7 +62,7 @@ def _page(request: Request, asked: list[tuple[str, str]]) -> Response:
     made, folder = key.made[:10], str(site.folder.absolute())
     rows: list[tuple[str, Any]] = [
         (gettext("Server"), state.url),
-        (gettext("Model"), card.model.name),
+        (gettext("Model"), card.model.called),
         (gettext("Program"), card.digest),
         (gettext("Security"), said("{bits} bits", bits=security) if security.isdecimal() else security),
         (gettext("Secret key"), said("made on {day}; it stays in {folder}", day=made, folder=folder)),

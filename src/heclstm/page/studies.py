@@ -38,7 +38,7 @@ def home(request: Request) -> Response:
     records = [each for each in desk.records.all() if each.state != "received" or each.id in desk.running]
     card = desk.remote.hospital.site.card()
     return page(
-        request, "home.html", title=gettext("Diagnose"), recent=records[:RECENT], model=card.model.name,
+        request, "home.html", title=gettext("Diagnose"), recent=records[:RECENT], model=card.model.called,
         server=desk.remote.hospital.site.state.url,
     )  # fmt: skip
 
@@ -206,6 +206,7 @@ def _look(request: Request, record: Record) -> Response:
     return page(
         request, "look.html", title=gettext("Look before you send"), record=record, found=found, frames=frames,
         values=values, lines=images.told() if images else [], count=len(frames), model=desk.remote.hospital.site.card(),
+        row="" if record.row is None else record.row + 1,
         seen=images_digest(images.sequence) if images else "",
         locked=desk.locked, may_start=images is not None and not found.undecidable,
     )  # fmt: skip
