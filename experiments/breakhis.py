@@ -90,6 +90,12 @@ Images = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 ABLATIONS: dict[str, tuple[str, Change, Images]] = {
     "as it is": ("64×64, as in the training file", lambda config: config, lambda images: images),
     "one stain": ("64×64, stains normalised", lambda config: config, one_stain),
+    "stain jitter": ("64×64, stains changed by up to 0.05 in training", augmented(stain=0.05), lambda images: images),
+    "strong stain jitter": (
+        "64×64, stains changed by up to 0.2 in training",
+        augmented(stain=0.2),
+        lambda images: images,
+    ),
     "larger": ("112×112", larger, lambda images: images),
 }
 

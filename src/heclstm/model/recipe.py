@@ -148,7 +148,7 @@ class RangeBounds:
         return cls(bounds, **{name: value for name, value in values.items() if name in weights})
 
 
-COURSES = ("noise", "offset", "turned", "exchanged")  # of Augmentation: what is done to frames, not to a space
+COURSES = ("noise", "offset", "turned", "exchanged", "stain")  # of Augmentation: what is done to frames, not to a space
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ class Augmentation:
     pixel, and to all pixels of a sequence alike. Pixels that are 0 in all frames lie outside of the picture and stay 0.
     turned: so many sequences run backwards and count as negative, for positives that are told by a course.
     exchanged: in every epoch, the frames of all sequences of a patient with the same label change places, for frames
-    whose order means nothing.
+    whose order means nothing. stain: how far the amounts of haematoxylin and eosin in a sequence may change, either way
+    (`model.train.stain`): 0.05 is little, 0.2 much.
     """
 
     axes: tuple[int, ...] = ()
@@ -178,6 +179,7 @@ class Augmentation:
     offset: float = 0.0
     turned: float = 0.0
     exchanged: bool = False
+    stain: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("axes", "flip_axes", "transforms"):
@@ -192,7 +194,7 @@ class Augmentation:
         if not all(axis in self.axes for axis in self.flip_axes):
             raise ModelError(f"augmentation.flip_axes: got {self.flip_axes}, expected some of axes {self.axes}")
         _require("augmentation", self, ("shift",), "whole pixels, 0 or more", lambda value: value >= 0, whole=True)
-        _require("augmentation", self, ("noise", "offset", "turned"), "0 to 1", lambda value: 0 <= value <= 1)
+        _require("augmentation", self, ("noise", "offset", "turned", "stain"), "0 to 1", lambda value: 0 <= value <= 1)
         if not isinstance(self.exchanged, bool):
             raise ModelError(f"augmentation.exchanged: got {self.exchanged!r}, expected true or false")
         _require("augmentation", self, ("zoom",), "0 or more, less than 1", lambda value: 0 <= value < 1)
@@ -265,6 +267,11 @@ class TrainConfig:
         given = [name for name in COURSES if getattr(augmentation, name)]
         if preparation.kind == "volume" and given:
             raise ModelError(f"augmentation.{given[0]}: is for preparation.kind 'frames', got 'volume'")
+        if augmentation.stain and preparation.source[1] != 3:
+            raise ModelError(
+                f"augmentation.stain: is for pictures in colour, got {preparation.source[1]} channels, expected 3; "
+                "prepare them with preparation.colour = 'rgb'"
+            )
         for name in ("turned", "exchanged"):
             if name in given and preparation.padded:
                 raise ModelError(
