@@ -229,13 +229,17 @@ class Distillation:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training file: data set (and its options, `data`), preparation, model, and how to get there."""
+    """A training file: data set (and its options, `data`), preparation, model, and how to get there.
+
+    ensemble: so many networks are trained, from different seeds, and stand side by side in the model that comes out.
+    """
 
     dataset: str
     preparation: Preparation
     model: ModelConfig
     seed: int = 0
     wanted_sensitivity: float = 0.95
+    ensemble: int = 1
     optimization: Optimization = field(default_factory=Optimization)
     loss: LossSettings = field(default_factory=LossSettings)
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
@@ -248,6 +252,9 @@ class TrainConfig:
         if self.data:
             read_options(self.dataset, self.data)
         _require("training file", self, ("seed",), "0 to 2^32 - 1", lambda value: 0 <= value < 2**32, whole=True)
+        _require("training file", self, ("ensemble",), "1 (one network) or more", lambda value: value >= 1, whole=True)
+        if self.model.members > 1:
+            raise ModelError(f"model.members: got {self.model.members}; say ensemble = {self.model.members} instead")
         expected = "more than 0, at most 1"
         _require("training file", self, ("wanted_sensitivity",), expected, lambda value: 0 < value <= 1)
         space = (0, 1, 2) if self.preparation.kind == "volume" else (2, 3)
@@ -261,6 +268,16 @@ class TrainConfig:
         if self.preparation.length != "exact":
             self.model.require_causal("training file")
         object.__setattr__(self, "ranges", self.ranges.of(self.model))
+
+    @property
+    def whole_model(self) -> ModelConfig:
+        """What comes out: the model, or those of an ensemble side by side."""
+        return self.model.side_by_side(self.ensemble)
+
+    def member(self, number: int) -> Self:
+        """How network 1, 2, … of an ensemble is trained. Teachers, whom all share, take the seeds between."""
+        later = self.distillation.teachers + number - 1 if number > 1 else 0
+        return replace(self, ensemble=1, seed=self.seed + later)
 
     def _check_courses(self) -> None:
         augmentation, preparation = self.augmentation, self.preparation
@@ -283,6 +300,8 @@ class TrainConfig:
         values = {name: plain(value) for name, value in asdict(self).items()}
         if not self.data:  # training files from before data sets had options keep their checkpoints
             del values["data"]
+        if self.ensemble == 1:
+            del values["ensemble"]
         for name in COURSES:  # nor do those from before there were these
             if not values["augmentation"][name]:
                 del values["augmentation"][name]
