@@ -112,10 +112,10 @@ def main() -> None:
         program_of(name)
     if "--compile-only" in sys.argv:
         return
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    machine = {"commit": commit.stdout.strip(), "date": time.strftime("%Y-%m-%d"), "processor": machine_name()}
     for name in names:
         results[name] = run(name)
-        commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-        machine = {"commit": commit.stdout.strip(), "date": time.strftime("%Y-%m-%d"), "processor": machine_name()}
         path.write_text(json.dumps({"machine": machine, "programs": results}, indent=1) + "\n")
         (RESULTS / "lengths.md").write_text(table(results))
     print(table(results))

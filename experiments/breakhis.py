@@ -35,6 +35,7 @@ from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import compile_circuit
 from heclstm.data.datasets import Part, Splits, fit_part, load_dataset
 from heclstm.model.by_fold import Outcomes, auc_by_fold
+from heclstm.model.cells.mean import MeanConfig
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.train.network import export
@@ -50,13 +51,25 @@ def augmented(**changes: Any) -> Change:
     return lambda config: replace(config, augmentation=replace(config.augmentation, **changes))
 
 
+def mean_of_fields(degree: int) -> Change:
+    """The mean cell, of as many units, whose bounds are its own."""
+    return lambda config: replace(
+        config,
+        model=replace(config.model, cell=MeanConfig(config.model.cell.hidden_size, degree)),
+        ranges=replace(config.ranges, bounds={}),
+    )
+
+
 CHOICES: dict[str, tuple[str, Change]] = {
     "as it is": ("he_clstm", augmented(exchanged=False)),
+    "mean cell, linear": ("he_clstm", mean_of_fields(1)),
+    "mean cell, square": ("he_clstm", mean_of_fields(2)),
     "fields of a patient exchanged in every epoch": ("he_clstm", augmented(exchanged=True)),
 }
 # method → its title; each is trained by the recipe of HE-CLSTM
 TITLES = {
     "he_clstm": "HE-CLSTM, diagonal cell",
+    "mean_cell": "HE-CLSTM, mean cell",
     "exact_twin": "exact twin (ReLU)",
     "per_frame": "per-field CNN, mean score",
     "mean_pooled": "mean-pooled features, dense",
@@ -64,6 +77,11 @@ TITLES = {
     "resnet": "small ReLU ResNet, mean score; not encrypted",
     "colour": "colours and gradients as histograms, logistic regression",
 }
+
+
+# title → the method of `experiments.methods`, and what the training file says otherwise
+VARIANTS: dict[str, tuple[str, Change]] = {"mean_cell": ("he_clstm", mean_of_fields(2))}
+SEVERAL = ("he_clstm", "mean_cell")  # with several seeds; others have the first
 
 
 def larger(config: TrainConfig) -> TrainConfig:
@@ -90,6 +108,12 @@ Images = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 ABLATIONS: dict[str, tuple[str, Change, Images]] = {
     "as it is": ("64×64, as in the training file", lambda config: config, lambda images: images),
     "one stain": ("64×64, stains normalised", lambda config: config, one_stain),
+    "stain jitter": ("64×64, stains changed by up to 0.05 in training", augmented(stain=0.05), lambda images: images),
+    "strong stain jitter": (
+        "64×64, stains changed by up to 0.2 in training",
+        augmented(stain=0.2),
+        lambda images: images,
+    ),
     "larger": ("112×112", larger, lambda images: images),
 }
 
@@ -164,9 +188,10 @@ def choose(fields: Fields, base: TrainConfig, work: Path, names: Sequence[str], 
 
 def of_seed(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> list[NDArray[np.float64]]:
     """The scores of each fold, by a network that was trained on the other four."""
-    config, found = replace(base, seed=seed), []
+    method, change = VARIANTS.get(name, (name, lambda config: config))
+    config, found = change(replace(base, seed=seed)), []
     for fold in range(FOLDS):
-        network = fit(name, config, fields.without((fold,), fold), work)
+        network = fit(method, config, fields.without((fold,), fold), work)
         found.append(evaluate(network, config, fields.folds[fold])["score"])
     told = {way: round(each[0], 4) for way, each in areas(found, fields.folds).items()}
     logger.info("%s seed %d: %s", name, seed, told)
@@ -246,9 +271,9 @@ def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, floa
 
 
 def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
-    """The result, of networks that are trained already. Other methods than HE-CLSTM have the first seed."""
+    """The result, of networks that are trained already."""
     scores = {
-        name: [of_seed(name, fields, base, seed, work) for seed in (seeds if name == "he_clstm" else seeds[:1])]
+        name: [of_seed(name, fields, base, seed, work) for seed in (seeds if name in SEVERAL else seeds[:1])]
         for name in names
     }
     scores["colour"] = [colours(fields)]

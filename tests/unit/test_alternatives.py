@@ -10,6 +10,7 @@ from heclstm.compiler.compile import Options, compile_circuit, compile_model, le
 from heclstm.errors import ParameterError
 from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.cells.gru import GruConfig
+from heclstm.model.cells.mean import MeanConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.untrained import untrained
 
@@ -71,6 +72,8 @@ def test_frames_that_take_no_levels_have_no_longest_sequence():
         (GruConfig(2), ["reset_gate = false"]),
         (GruConfig(2, gate_degree=3, reset_gate=False), ["gate_degree = 1"]),
         (DiagonalConfig(2), []),
+        (MeanConfig(2), ["activation_degree = 1"]),
+        (MeanConfig(2, 1), []),
     ],
 )
 def test_cells_know_what_takes_fewer_levels(cell, settings):

@@ -12,6 +12,7 @@ from heclstm.errors import ModelError
 from heclstm.model.recipe import Augmentation
 from heclstm.model.train.augment import augment
 from heclstm.model.train.batches import TrainingBatches
+from heclstm.model.train.stain import ABSORBED, stained
 from tiny_training import CONFIG
 
 
@@ -35,6 +36,31 @@ def test_whole_numbers_stay_whole_and_within_their_limits():
     changed = augment(images, Augmentation(noise=0.1), np.random.default_rng(0))
     assert changed.dtype == np.uint8
     assert changed.max() == 255
+
+
+def test_stains_change_as_amounts_do_alike_in_all_frames():
+    """By hand: a pixel of given amounts, other amounts of the same stains, and light through both."""
+    amounts = np.array([[0.8, 0.3, 0.1], [0.2, 0.6, 0.05]])  # of two frames
+    pictures = np.exp(-amounts @ ABSORBED).reshape(1, 2, 3, 1, 1) * np.ones((4, 1, 1, 2, 3))
+    changed = stained(pictures, 0.2, np.random.default_rng(0))
+    found = -np.log(changed).transpose(0, 1, 3, 4, 2) @ np.linalg.inv(ABSORBED)
+    # two frames tell factor and shift of each stain and sequence
+    factor = (found[:, 0] - found[:, 1]) / (amounts[0] - amounts[1])
+    shift = found[:, 0] - factor * amounts[0]
+    for each in (factor - 1, shift):
+        np.testing.assert_allclose(each, each[:, :1, :1] * np.ones_like(each), atol=1e-12)  # of all pixels
+        assert np.abs(each).max() <= 0.2 + 1e-12
+        assert len(np.unique(each[:, 0, 0].round(9))) == 12  # each sequence and stain its own
+    np.testing.assert_allclose(stained(pictures, 0.0, np.random.default_rng(0)), pictures, atol=1e-15)
+
+
+def test_stained_bytes_stay_bytes_and_spare_what_lies_outside():
+    images = np.random.default_rng(1).integers(0, 256, (3, 2, 3, 5, 5), dtype=np.uint8)
+    images[..., 0] = 0
+    changed = augment(images, Augmentation(stain=0.3), np.random.default_rng(0))
+    assert changed.dtype == np.uint8
+    assert not changed[..., 0].any()
+    assert (changed != images).any(axis=(1, 2, 3, 4)).all()
 
 
 def test_turned_sequences_run_backwards_and_are_negative():
@@ -79,6 +105,12 @@ def test_where_there_is_no_course_they_are_refused():
         Augmentation(turned=2)
     with pytest.raises(ModelError, match="exchanged: got 2, expected true or false"):
         Augmentation(exchanged=2)
-    for name in ("noise", "offset", "turned", "exchanged"):
+    for name in ("noise", "offset", "turned", "exchanged", "stain"):
         with pytest.raises(ModelError, match=f"{name}: is for preparation.kind 'frames', got 'volume'"):
             replace(CONFIG, augmentation=Augmentation(**{name: True if name == "exchanged" else 0.1}))
+
+
+def test_only_pictures_in_colour_have_stains():
+    grey = Preparation("frames", (2, 2, 8, 8), 2, 2, 8, 8)
+    with pytest.raises(ModelError, match="stain: is for pictures in colour, got 2 channels, expected 3"):
+        replace(CONFIG, preparation=grey, augmentation=Augmentation(stain=0.1))

@@ -10,6 +10,7 @@ from heclstm.model.calibrate import calibrate, ranged
 from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.cells.gru import GruConfig
 from heclstm.model.cells.lstm import LstmConfig
+from heclstm.model.cells.mean import MeanConfig
 from heclstm.model.config import BlockConfig, ModelConfig
 from heclstm.model.interval import of_affine, of_polynomial, of_product
 from heclstm.model.reference import forward
@@ -23,11 +24,11 @@ CELLS = [
     for memory, gates, degree in (
         ("mean", "none", 1), ("leaky", "none", 1), ("mean", "input", 2), ("leaky", "output", 1), ("mean", "both", 2),
     )
-]  # fmt: skip
+] + [MeanConfig(3, 1), MeanConfig(3, 2)]  # fmt: skip
 
 
 def names(cell):
-    return "-".join(map(str, (cell.memory, cell.gates, cell.gate_degree)))
+    return "-".join(map(str, list(cell.to_json().values())[1:]))
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3])
@@ -86,7 +87,7 @@ def test_no_search_for_the_worst_input_passes_a_bound(cell):
         for parameter in network.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
     found = reach(export(network))
-    for name in ("score", "diagonal.hidden", "blocks.0"):
+    for name in ("score", f"{cell.kind}.hidden", "blocks.0"):
         worst = max(searched(torch, network, name, sign) for sign in (1, -1))
         assert worst <= found[name] * (1 + ROUNDING), name
         assert worst >= found[name] * (1 - ROUNDING if name == "blocks.0" else 0.05), name  # the search finds something

@@ -18,6 +18,7 @@ from heclstm.compiler.fuse import Fused, fuse
 from heclstm.model.blocks.pooling import Pooling
 from heclstm.model.graph import Array, Polynomial, part
 from heclstm.model.interval import Interval, largest, of_affine, of_polynomial
+from heclstm.model.vote.node import votes
 from heclstm.model.weights import Model
 
 LARGEST = 1e300  # that a card holds
@@ -65,19 +66,16 @@ def _intervals(fused: Fused) -> dict[str, Interval]:
         return found
     found |= {f"{cell.name}.{name}": interval for name, interval in reached.items()}
     spatial, hidden, bias = _mixture(model.arrays)
-    votes = model.arrays["vote.weight"]
+    weights = votes(model.arrays)
     linear = cell.cell.linear(own, frames)
     if linear is None:  # s_t and h_t are taken as if they had nothing to do with each other
-        of_s, of_h = (
-            of_features(spatial[None], np.array([bias])),
-            of_affine(hidden[None], np.zeros(1), *reached["hidden"]),
-        )
-        low, high = (votes[:, None] * (s + h) for s, h in zip(of_s, of_h, strict=True))
+        of_s, of_h = of_features(spatial, bias), of_affine(hidden, np.zeros(len(hidden)), *reached["hidden"])
+        low, high = ((weights * (s + h)).sum(1, keepdims=True) for s, h in zip(of_s, of_h, strict=True))
         return found | {"contributions": (low, high), "score": (low.sum(0), high.sum(0))}
     # What contribution t takes of the features of frame s, (T, T, D), and its constant.
-    taken = np.einsum("t,h,hts,hd->tsd", votes, hidden, linear.memory, linear.weight)
-    taken += (votes[:, None] * np.eye(frames))[..., None] * spatial
-    constant = votes * (bias + np.einsum("h,hts,h->t", hidden, linear.memory, linear.bias))
+    taken = np.einsum("th,hts,hd->tsd", weights @ hidden, linear.memory, linear.weight)
+    taken[np.arange(frames), np.arange(frames)] += weights @ spatial
+    constant = weights @ bias + np.einsum("th,hts,h->t", weights @ hidden, linear.memory, linear.bias)
     for name, matrix, shift in (
         ("contributions", taken, constant),
         ("score", taken.sum(0, keepdims=True), constant.sum(keepdims=True)),
@@ -103,9 +101,9 @@ def _range(matrix: sparse.csr_array, bias: Array, box: Interval) -> Interval:
     return up @ low + down @ high + bias, up @ high + down @ low + bias
 
 
-def _mixture(arrays: Mapping[str, Array]) -> tuple[Array, Array, float]:
-    """What y_t takes of s_t and of h_t, and its constant."""
+def _mixture(arrays: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """What y_t takes of s_t (K, D) and of h_t (K, H), and its constant (K,)."""
     alpha = arrays["weighted_unit.alpha"]
     unit = part(arrays, "weighted_unit")
     constant = alpha * unit["spatial_bias"] + (1 - alpha) * unit["temporal_bias"]
-    return (alpha * unit["spatial_weight"])[0], ((1 - alpha) * unit["temporal_weight"])[0], float(constant[0])
+    return alpha[:, None] * unit["spatial_weight"], (1 - alpha)[:, None] * unit["temporal_weight"], constant

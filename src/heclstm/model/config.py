@@ -6,6 +6,7 @@ ModelConfig   frames × channels × height × width
   (mean)      over the positions of the last block's output: D = its out_channels
   cell        one recurrent layer over the frames (`model.cells`)
   (vote)      weighted unit and vote: one score, with two outcomes
+  members     how many networks of one shape stand side by side in it (`model.ensemble`); their scores are averaged
 """
 
 from collections.abc import Mapping
@@ -42,11 +43,18 @@ class ModelConfig:
     blocks: tuple[Block, ...]
     cell: Cell
     differences: tuple[str, ...] = ()
+    members: Annotated[int, Whole(1)] = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
         object.__setattr__(self, "blocks", tuple(self.blocks))
         self._check_differences()
+        if any(
+            width % self.members for width in (*(block.out_channels for block in self.blocks), self.cell.hidden_size)
+        ):
+            raise ModelError(
+                f"ModelConfig.members: got {self.members}, expected a divisor of all channels and of the hidden size"
+            )
         if not self.blocks:
             raise ModelError("ModelConfig.blocks: got 0 blocks, expected at least 1")
         before = self.height, self.width
@@ -84,8 +92,8 @@ class ModelConfig:
 
     def in_channels(self, block: int) -> int:
         """What enters a block."""
-        first = self.channels * (1 + len(self.differences))
-        return first if block == 0 else self.blocks[block - 1].out_channels
+        differences = self.members * (1 + len(self.differences)) if self.differences else 1
+        return self.channels * differences if block == 0 else self.blocks[block - 1].out_channels
 
     @cached_property
     def graph(self) -> Graph:
@@ -95,7 +103,15 @@ class ModelConfig:
         if self.differences:
             name, before, shape = "differences", shape, (self.in_channels(0), *shape[1:])
             nodes.append(
-                Differences(name=name, source=source, value=name, before=before, shape=shape, kinds=self.differences)
+                Differences(
+                    name=name,
+                    source=source,
+                    value=name,
+                    before=before,
+                    shape=shape,
+                    kinds=self.differences,
+                    members=self.members,
+                )
             )
             source = name
         for k, block in enumerate(self.blocks):
@@ -127,6 +143,7 @@ class ModelConfig:
                 features=self.features,
                 hidden_size=self.cell.hidden_size,
                 frames=self.frames,
+                members=self.members,
             )
         )
         return Graph(tuple(nodes))
@@ -134,6 +151,23 @@ class ModelConfig:
     def exact_twin(self) -> Self:
         """The same network with exact functions in place of polynomials: to compare, and to teach. Not to compile."""
         return replace(self, blocks=tuple(block.exact_twin() for block in self.blocks), cell=self.cell.exact_twin())
+
+    def side_by_side(self, members: int) -> Self:
+        """So many networks of this shape as one."""
+        if members == 1:
+            return self
+        blocks = tuple(replace(block, out_channels=members * block.out_channels) for block in self.blocks)  # type: ignore[type-var]  # every kind is a dataclass
+        cell = replace(self.cell, hidden_size=members * self.cell.hidden_size)  # type: ignore[type-var]
+        return replace(self, blocks=blocks, cell=cell, members=members * self.members)
+
+    @property
+    def member(self) -> Self:
+        """The shape of one of the networks that stand side by side."""
+        if self.members == 1:
+            return self
+        blocks = tuple(replace(block, out_channels=block.out_channels // self.members) for block in self.blocks)  # type: ignore[type-var]
+        cell = replace(self.cell, hidden_size=self.cell.hidden_size // self.members)  # type: ignore[type-var]
+        return replace(self, blocks=blocks, cell=cell, members=1)
 
     def require_causal(self, place: str) -> None:
         """Raise ModelError if padding behind the real frames could reach what stands before it."""
@@ -158,6 +192,8 @@ class ModelConfig:
             values["cell"] = {"kind": self.cell.kind, **self.cell.to_json()}
         if self.differences:  # models from before there were any keep their digest
             values["differences"] = list(self.differences)
+        if self.members > 1:
+            values["members"] = self.members
         return {**values, "classes": 1}
 
     @classmethod

@@ -14,7 +14,7 @@ METRICS = "metrics.csv"
 
 @dataclass(frozen=True)
 class Epoch:
-    """stage: "model", or for example "teacher 1 of 3". number: of all `epochs`, the teachers' included.
+    """stage: "model", or for example "teacher 1 of 3" or "network 2 of 3". number: of all `epochs` of all networks.
 
     loss and penalty are means over the batches; validation looks at the averaged weights as soon as there are any.
     """

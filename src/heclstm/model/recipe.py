@@ -148,7 +148,7 @@ class RangeBounds:
         return cls(bounds, **{name: value for name, value in values.items() if name in weights})
 
 
-COURSES = ("noise", "offset", "turned", "exchanged")  # of Augmentation: what is done to frames, not to a space
+COURSES = ("noise", "offset", "turned", "exchanged", "stain")  # of Augmentation: what is done to frames, not to a space
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ class Augmentation:
     pixel, and to all pixels of a sequence alike. Pixels that are 0 in all frames lie outside of the picture and stay 0.
     turned: so many sequences run backwards and count as negative, for positives that are told by a course.
     exchanged: in every epoch, the frames of all sequences of a patient with the same label change places, for frames
-    whose order means nothing.
+    whose order means nothing. stain: how far the amounts of haematoxylin and eosin in a sequence may change, either way
+    (`model.train.stain`): 0.05 is little, 0.2 much.
     """
 
     axes: tuple[int, ...] = ()
@@ -178,6 +179,7 @@ class Augmentation:
     offset: float = 0.0
     turned: float = 0.0
     exchanged: bool = False
+    stain: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("axes", "flip_axes", "transforms"):
@@ -192,7 +194,7 @@ class Augmentation:
         if not all(axis in self.axes for axis in self.flip_axes):
             raise ModelError(f"augmentation.flip_axes: got {self.flip_axes}, expected some of axes {self.axes}")
         _require("augmentation", self, ("shift",), "whole pixels, 0 or more", lambda value: value >= 0, whole=True)
-        _require("augmentation", self, ("noise", "offset", "turned"), "0 to 1", lambda value: 0 <= value <= 1)
+        _require("augmentation", self, ("noise", "offset", "turned", "stain"), "0 to 1", lambda value: 0 <= value <= 1)
         if not isinstance(self.exchanged, bool):
             raise ModelError(f"augmentation.exchanged: got {self.exchanged!r}, expected true or false")
         _require("augmentation", self, ("zoom",), "0 or more, less than 1", lambda value: 0 <= value < 1)
@@ -227,13 +229,17 @@ class Distillation:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training file: data set (and its options, `data`), preparation, model, and how to get there."""
+    """A training file: data set (and its options, `data`), preparation, model, and how to get there.
+
+    ensemble: so many networks are trained, from different seeds, and stand side by side in the model that comes out.
+    """
 
     dataset: str
     preparation: Preparation
     model: ModelConfig
     seed: int = 0
     wanted_sensitivity: float = 0.95
+    ensemble: int = 1
     optimization: Optimization = field(default_factory=Optimization)
     loss: LossSettings = field(default_factory=LossSettings)
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
@@ -246,6 +252,9 @@ class TrainConfig:
         if self.data:
             read_options(self.dataset, self.data)
         _require("training file", self, ("seed",), "0 to 2^32 - 1", lambda value: 0 <= value < 2**32, whole=True)
+        _require("training file", self, ("ensemble",), "1 (one network) or more", lambda value: value >= 1, whole=True)
+        if self.model.members > 1:
+            raise ModelError(f"model.members: got {self.model.members}; say ensemble = {self.model.members} instead")
         expected = "more than 0, at most 1"
         _require("training file", self, ("wanted_sensitivity",), expected, lambda value: 0 < value <= 1)
         space = (0, 1, 2) if self.preparation.kind == "volume" else (2, 3)
@@ -260,11 +269,26 @@ class TrainConfig:
             self.model.require_causal("training file")
         object.__setattr__(self, "ranges", self.ranges.of(self.model))
 
+    @property
+    def whole_model(self) -> ModelConfig:
+        """What comes out: the model, or those of an ensemble side by side."""
+        return self.model.side_by_side(self.ensemble)
+
+    def member(self, number: int) -> Self:
+        """How network 1, 2, … of an ensemble is trained. Teachers, whom all share, take the seeds between."""
+        later = self.distillation.teachers + number - 1 if number > 1 else 0
+        return replace(self, ensemble=1, seed=self.seed + later)
+
     def _check_courses(self) -> None:
         augmentation, preparation = self.augmentation, self.preparation
         given = [name for name in COURSES if getattr(augmentation, name)]
         if preparation.kind == "volume" and given:
             raise ModelError(f"augmentation.{given[0]}: is for preparation.kind 'frames', got 'volume'")
+        if augmentation.stain and preparation.source[1] != 3:
+            raise ModelError(
+                f"augmentation.stain: is for pictures in colour, got {preparation.source[1]} channels, expected 3; "
+                "prepare them with preparation.colour = 'rgb'"
+            )
         for name in ("turned", "exchanged"):
             if name in given and preparation.padded:
                 raise ModelError(
@@ -276,6 +300,8 @@ class TrainConfig:
         values = {name: plain(value) for name, value in asdict(self).items()}
         if not self.data:  # training files from before data sets had options keep their checkpoints
             del values["data"]
+        if self.ensemble == 1:
+            del values["ensemble"]
         for name in COURSES:  # nor do those from before there were these
             if not values["augmentation"][name]:
                 del values["augmentation"][name]

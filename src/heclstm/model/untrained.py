@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from heclstm.model.config import ModelConfig
+from heclstm.model.ensemble import joined
 from heclstm.model.graph import Array, Polynomial
 from heclstm.model.polynomial import HERMITE_RELU
 from heclstm.model.weights import Model, expected_shapes
@@ -12,6 +13,8 @@ from heclstm.model.weights import Model, expected_shapes
 
 def untrained(config: ModelConfig, seed: int = 0) -> Model:
     """Random weights of a size that keeps values near one; polynomials as training starts from them."""
+    if config.members > 1:
+        return joined([untrained(config.member, seed + k) for k in range(config.members)])
     rng = np.random.default_rng(seed)
     arrays: dict[str, Array] = {}
     for name, shape in expected_shapes(config).items():

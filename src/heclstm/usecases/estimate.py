@@ -78,7 +78,7 @@ def read_program(path: Path, events: Events = SILENT) -> Program:
 
         recipe = TrainConfig.from_toml(path)
         with events.stage("compiling"):
-            return compile_model(untrained(recipe.model))
+            return compile_model(untrained(recipe.whole_model))
     if (path / "program.json").exists():
         return load_program(path)
     if not (path / "model.json").exists():

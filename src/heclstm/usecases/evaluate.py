@@ -19,6 +19,7 @@ from heclstm.model.calibrate import margins, outside
 from heclstm.model.evaluate import ByFrames, Fold, by_frames
 from heclstm.model.metrics import Array
 from heclstm.model.reference import forward
+from heclstm.model.vote.node import votes
 from heclstm.report.evaluation import Evaluation, Inside
 from heclstm.storage.atomic import save_file
 from heclstm.usecases.card import tell_warnings
@@ -250,8 +251,8 @@ def _inside_of(subject: Subject, values: dict[str, Array] | None, real: NDArray[
     return Inside(
         margins(model, values),
         outside(model, values),
-        arrays["vote.weight"],
-        float(arrays["weighted_unit.alpha"][0]),
+        votes(arrays).sum(axis=1),
+        float(arrays["weighted_unit.alpha"].mean()),
         values["contributions"][:, :, 0],
         real,
     )

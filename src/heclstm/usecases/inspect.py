@@ -67,6 +67,7 @@ def _model(file: Path | bytes) -> Described:
         "blocks": [block.out_channels for block in config.blocks],
         "cell": config.cell.kind,
         **config.cell.to_json(),
+        **({"networks_side_by_side": config.members} if config.members > 1 else {}),
         "weights": sum(array.size for array in model.arrays.values()),
         "calibrated": purpose.limit("score") is not None,
         "attribution": purpose.model.credit,

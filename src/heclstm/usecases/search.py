@@ -132,7 +132,7 @@ def _costs(variant: Variant, measure: bool, events: Events) -> Row:
 
     try:
         with events.stage(f"compiling variant {variant.number}"):
-            program = compile_model(untrained(variant.recipe.model))
+            program = compile_model(untrained(variant.recipe.whole_model))
     except (ModelError, ParameterError) as error:
         return Row(variant.number, variant.name, variant.changed, {}, 0.0, trouble=str(error))
     costs = estimate(program, measure=measure, precision=False, events=events).costs

@@ -52,7 +52,8 @@ class Trained:
 
     @property
     def curve(self) -> Path:
-        return self.folder / CURVE
+        """Of the first network, if there are several."""
+        return places(self.folder, TrainConfig.from_json(self.model.metadata["training"]))[0] / CURVE
 
     def to_json(self) -> dict[str, Any]:
         result: dict[str, Any] = {"model": str(self.folder), "digest": self.model.digest}
@@ -127,7 +128,7 @@ def _told(fold: Fold) -> str:
 
 
 def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> None:
-    known = [folder / place / CHECKPOINT for folder in folders for place in (".", "teacher-1")]
+    known = [folder / place / CHECKPOINT for folder in folders for place in (".", "teacher-1", "member-1")]
     stopped = any(path.exists() for path in known)
     if not stopped and (done := [folder for folder in folders if (folder / "model.json").exists()]):
         raise ModelError(f"{done[0]}: holds a model already; choose another folder, or delete it")
@@ -182,7 +183,15 @@ def _trained(recipe: TrainConfig, data: Path | None, folder: Path, events: Event
 
 
 def _draw(recipe: TrainConfig, folder: Path) -> None:
+    """Of each network of an ensemble beside its checkpoint."""
     from heclstm.report.learning_curve import learning_curve
 
-    if (folder / METRICS).exists():
-        save_file(folder / CURVE, learning_curve(read_epochs(folder), recipe))
+    for place in places(folder, recipe):
+        if (place / METRICS).exists():
+            save_file(place / CURVE, learning_curve(read_epochs(place), recipe))
+
+
+def places(folder: Path, recipe: TrainConfig) -> list[Path]:
+    """Where each network of the model was trained."""
+    members = range(1, recipe.ensemble + 1)
+    return [folder / f"member-{number}" for number in members] if recipe.ensemble > 1 else [folder]

@@ -3,6 +3,7 @@
 diagonal   weighted means of the frames, by constants: no product with the state, any number of frames
 gru        HE-GRU: gates r, z, n; a level less
 lstm       HE-LSTM: gates i, f, g, o
+mean       the plain mean of the frames, where their order means nothing
 """
 
 from collections.abc import Mapping

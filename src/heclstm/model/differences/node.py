@@ -35,9 +35,13 @@ def over_frames(kind: str, frames: int) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Differences(OverFrames):
-    """First the channels of the frame, then as many of each kind; gain, offset: (channels,), which standardize them."""
+    """First the channels of the frame, then as many of each kind; the same for each member of an ensemble.
+
+    gain, offset: (channels,), which standardize them.
+    """
 
     kinds: tuple[str, ...]
+    members: int = 1
 
     @property
     def arrays(self) -> dict[str, Shape]:
@@ -50,12 +54,12 @@ class Differences(OverFrames):
             *(np.einsum("ts,bschw->btchw", over_frames(kind, images.shape[1]), images) for kind in self.kinds),
         ]
         gain, offset = (arrays[f"{self.name}.{name}"][:, None, None] for name in ("gain", "offset"))
-        return {self.value: np.concatenate(each, axis=2) * gain + offset}
+        return {self.value: np.concatenate(each * self.members, axis=2) * gain + offset}
 
     def sequence_map(self, arrays: Arrays, frames: int) -> SequenceMap:
         from heclstm.model.differences.lowering import differences
 
-        maps = [np.eye(frames), *(over_frames(kind, frames) for kind in self.kinds)]
+        maps = [np.eye(frames), *(over_frames(kind, frames) for kind in self.kinds)] * self.members
         return differences(
             self.name, maps, arrays[f"{self.name}.gain"], arrays[f"{self.name}.offset"], self.before, self.shape
         )

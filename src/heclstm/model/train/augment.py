@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from heclstm.errors import ModelError
 from heclstm.model.recipe import Augmentation
+from heclstm.model.train.stain import stained
 
 
 def augment(images: NDArray[Any], settings: Augmentation, rng: np.random.Generator) -> NDArray[Any]:
@@ -25,8 +26,8 @@ def augment(images: NDArray[Any], settings: Augmentation, rng: np.random.Generat
 
     All axes but `settings.axes` (frames, channels) are changed alike. `settings.axes` count from a sample's first.
     """
-    if settings.noise or settings.offset:
-        images = _noisy(images, settings, rng)
+    if settings.noise or settings.offset or settings.stain:
+        images = _recoloured(images, settings, rng)
     if not settings.axes:
         return images
     axes, places = [axis + 1 for axis in settings.axes], range(-len(settings.axes), 0)
@@ -48,13 +49,18 @@ def augment(images: NDArray[Any], settings: Augmentation, rng: np.random.Generat
     return np.moveaxis(_as_kind(changed, images.dtype).reshape(moved.shape), places, axes)
 
 
-def _noisy(images: NDArray[Any], settings: Augmentation, rng: np.random.Generator) -> NDArray[Any]:
-    """Outside of the picture, (N, frames, …) that are 0 in all frames, nothing is added."""
+def _recoloured(images: NDArray[Any], settings: Augmentation, rng: np.random.Generator) -> NDArray[Any]:
+    """Outside of the picture, (N, frames, …) that are 0 in all frames, nothing is changed."""
     brightest = np.iinfo(images.dtype).max if np.issubdtype(images.dtype, np.integer) else 1
-    alike = (len(images), *[1] * (images.ndim - 1))
-    added = settings.noise * rng.standard_normal(images.shape) + settings.offset * rng.standard_normal(alike)
-    changed = (images + brightest * added).clip(0, brightest)
-    return _as_kind(np.where((images != 0).any(axis=1, keepdims=True), changed, 0), images.dtype)
+    changed = images
+    if settings.noise or settings.offset:
+        alike = (len(images), *[1] * (images.ndim - 1))
+        added = settings.noise * rng.standard_normal(images.shape) + settings.offset * rng.standard_normal(alike)
+        changed = images + brightest * added
+    if settings.stain:
+        changed = brightest * stained(changed / brightest, settings.stain, rng)
+    inside = (images != 0).any(axis=1, keepdims=True)
+    return _as_kind(np.where(inside, changed.clip(0, brightest), 0), images.dtype)
 
 
 def transforms_of(settings: Augmentation) -> Compose:

@@ -77,7 +77,7 @@ class PolynomialActivation(Fading):
     Degree None is ReLU itself.
     """
 
-    span = "activations"
+    span: ClassVar[Literal["activations", "gates"]] = "activations"
 
     def __init__(self, channels: int, degree: int | None = 2) -> None:
         super().__init__()

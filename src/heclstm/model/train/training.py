@@ -3,6 +3,7 @@
 teachers (exact twins) soften the labels
 → epoch by epoch, exact functions fade into polynomials, under range penalties
 → averaged weights, batch normalization measured anew, folded arrays
+→ of an ensemble, all networks side by side
 → operating point on validation
 """
 
@@ -23,6 +24,7 @@ from torch import nn
 
 from heclstm.data.datasets import Splits, fit_training, prepare_part
 from heclstm.errors import ModelError
+from heclstm.model.ensemble import joined, shared
 from heclstm.model.epochs import OnEpoch
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.operating_points import operating_points, with_operating_points
@@ -38,7 +40,7 @@ from heclstm.model.train.network import HeClstm, export
 from heclstm.model.train.threads import use_sensible_threads
 from heclstm.model.weights import Model, save_model
 
-TEACHER = "teacher-{}"  # its folder within the model's
+TEACHER, MEMBER = "teacher-{}", "member-{}"  # their folders within the model's
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets, and lists the hardware
 
 
@@ -58,12 +60,25 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: On
     _refuse_foreign(out, config, dataset)  # before teachers are trained
     for number in range(1, config.distillation.teachers + 1):
         _refuse_foreign(out / TEACHER.format(number), taught(config, number), dataset)
+    members = [config.member(number) for number in range(1, config.ensemble + 1)]
+    for folder, member in zip(_places(config, out), members, strict=True):
+        _refuse_foreign(folder, member, dataset)
     targets = dataset.train.labels.astype(np.float32)
     if config.distillation.teachers:
         targets = soften(targets, config, dataset, out, on_epoch)
-    model = _train(config, dataset, targets, out, on_epoch, teachers=config.distillation.teachers)
+    networks = []
+    for number, (folder, member) in enumerate(zip(_places(config, out), members, strict=True), 1):
+        history = _history(config, config.distillation.teachers + number, folder, on_epoch)
+        start = out / TEACHER.format(1) if config.distillation.warm_start else None
+        networks.append(_train(member, dataset, targets, folder, history, start, alike=config.ensemble > 1))
+    model = _finished(joined(networks), config, dataset)
     save_model(model, out)
     return model
+
+
+def _places(config: TrainConfig, out: Path) -> list[Path]:
+    """Where each network of the model has its checkpoints."""
+    return [out / MEMBER.format(number) for number in range(1, config.ensemble + 1)] if config.ensemble > 1 else [out]
 
 
 def soften(
@@ -74,8 +89,9 @@ def soften(
     frames, mask = prepare_part(dataset.train, config.preparation)
     logits = np.zeros(len(labels))
     for number in range(1, count + 1):
-        folder = out / TEACHER.format(number)
-        teacher = _train(taught(config, number), dataset, labels, folder, on_epoch, teacher=number, teachers=count)
+        folder, recipe = out / TEACHER.format(number), taught(config, number)
+        network = _train(recipe, dataset, labels, folder, _history(config, number, folder, on_epoch))
+        teacher = _finished(network, recipe, dataset)
         save_model(teacher, folder)
         logits += forward(teacher, frames, mask)["score"][:, 0] / count
     # Cross-entropy with class weight w is smallest where e^logit is w times the true odds, so log w leaves again;
@@ -87,7 +103,17 @@ def soften(
 
 def taught(config: TrainConfig, number: int) -> TrainConfig:
     """How teacher 1, 2, … is trained."""
-    return replace(config, model=config.model.exact_twin(), seed=config.seed + number, distillation=Distillation())
+    alone = replace(config, ensemble=1, distillation=Distillation())
+    return replace(alone, model=config.model.exact_twin(), seed=config.seed + number)
+
+
+def _history(config: TrainConfig, number: int, folder: Path, on_epoch: OnEpoch) -> History:
+    """Of network 1, 2, …, teachers first."""
+    teachers, epochs = config.distillation.teachers, config.optimization.epochs
+    stage = "model" if config.ensemble == 1 else f"network {number - teachers} of {config.ensemble}"
+    if number <= teachers:
+        stage = f"teacher {number} of {teachers}"
+    return History(stage, epochs * (number - 1), epochs * (teachers + config.ensemble), folder, on_epoch)
 
 
 def _train(
@@ -95,22 +121,24 @@ def _train(
     dataset: Splits,
     targets: NDArray[np.float32],
     out: Path,
-    on_epoch: OnEpoch,
+    history: History,
+    start: Path | None = None,
     *,
-    teacher: int = 0,
-    teachers: int = 0,
+    alike: bool = False,
 ) -> Model:
-    """Train one network: teacher 1, 2, … of `teachers`, or with 0 the model itself."""
-    epochs = config.optimization.epochs
-    stage = f"teacher {teacher} of {teachers}" if teacher else "model"
-    before = epochs * ((teacher or teachers + 1) - 1)
-    history = History(stage, before, epochs * (teachers + 1), out, on_epoch)
+    """One network, without metadata. start: the folder whose weights it begins with. alike: one of an ensemble, so that
+    what its members share (`ensemble.shared`) stays as it is.
+    """
     torch.manual_seed(config.seed)
     network = HeClstm(config.model)
-    if config.distillation.warm_start:
-        load_weights(network, out / TEACHER.format(1))
+    if start is not None:
+        load_weights(network, start)
+    for name in shared(config.model) if alike else ():
+        parameter = getattr(network.cell.cell, name.rpartition(".")[2], None)
+        if isinstance(parameter, nn.Parameter):
+            parameter.requires_grad_(False)
     train_network(network, config, dataset, targets, loss_of(config.loss), folder=out, history=history)
-    return _finished(network, config, dataset)
+    return export(network)
 
 
 def train_network(
@@ -221,9 +249,8 @@ def _refuse_foreign(out: Path, config: TrainConfig, dataset: Splits) -> None:
             raise ModelError(f"{out}: holds the checkpoint of another {what}; choose another folder or delete it")
 
 
-def _finished(network: HeClstm, config: TrainConfig, dataset: Splits) -> Model:
-    """The trained network as a Model, with the operating points chosen on validation."""
-    model = export(network)
+def _finished(model: Model, config: TrainConfig, dataset: Splits) -> Model:
+    """What was trained, with the operating points chosen on validation."""
     scores = forward(model, *prepare_part(dataset.validation, config.preparation))["score"][:, 0]
     labels = dataset.validation.labels
     points = operating_points(model, dataset.validation, config.preparation, config.wanted_sensitivity)

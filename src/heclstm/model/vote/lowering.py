@@ -2,7 +2,8 @@
 
     contribution_t = v_t (α (w_s·s_t + b_s) + (1 − α)(w_h·h_t + b_h)),      score = Σ_t contribution_t
 
-The result holds the K scores, then the contributions (T, K), and nothing else.
+The result holds the score, then the contributions, and nothing else. Of an ensemble, contributions are sums over its
+members, each of which has its own weights.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from heclstm.circuit.layout import Floats, Layout, ResultLayout, VectorLayout
 from heclstm.compiler.affine import AffineMap
 from heclstm.compiler.expressions import Trace
 from heclstm.compiler.linear import Entries, apply_linear
+from heclstm.model.vote.node import votes
 
 
 def write_vote(
@@ -31,41 +33,41 @@ def write_vote(
 
     Costs one level after the states; the spatial scores take another one beside the recurrence.
     """
-    vote, alpha = arrays["vote.weight"], arrays["weighted_unit.alpha"]
-    classes, frames, slots = len(alpha), len(vote), spatial[1].slots
+    weights, alpha = votes(arrays), arrays["weighted_unit.alpha"]
+    members, frames, slots = len(alpha), len(weights), spatial[1].slots
     trace.layer = "weighted_unit.spatial"
     name = trace.layer
     score = AffineMap(
-        name, sparse.csr_array(arrays["weighted_unit.spatial_weight"]), np.zeros(classes), (classes, 1, 1)
+        name, sparse.csr_array(arrays["weighted_unit.spatial_weight"]), np.zeros(members), (members, 1, 1)
     )
     score = score.after(features)
-    per_class = VectorLayout(slots, frames, classes)
+    of_members = VectorLayout(slots, frames, members)
     bias = np.tile(score.bias, (frames, 1))
     ((spatial_scores,),) = apply_linear(
-        trace, [spatial], [(per_class, bias)], {(0, 0): Entries.per_frame(score.matrix, frames)}
+        trace, [spatial], [(of_members, bias)], {(0, 0): Entries.per_frame(score.matrix, frames)}
     )
     trace.layer = "vote"
-    result = ResultLayout(slots, 1, classes, frames)
+    result = ResultLayout(slots, 1, 1, frames)
     constant = alpha * arrays["weighted_unit.spatial_bias"]
     constant = constant + (1 - alpha) * arrays["weighted_unit.temporal_bias"]
-    contributions = vote[:, None] * constant
-    bias = np.concatenate([contributions.sum(axis=0), contributions.ravel()])[None, :]
+    contributions = weights @ constant
+    bias = np.concatenate([contributions.sum(keepdims=True), contributions])[None, :]
     temporal_weight = (1 - alpha)[:, None] * arrays["weighted_unit.temporal_weight"]
     value, layout = temporal
     ((final,),) = apply_linear(
         trace,
-        [((value,), layout), ((spatial_scores,), per_class)],
+        [((value,), layout), ((spatial_scores,), of_members)],
         [(result, bias)],
-        {(0, 0): _votes(vote, temporal_weight, memory), (0, 1): _votes(vote, np.diag(alpha))},
+        {(0, 0): _votes(weights, temporal_weight, memory), (0, 1): _votes(weights, np.diag(alpha))},
     )
     return final, result
 
 
-def _votes(vote: Floats, weight: Floats, memory: Floats | None = None) -> Entries:
-    """(K scores, T·K contributions) from a tensor (T, F) weighed by `weight` (K, F), `vote` (T,) and the memory."""
-    (classes, features), frames = weight.shape, len(vote)
+def _votes(weights: Floats, weight: Floats, memory: Floats | None = None) -> Entries:
+    """(score, T contributions) from a tensor (T, F) weighed by `weight` (K, F), `weights` (T, K) and the memory."""
+    frames, features = len(weights), weight.shape[1]
     if memory is None:
         memory = np.broadcast_to(np.eye(frames), (features, frames, frames))
-    contributions = np.einsum("t,kf,fts->tksf", vote, weight, memory)
+    contributions = np.einsum("tf,fts->tsf", weights @ weight, memory)
     matrix = np.concatenate([contributions.sum(axis=0, keepdims=True), contributions])
-    return Entries.dense(matrix.reshape(classes * (1 + frames), frames * features))
+    return Entries.dense(matrix.reshape(1 + frames, frames * features))

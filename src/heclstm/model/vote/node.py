@@ -5,6 +5,9 @@ contribution_t = v_t y_t,   score = Σ_t contribution_t
 
 weighted_unit.spatial_weight (1, D)   .temporal_weight (1, H)   .spatial_bias, .temporal_bias, .alpha (1,)
 vote.weight (T,)
+
+Of an ensemble with K members (`model.ensemble`), each has its own y_t and v_t, and contributions are their sums: K in
+place of 1, and vote.weight (T, K).
 """
 
 from __future__ import annotations
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 RANGES = (Range("contributions", "contributions"), Range("score", "score"))
 
 
+def votes(arrays: Arrays) -> Array:
+    """(T, K): the weight of each frame in the score of each member."""
+    weight = arrays["vote.weight"]
+    return weight.reshape(len(weight), -1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vote(Node):
     """source: the spatial features s_t; hidden: the states h_t. It makes weighted_unit, contributions and score."""
@@ -34,15 +43,16 @@ class Vote(Node):
     features: int
     hidden_size: int
     frames: int
+    members: int = 1
 
     @property
     def arrays(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {
-            "weighted_unit.spatial_weight": (1, self.features),
-            "weighted_unit.temporal_weight": (1, self.hidden_size),
+            "weighted_unit.spatial_weight": (self.members, self.features),
+            "weighted_unit.temporal_weight": (self.members, self.hidden_size),
         }
-        shapes |= {f"weighted_unit.{name}": (1,) for name in ("spatial_bias", "temporal_bias", "alpha")}
-        return {**shapes, "vote.weight": (self.frames,)}
+        shapes |= {f"weighted_unit.{name}": (self.members,) for name in ("spatial_bias", "temporal_bias", "alpha")}
+        return {**shapes, "vote.weight": (self.frames, self.members) if self.members > 1 else (self.frames,)}
 
     def check(self, arrays: Arrays) -> None:
         alpha = arrays["weighted_unit.alpha"]
@@ -52,14 +62,14 @@ class Vote(Node):
             )
 
     def evaluate(self, arrays: Arrays, values: Mapping[str, Array]) -> dict[str, Array]:
-        """weighted_unit, contributions (B, T, 1), and score (B, 1), a logit."""
+        """weighted_unit (B, T, K), contributions (B, T, 1), and score (B, 1), a logit."""
         scores = {}
         for part, source in (("spatial", self.source), ("temporal", self.hidden)):
             weight, bias = (arrays[f"weighted_unit.{part}_{name}"] for name in ("weight", "bias"))
             scores[part] = values[source] @ weight.T + bias
         alpha = arrays["weighted_unit.alpha"]
         mixed = alpha * scores["spatial"] + (1 - alpha) * scores["temporal"]
-        contributions = arrays["vote.weight"][:, None] * mixed
+        contributions = (votes(arrays) * mixed).sum(axis=2, keepdims=True)
         return {"weighted_unit": mixed, "contributions": contributions, "score": contributions.sum(axis=1)}
 
     def lower(
