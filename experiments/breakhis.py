@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from experiments import record
 from experiments.encrypted import encrypted
 from experiments.fit import evaluate, fit
+from experiments.orders import ORDERS, reordered
 from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import compile_circuit
 from heclstm.data.datasets import Part, Splits, fit_part, load_dataset
@@ -186,15 +187,25 @@ def choose(fields: Fields, base: TrainConfig, work: Path, names: Sequence[str], 
             file.write(json.dumps({"name": name, "seed": seed, **measured}) + "\n")
 
 
-def of_seed(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> list[NDArray[np.float64]]:
-    """The scores of each fold, by a network that was trained on the other four."""
+def in_other_orders(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> dict[str, Any]:
+    """AUC by fold where the held-out sequences have their fields in another order."""
+    return {
+        order: areas(of_seed(name, fields, base, seed, work, order), fields.folds)["sequence"][0] for order in ORDERS
+    }
+
+
+def of_seed(
+    name: str, fields: Fields, base: TrainConfig, seed: int, work: Path, order: str = ""
+) -> list[NDArray[np.float64]]:
+    """The scores of each fold, by a network that was trained on the other four. order: of the held-out fields."""
     method, change = VARIANTS.get(name, (name, lambda config: config))
     config, found = change(replace(base, seed=seed)), []
     for fold in range(FOLDS):
         network = fit(method, config, fields.without((fold,), fold), work)
-        found.append(evaluate(network, config, fields.folds[fold])["score"])
+        part = fields.folds[fold]
+        found.append(evaluate(network, config, reordered(part, order) if order else part)["score"])
     told = {way: round(each[0], 4) for way, each in areas(found, fields.folds).items()}
-    logger.info("%s seed %d: %s", name, seed, told)
+    logger.info("%s seed %d %s: %s", name, seed, order, told)
     return found
 
 
@@ -284,6 +295,8 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
         if name != "he_clstm":
             theirs = each["runs"][0]["folds"]
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
+    for name in set(SEVERAL) & set(methods):
+        methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
     path, tried = work / "encrypted.json", work / "ablations.json"
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
     patients = [patient for part in fields.folds for patient in set(part.patients)]

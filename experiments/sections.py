@@ -190,6 +190,7 @@ def visual_fields(result: Result) -> str:
     return texts.VISUAL_FIELDS.format(
         **{name: result[name] for name in ("series", "persons")},
         kind="" if kind == "reliable" else f" ({kind} series)",
+        chosen=texts.VISUAL_FIELDS_CHOSEN[kind],
         folds=result["parameters"]["folds"],
         seeds="HE-CLSTM by seed: " + listed(f"{value:.3f}" for value in methods["he_clstm"]["auc"]) + ".",
         table=table(["method", "AUC by fold", "seeds", "reversed", "shuffled", "HE-CLSTM − it"], rows),
