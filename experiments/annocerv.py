@@ -2,8 +2,8 @@
 
     python -m experiments.annocerv --data annocerv/ --work runs/
 
-Five folds by patient over all cases, three seeds. A score is one of a fold's held-out cases; folds are pooled as
-`heclstm evaluate` pools them, from each fold's operating point.
+Five folds by patient over the training and validation part, three seeds. A score is one of a fold's held-out cases;
+folds are joined as `heclstm evaluate` joins them.
 """
 
 import logging

@@ -158,6 +158,11 @@ def annocerv(result: Result) -> str:
     found = {
         "outside": sum(row["outside"] for row in result["ranges"]),
         "of": sum(row["of"] for row in result["ranges"]),
+        "refused": sum(row["refused"] for row in result["ranges"]),
+        "score": max(row["score_factor"] for row in result["ranges"]),
+        "straight": result["orders"]["as it is"],
+        "reversed": result["orders"]["reversed"],
+        "shuffled": result["orders"]["shuffled"],
     }
     area = methods["he_clstm"]["seeds"][0]["auc"]
     return texts.ANNOCERV.format(
