@@ -6,7 +6,7 @@
 # make fuzz    mutations of everything that strangers send, 20,000 for each kind, and the engine's fuzzers for a minute
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
 # make docs    the documentation as a site, into build/site/
-# make screenshots   pictures of the pages, into build/pictures/
+# make screenshots   pictures of the pages, into build/pictures/ (make pictures: those of the documentation)
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
 # make mutants  change one thing at a time in what guards and see whether a test fails (docs/testing.md); takes hours
 # make example DATA=adrenalmnist3d.npz   calibrate the shipped model and compile its program anew, on purpose
@@ -39,7 +39,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # Of the tests: each takes whole files, in the order of their folders. More need more memory.
 WORKERS ?= 2
 
-.PHONY: screenshots demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example breakhis clean
+.PHONY: screenshots pictures demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example breakhis clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -104,10 +104,13 @@ wheel: $(VENV)/.test
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# As those in docs/pictures, which show the shipped program; here with the small program of the tests that go through them.
+# As those in docs/pictures, which show the shipped program (`make pictures`); here with the small program of the tests.
 screenshots: $(VENV)/.services
 	mkdir -p build/pictures
 	SCREENSHOTS=build/pictures $(BIN)/python -m pytest -q tests/service/test_page_browser.py
+
+pictures: $(VENV)/.services
+	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_pictures.py
 
 golden: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/golden/make_golden.py

@@ -22,6 +22,23 @@ func heclstm_save_prepared(handle C.uint64_t, path unsafe.Pointer, size C.size_t
 	})
 }
 
+// heclstm_prepare_rotations makes the tables of rotations that a program takes: they are its own and not a tenant's,
+// whose keys share them. memory: their bytes.
+//
+//export heclstm_prepare_rotations
+func heclstm_prepare_rotations(handle C.uint64_t, steps unsafe.Pointer, count C.size_t, memory *C.size_t, failed **C.char) C.int {
+	return withContext(handle, failed, func(_ *call, ctx *context) error {
+		for _, step := range view[int64](steps, count) {
+			table, err := ctx.automorphism(int(step))
+			if err != nil {
+				return err
+			}
+			*memory += C.size_t(4 * len(table))
+		}
+		return nil
+	})
+}
+
 //export heclstm_open_prepared
 func heclstm_open_prepared(handle C.uint64_t, path unsafe.Pointer, size C.size_t, identity unsafe.Pointer, identitySize C.size_t,
 	out *C.uint64_t, failed **C.char) C.int {

@@ -52,7 +52,7 @@ def evaluate(circuit):
     kit.close()
 
 
-@pytest.mark.parametrize("options", [{}, {"compact": True}], ids=["whole", "compact"])
+@pytest.mark.parametrize("options", [{}, {"memory": 0}], ids=["whole", "compact"])
 def test_what_was_kept_gives_the_same_bits(evaluate, circuit, tmp_path, options):
     """Made without a folder, made and kept, and mapped; the file is the owner's alone."""
     folder = tmp_path / "prepared"
@@ -354,7 +354,7 @@ def test_as_much_is_held_whole_as_the_bound_allows(circuit):
     assert 0 < len(found.held_whole) < len(everything.held_whole)
     for costs in (least, found, everything):
         prepared = CpuBackend(threads=1, memory=costs.peak_memory).prepare(circuit)
-        assert prepared.bytes_in_memory == costs.plaintext_memory
+        assert prepared.bytes_in_memory == costs.prepared_memory
         prepared.close()
 
 

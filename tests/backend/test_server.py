@@ -182,6 +182,25 @@ def test_closing_keys_lets_an_evaluation_finish(server, hospitals):
     assert server.prepared.context.allocated_bytes - before < size / 2  # a few limbs more in the pool
 
 
+def test_two_tenants_take_one_program_and_two_key_sets(server, hospitals, program):
+    """To the byte, when no query is under way: what they share was made with the program."""
+    server.prepared.context.rest()
+    before = server.prepared.context.allocated_bytes
+    own = Server(load_program(program), CpuBackend(threads=1))
+    expected = before + own.prepared.bytes_in_memory
+    assert own.prepared.context.allocated_bytes == expected
+    tenants = [own.open_keys(hospital.keys) for hospital in hospitals]
+    for hospital, tenant in zip(hospitals, tenants, strict=True):
+        own.evaluate(hospital.query, tenant, hospital.result)
+        expected += tenant.bytes_in_memory
+    own.prepared.context.rest()
+    assert own.prepared.context.allocated_bytes == expected
+    for tenant in tenants:
+        tenant.close()
+    own.close()
+    assert server.prepared.context.allocated_bytes == before
+
+
 def test_cancelling_writes_no_result(server, hospitals):
     hospital, event = hospitals[0], threading.Event()
     with server.open_keys(hospital.keys) as tenant:

@@ -96,7 +96,8 @@ def test_calibrate_then_a_page(call, model, data, tmp_path):
         assert word in stdout
     text = page.read_text()
     assert page.stat().st_mode & 0o777 == 0o600
-    assert (text.count("<svg "), text.count("data:image/png;base64,")) == (7, 1)
+    assert text.count("<svg ") == 8
+    assert text.count("data:image/png;base64,") > 1
     assert not any(link in text.replace("url(#", "") for link in ("http:", "https:", "<script", "url("))
 
 

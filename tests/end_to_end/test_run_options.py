@@ -61,7 +61,7 @@ def test_low_memory_takes_less_of_it(run, site):
     low, blob, _ = run("--low-memory")
     assert blob == expected
     # The estimate counts no padding of the shortest vectors.
-    expected_bytes = estimate(load_program(site.program).circuit, memory=2e9).plaintext_memory
+    expected_bytes = estimate(load_program(site.program).circuit, memory=2e9).prepared_memory
     assert usual["program_memory_bytes"] == pytest.approx(expected_bytes, rel=0.1)
     assert low["program_memory_bytes"] < 0.5 * usual["program_memory_bytes"]
     assert min(usual["peak_memory_bytes"], low["peak_memory_bytes"]) > usual["program_memory_bytes"]

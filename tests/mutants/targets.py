@@ -88,8 +88,12 @@ PLANTED = [
         '"compact": low_memory', '"compact": False', ("end_to_end/test_run_options.py",),
     ),
     Fault(
-        "--low-memory does nothing in the backend", "backend/cpu/backend.py",
-        "0.0 if compact else memory", "memory", ("end_to_end/test_run_options.py",),
+        "--low-memory does nothing in the use case", "usecases/run.py",
+        "0 if compact else MEMORY", "MEMORY", ("end_to_end/test_run_options.py",),
+    ),
+    Fault(
+        "a bound of memory does nothing in the backend", "backend/cpu/backend.py",
+        "estimate(circuit, memory=self.memory)", "estimate(circuit)", ("end_to_end/test_run_options.py",),
     ),
     Fault(
         "prices of another machine are used", "backend/prices.py",

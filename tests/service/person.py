@@ -66,8 +66,13 @@ class Person:
     def keeps(self, name):
         """A picture of what is seen, where somebody wants one."""
         if folder := os.environ.get("SCREENSHOTS"):
-            shown = Image.open(io.BytesIO(self.page.screenshot(full_page=True)))
-            shown.convert("RGB").quantize(96).save(Path(folder, f"{name}.png"), optimize=True)
+            keep(self.page, folder, name)
+
+
+def keep(page, folder, name):
+    """A picture of the whole page."""
+    shown = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    shown.convert("RGB").quantize(96).save(Path(folder, f"{name}.png"), optimize=True)
 
 
 def axe_finds(page):

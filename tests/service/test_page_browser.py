@@ -298,7 +298,8 @@ def test_axe_finds_what_is_wrong(browser):
     assert found >= {"image-alt", "color-contrast", "html-has-lang"}
 
 
-def test_all_of_it_in_german(diagnosed, workstation, browser):
+def test_all_of_it_in_german(diagnosed, workstation, browser, tmp_path):
+    """Pages, and what is refused deep inside."""
     person, address = diagnosed
     context = browser.new_context(**LOOKS["400 px"], storage_state=person.page.context.storage_state())
     page = context.new_page()
@@ -311,6 +312,15 @@ def test_all_of_it_in_german(diagnosed, workstation, browser):
     assert "Was das Ergebnis nicht sagt" in page.locator("main").inner_text()
     assert problems_of(page, address) == []
     Person(page).keeps("result-narrow-de")
+    page.goto(workstation.origin)
+    both = series(tmp_path / "a")[:1] + series(tmp_path / "b", id="4712", name="Roe^Jim")[1:]
+    page.set_input_files("#files", both)
+    reader = Person(page)
+    reader.sees("[role=alert]", "enthält Bilder von 2 Patienten; geben Sie den Ordner oder die Dateien von einem")
+    page.click("form[action$='/erase'] button")
+    page.set_input_files("#files", both[:1])
+    reader.sees("[role=alert]", "Anzahl der Bilder: 1, erwartet werden 2")
+    page.click("form[action$='/erase'] button")
     context.close()
 
 

@@ -188,6 +188,12 @@ def test_a_wrong_server_is_told_beside_the_form(workstation, mine, fields, words
     assert not (workstation.site / "site.json").exists()
 
 
+def test_an_error_from_deeper_is_told_in_the_language_of_its_reader(mine):
+    headers = {"cookie": f"{mine.headers['cookie']}; {LANGUAGE}=de"}
+    told = mine.post("/setup", data={"url": "http://he.example.org", "token": "x"}, headers=headers).text
+    assert "URL: ist http, so dass das Token im Klaren ginge; erwartet wird https://HOST[:PORT]" in told
+
+
 def test_the_token_stands_on_no_page(mine):
     assert "sesame" not in mine.post("/setup", data={"url": "nonsense", "token": "sesame"}).text
 

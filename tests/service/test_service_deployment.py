@@ -97,9 +97,11 @@ def load_config_port():
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_the_unit_is_right_and_well_confined(tmp_path):
-    unit = tmp_path / "heclstm.service"
-    unit.write_text((DEPLOY / "heclstm.service").read_text().replace("/opt/heclstm/bin/heclstm", "/bin/true"))
+@pytest.mark.parametrize("path", ["heclstm.service", "gateway/heclstm-gateway.service"])
+def test_the_unit_is_right_and_well_confined(tmp_path, path):
+    """The gateway's too: it holds the secret key."""
+    unit = tmp_path / Path(path).name
+    unit.write_text((DEPLOY / path).read_text().replace("/opt/heclstm/bin/heclstm", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
     ours = [line for line in done.stderr.splitlines() if "heclstm" in line]
     assert not ours

@@ -199,6 +199,30 @@ def test_a_query_that_fails_leaves_the_case_of_the_one_before(sent, keys, tmp_pa
     assert (tmp_path / "query.case").read_bytes() == before
 
 
+@pytest.mark.parametrize(("first", "then"), [("query.he", "query.bin"), ("a.b.he", "a.b.bin"), ("query", "query.he")])
+def test_a_case_is_replaced_only_with_its_own_query(keys, tmp_path, first, then):
+    """q.bin beside q.he took the case of q.he, whose result could not be read any more."""
+
+    def encrypted(name, patient):
+        return encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / name, name=patient, **INSECURE)
+
+    one, other = encrypted(first, "one"), encrypted(then, "other")
+    assert other.beside.name == f"{one.beside.stem}-{other.case.query[:12]}.case"
+    (tmp_path / first).rename(tmp_path / "sent")  # and then a third under the name of what was sent
+    third = encrypted(first, "third")
+    for made, query in ((one, "sent"), (other, then), (third, first)):
+        assert Case.read(made.beside) == made.case
+        result = tmp_path / f"{query}.result"
+        run.run(PROGRAM, tmp_path / query, keys.evaluation, result)
+        assert decrypt.decrypt(PROGRAM.card, result, keys.secret, **INSECURE).case == made.case
+
+
+def test_a_query_that_is_written_again_replaces_its_case(sent, keys, tmp_path):
+    again = encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", **INSECURE)
+    assert again.beside == sent.beside == tmp_path / "query.case"
+    assert Case.read(again.beside) == again.case
+
+
 def test_the_digest_of_images_depends_on_all_that_counts():
     digests = {images_digest(each) for each in (SHORT, ImageSequence(SHORT.frames), ImageSequence(FRAMES))}
     assert len(digests) == 3

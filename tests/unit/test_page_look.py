@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def looked_at(found, language="en", record=RECORD, **values):
         "title": "Look", "nonce": "n", "ready": True, "languages": LANGUAGES, "alert": "", "record": record,
         "found": found, "frames": [{"picture": each} for each in real], "count": len(real), "lines": ["a <line>"],
         "values": {"patient": "<p>", "number": "", "study": "", "taken": ""}, "model": PURPOSE, "locked": False,
-        "seen": "", "may_start": found.images is not None and not found.undecidable,
+        "seen": "", "row": "", "may_start": found.images is not None and not found.undecidable,
     }  # fmt: skip
     with speaking(language):
         return render("look.html", **(common | values))
@@ -86,7 +87,11 @@ def test_series_and_rows_are_choices(tmp_path, card):
     found = examine([tmp_path / "many.npy"], card)
     assert (found.images, found.rows, found.problem) == (None, 3, "")
     assert "The file holds 3 patients" in looked_at(found)
-    assert examine([tmp_path / "many.npy"], card, row=2).images is not None
+    chosen = examine([tmp_path / "many.npy"], card, row=2)
+    page = looked_at(chosen, row=3)
+    assert re.search(r'id="row"[^>]* value="3"', page)
+    assert "stand in their order already" not in page  # which rows do anyway
+    assert chosen.images.told()[0] == "frames stand as the array holds them"  # and not "0 frames of 0 arrays"
     assert "expected 0 to 2" in examine([tmp_path / "many.npy"], card, row=9).problem
 
 
@@ -153,3 +158,17 @@ def test_a_sheet_of_results_says_what_belongs_beside_a_decision(tmp_path):
     (row,) = csv.DictReader(io.StringIO(sheet([records.get(id)]).body.decode()))
     assert (row["decision"], row["probability"][:4]) == ("negative", "0.81")
     assert "take this negative as uncertain" in row["remark"]
+    for language, words in (("en", 'negative <span class="muted">(with remarks)'), ("de", "(mit Bemerkungen)")):
+        with speaking(language):
+            common = {"title": "", "nonce": "n", "ready": True, "languages": LANGUAGES, "alert": "", "words": ""}
+            page = render("history.html", records_found=[records.get(id)], count=1, more=False, **common)
+            assert words in page
+
+
+def test_two_results_side_by_side_say_what_belongs_beside_a_decision(tmp_path):
+    side = {
+        "record": RECORD, "side": "lowers", "decision": "negative", "score": 0.2, "point": 0.25, "chance": 0.81,
+        "remarks": ("take this negative as <uncertain>",), "frames": {"tiles": []},
+    }  # fmt: skip
+    common = {"title": "", "nonce": "n", "ready": True, "languages": LANGUAGES, "alert": "", "warnings": []}
+    assert "<p>take this negative as &lt;uncertain&gt;</p>" in render("compare.html", sides=[side], **common)

@@ -4,9 +4,11 @@ import json
 import re
 from base64 import b64decode
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from colours import STYLE, contrast, mixed, palettes
 from heclstm.card.temperature import Temperature
@@ -51,10 +53,12 @@ def test_the_page_needs_nothing_else(evaluation):
     assert not any(link in page.replace("url(#", "") for link in ("http:", "https:", "<script", "url(", "Jane"))
     assert "Glands &amp; &lt;others&gt;" in page
     # ROC, confusion, distribution, calibration; errors; votes, ranges; sequences, with images in them
-    assert page.count("<svg ") == page.count("</svg>") == page.count('role="img"') == 4 + 1 + 2
+    assert page.count("<svg ") == page.count("</svg>") == page.count('role="img"') == 4 + 1 + 2 + 1
     assert page.count("<figure>") == page.count("</figure>") == 7 + 1
-    (picture,) = pictures(page)
-    assert picture.startswith(b"\x89PNG")
+    shown = [Image.open(BytesIO(picture)) for picture in pictures(page)]
+    assert len(shown) >= 4  # the frames; all else follows the style, also where it is dark
+    assert all(each.format == "PNG" for each in shown)
+    assert "<img" not in page
     for text in ("AUC", "Missed diagnoses", "95 % intervals", "not a medical device", "1 of 40 sequences leave"):
         assert text in page
 

@@ -186,7 +186,7 @@ def test_templates_place_and_do_not_compute(name):
     assert "|safe" not in text.replace(" ", "")
     for value in re.findall(r"{{\s*(.*?)\s*}}", text):
         call = r"(language|parts\.\w+|records\.\w+)\(.*\)|_\([\w.]+\)|languages\[code\]"
-        plain = r"[\w.]+(\|(signed|seconds|size|percent|inlined))?|100 - line\.point\.place"
+        plain = r"[\w.]+(\|(signed|seconds|size|percent|inlined|retold|retold_note))?|100 - line\.point\.place"
         assert re.fullmatch(f"{plain}|{call}", value), value
 
 

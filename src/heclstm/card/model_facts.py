@@ -25,6 +25,11 @@ class ModelFacts(Struct, frozen=True, forbid_unknown_fields=True):
     warnings: Annotated[tuple[Line, ...], Meta(max_length=WARNINGS_MAX)] = ()
 
     @property
+    def called(self) -> str:
+        """Its name, else that of what it was trained on, else the beginning of its digest."""
+        return self.name or self.dataset or (self.digest or "")[:12]
+
+    @property
     def credit(self) -> str:
         """Whose images they are, on one line; empty where nobody said."""
         return ". Licence: ".join(filter(None, (self.attribution, self.licence)))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.memory import MEMORY, encodings, held, held_whole, process_memory
 from heclstm.circuit.operations import OPERATIONS
-from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evaluation_key_memory
+from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evaluation_key_memory, rotation_table_memory
 
 # What a machine's prices are measured for.
 ENCODING = "encoding"  # of a vector that is held as coefficients, at each use
@@ -53,14 +53,20 @@ class Estimate:
     process_memory: int
     key_memory: int
     plaintext_memory: int
+    table_memory: int
     working_memory: int
     held_whole: frozenset[int] = frozenset()
     seconds: float | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def prepared_memory(self) -> int:
+        """What preparing the program takes, once for all tenants."""
+        return self.plaintext_memory + self.table_memory
+
+    @property
     def peak_memory(self) -> int:
-        return self.process_memory + self.key_memory + self.plaintext_memory + self.working_memory
+        return self.process_memory + self.key_memory + self.prepared_memory + self.working_memory
 
     def to_json(self) -> dict[str, Any]:
         layers = [dict(vars(layer)) for layer in self.layers]
@@ -73,9 +79,10 @@ def estimate(circuit: Circuit, prices: Prices | None = None, *, memory: float = 
     parameters, keys = circuit.parameters, circuit.needed_keys
     levels = keys.levels.values()
     key_memory = sum(evaluation_key_memory(parameters, level) for level in levels)
+    table_memory = len(keys.rotations) * rotation_table_memory(parameters)
     working_memory = _working_memory(circuit)
     process = process_memory(parameters)
-    whole = held_whole(circuit, memory, process + key_memory + working_memory)
+    whole = held_whole(circuit, memory, process + key_memory + table_memory + working_memory)
     layers = _layers(circuit, prices, whole)
     plaintexts = [held(operation, parameters, place in whole) for place, operation in enumerate(circuit.operations)]
     totals = sum((operation.work() for operation in circuit.operations), Counter())
@@ -91,6 +98,7 @@ def estimate(circuit: Circuit, prices: Prices | None = None, *, memory: float = 
         process_memory=process,
         key_memory=key_memory,
         plaintext_memory=sum(plaintexts),
+        table_memory=table_memory,
         working_memory=working_memory,
         held_whole=whole,
         seconds=sum(layer.seconds or 0.0 for layer in layers) if prices else None,

@@ -35,9 +35,14 @@ def secret_key_bytes(parameters: Parameters) -> int:
 
 
 def evaluation_key_memory(parameters: Parameters, level: int) -> int:
-    """A loaded key: both polynomials of each digit in 32-bit words, and a rotation's table of N words."""
+    """A loaded key: both polynomials of each digit in 32-bit words."""
     limbs = level + 1 + parameters.special_at(level)
-    return 4 * parameters.ring_degree * (2 * limbs * parameters.digits_at(level) + 1)
+    return 4 * parameters.ring_degree * 2 * limbs * parameters.digits_at(level)
+
+
+def rotation_table_memory(parameters: Parameters) -> int:
+    """Where each slot of a rotation comes from, in 32-bit words: made with the program, and shared by all tenants."""
+    return 4 * parameters.ring_degree
 
 
 def _limb_bytes(parameters: Parameters, moduli: Iterable[int]) -> int:

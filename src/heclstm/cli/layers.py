@@ -27,7 +27,7 @@ def print_sizes(estimate: Estimate, extra: dict[str, str] | None = None) -> None
     keys = f"{size(estimate.evaluation_key_bytes)} ({estimate.rotation_keys} rotation keys)"
     memory = (
         f"{size(estimate.peak_memory)} (keys {size(estimate.key_memory)}, "
-        f"plaintexts {size(estimate.plaintext_memory)}, working {size(estimate.working_memory)})"
+        f"program {size(estimate.prepared_memory)}, working {size(estimate.working_memory)})"
     )
     rows = {
         "ring degree": f"{estimate.ring_degree} (2^{estimate.ring_degree.bit_length() - 1})",

@@ -40,6 +40,8 @@ class HandedIn:
 
     def told(self) -> list[str]:
         """Order and notes, a line each."""
+        if not self.names:
+            return [f"frames stand {self.order}", *self.remarks]
         files = list(dict.fromkeys(self.names))
         lines = [f"{len(self.names)} frames of {len(files)} {self.kind}, {self.order}: {some(files)}"]
         return lines + self.remarks

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import sha256
+from os.path import lexists
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,8 +19,8 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.wire import Header
-from heclstm.errors import DigestError, FileFormatError, OutputError
+from heclstm.deploy.wire import Header, Kind, read_header
+from heclstm.errors import DigestError, FileFormatError, HeclstmError, OutputError
 from heclstm.storage.atomic import save_file
 from heclstm.storage.json import SMALL, digest_of, read_json
 from heclstm.storage.source import Source, name_of
@@ -140,6 +142,19 @@ def case_path(query: Path) -> Path:
     if path == query:
         raise OutputError(f"{query}: is the name of the case beside the query, expected another ending, such as .he")
     return path
+
+
+def case_place(query: Path, label: str) -> Path:
+    """Where the case of a query that is written here now goes. It replaces one only together with the query that this
+    one is about: q.bin beside q.he, or q.he anew after the first was sent, leave q.case alone, and get q-LABEL.case.
+    """
+    path = case_path(query)
+    if not lexists(path):
+        return path
+    with suppress(HeclstmError, OSError):
+        if Case.read(path).query == read_header(query, Kind.QUERY).query:
+            return path
+    return path.with_stem(f"{query.stem}-{label[:12]}")
 
 
 def find_case(query: str, folders: Iterable[Path], near: str = "") -> Case | None:

@@ -16,6 +16,7 @@ from heclstm.page.desk import Desk
 from heclstm.page.routes import Endpoint, Fields, Missing, desk_of, page, posted, shown, to
 from heclstm.page.session import LANGUAGE
 from heclstm.templates.language import LANGUAGES, gettext
+from heclstm.templates.retold import retold
 
 ASSETS = {
     "style.css": ("heclstm.templates", "shared/style.css", "text/css"),
@@ -96,7 +97,7 @@ def _quit(request: Request, fields: Fields) -> Response:
 
 def _refused(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, Missing) else 422
-    return page(request, "problem.html", status, title=gettext("This did not work"), text=str(error))
+    return page(request, "problem.html", status, title=gettext("This did not work"), text=retold(str(error)))
 
 
 def _http(request: Request, error: Exception) -> Response:

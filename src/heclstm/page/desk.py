@@ -22,7 +22,7 @@ from heclstm.page.progress import Progress
 from heclstm.page.records import Record, Records
 from heclstm.report.findings import Findings
 from heclstm.storage.typed import one_line
-from heclstm.templates.language import gettext, marked
+from heclstm.templates.language import marked
 from heclstm.usecases.connect import Offer, connect
 from heclstm.usecases.diagnose_one import STEPS, Step, diagnose_one, go_on
 from heclstm.usecases.study import Study, examine
@@ -148,7 +148,7 @@ class Desk:
         """Encrypt and send, in a thread. Raises InputError unless it can be sent."""
         images = study.images
         if images is None or study.undecidable:
-            raise InputError(gettext("study: cannot be sent as it is"))
+            raise InputError(marked("study: cannot be sent as it is"))
         progress = self._new_progress(record.id)
         try:
             self.records.keep_images(record.id, images.sequence)
@@ -171,7 +171,7 @@ class Desk:
     def go_on(self, record: Record) -> None:
         """With what an earlier process has sent. Raises InputError if nothing is under way for it."""
         if (pending := self.pending(record)) is None:
-            raise InputError(gettext("study: nothing is under way for it; start it again"))
+            raise InputError(marked("study: nothing is under way for it; start it again"))
         progress = self._new_progress(record.id)
         self.records.change(record.id, state="running", problem="")
         self._queries[record.id] = pending.query
@@ -210,7 +210,7 @@ class Desk:
     def _new_progress(self, id: str) -> Progress:
         with self._lock:
             if id in self.running:
-                raise InputError(gettext("study: is under way already"))
+                raise InputError(marked("study: is under way already"))
             self.running[id] = Progress.of(tuple(TITLES.values()))
             return self.running[id]
 
@@ -249,7 +249,7 @@ class Desk:
                 text = (
                     str(error)
                     if isinstance(error, HeclstmError | OSError)
-                    else f"a mistake of ours ({type(error).__name__})"
+                    else marked("a mistake of ours ({kind})").format(kind=type(error).__name__)
                 )
                 self._failed(id, text)
                 progress.end(text)

@@ -13,8 +13,8 @@ from heclstm.page.records import Record
 from heclstm.page.routes import Fields, desk_of, page
 from heclstm.report.page import pictures
 from heclstm.report.places import frames_of
-from heclstm.report.words import chance
-from heclstm.templates.language import gettext
+from heclstm.report.words import chance, remarks
+from heclstm.templates.language import gettext, marked
 
 SHOWN = 200
 
@@ -37,7 +37,7 @@ def compare(request: Request) -> Response:
     records = desk_of(request).records
     found = [record for id in request.query_params.getlist("of") if (record := records.get(id)) is not None]
     if len(found) != 2 or any(each.state != "done" for each in found):
-        raise InputError(gettext("Choose two results to compare."))
+        raise InputError(marked("Choose two results to compare."))
     found.sort(key=lambda record: (record.day, record.made))
     sides = [_side(request, record) for record in found]
     warnings = []
@@ -71,5 +71,6 @@ def _side(request: Request, record: Record) -> dict[str, Any]:
         "score": findings.diagnosis.score,
         "point": findings.diagnosis.threshold,
         "chance": chance(findings),
+        "remarks": remarks(findings),
         "frames": frames_of(findings, tiles, 1 if preparation is None else preparation.slices_per_frame),
     }

@@ -32,7 +32,7 @@ from heclstm.storage.arrays import read_npz, write_npz
 from heclstm.storage.atomic import new_file, save_file
 from heclstm.storage.json import SMALL, read_json
 from heclstm.storage.typed import Finite, Label, Line, Name, Share, one_line, plain, typed
-from heclstm.templates.language import gettext
+from heclstm.templates.language import marked
 
 RECORD, IMAGES, DIAGNOSIS, FILES = "record.json", "images.npz", "diagnosis.json", "files"
 State = Literal["received", "running", "done", "failed"]
@@ -115,7 +115,7 @@ class Records:
         """Raises InputError if it was erased meanwhile, or if a field cannot be so."""
         with self._lock:
             if (record := self.get(id)) is None:
-                raise InputError(gettext("study: was erased"))
+                raise InputError(marked("study: was erased"))
             try:
                 record = typed(plain(structs.replace(record, **fields)), Record, "study")
             except FileFormatError as error:
@@ -156,7 +156,7 @@ class Records:
         """Raises FileFormatError."""
         found = read_npz(self.folder / id / IMAGES)
         if found.keys() != {"frames", "real"} or found["real"].shape or found["real"].dtype.kind not in "iu":
-            raise FileFormatError(gettext("study: its images were altered"))
+            raise FileFormatError(marked("study: its images were altered"))
         return ImageSequence(found["frames"], "study", int(found["real"]))
 
     def diagnosis_path(self, id: str) -> Path:
@@ -173,7 +173,7 @@ class Records:
         remark = one_line(" ".join(remarks(findings)))
         with self._lock:
             if self.get(id) is None:
-                raise InputError(gettext("study: was erased"))
+                raise InputError(marked("study: was erased"))
             findings.save(self.diagnosis_path(id))
             self.change(id, state="done", query=None, problem="", remark=remark, **facts)
 

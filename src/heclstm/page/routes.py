@@ -15,7 +15,7 @@ from heclstm.page.desk import Desk
 from heclstm.page.guard import FORM_BYTES_MAX
 from heclstm.page.records import Record
 from heclstm.page.rendering import render
-from heclstm.templates.language import LANGUAGES, gettext
+from heclstm.templates.language import LANGUAGES, gettext, marked
 
 Fields = dict[str, str]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -35,7 +35,7 @@ def record_of(request: Request) -> Record:
     """Raises Missing."""
     record = desk_of(request).records.get(request.path_params["id"])
     if record is None:
-        raise Missing(gettext("This study is not here: it was erased, or never was."))
+        raise Missing(marked("This study is not here: it was erased, or never was."))
     return record
 
 

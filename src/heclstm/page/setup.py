@@ -16,7 +16,8 @@ from heclstm.network.trust import Wish
 from heclstm.page.desk import Desk
 from heclstm.page.routes import Fields, desk_of, page, to
 from heclstm.storage.atomic import save_file
-from heclstm.templates.language import gettext
+from heclstm.templates.language import gettext, marked
+from heclstm.templates.retold import retold
 from heclstm.usecases.connect import look as look_at
 
 PASSPHRASE_MIN = 8
@@ -36,7 +37,7 @@ def look(request: Request, fields: Fields) -> Response:
         wish = _wish(desk, fields)
         desk.offer = (wish, look_at(wish))
     except (HeclstmError, OSError) as error:
-        return _form(request, fields, str(error))
+        return _form(request, fields, retold(str(error)))
     return to("/setup/offer")
 
 
@@ -69,7 +70,7 @@ def keys(request: Request) -> Response:
         title=gettext("Set up"),
         progress=desk.setting_up.to_json(),
         address="/setup/progress",
-        failed=desk.setting_up.problem,
+        failed=retold(desk.setting_up.problem),
     )
 
 
@@ -88,7 +89,12 @@ def open_key(request: Request, fields: Fields) -> Response:
         desk_of(request).unlock(fields.get("passphrase", ""))
     except InputError as error:
         return page(
-            request, "unlock.html", 422, title=gettext("Unlock"), alert=str(error), study=fields.get("study", "")
+            request,
+            "unlock.html",
+            422,
+            title=gettext("Unlock"),
+            alert=retold(str(error)),
+            study=fields.get("study", ""),
         )
     return to(f"/studies/{study}" if (study := fields.get("study", "")).isalnum() else "/")
 
@@ -131,7 +137,7 @@ def _wish(desk: Desk, fields: Fields) -> Wish:
         if not text:
             continue
         if not re.match(r"-----BEGIN (CERTIFICATE|PUBLIC KEY)-----", text):
-            raise InputError(gettext("A certificate or public key begins with -----BEGIN; choose the file again."))
+            raise InputError(marked("A certificate or public key begins with -----BEGIN; choose the file again."))
         folder = desk.records.given
         make_private(desk.records.folder)
         make_private(folder)

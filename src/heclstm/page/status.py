@@ -16,6 +16,7 @@ from heclstm.network.patience import Patience
 from heclstm.network.transport import Transport
 from heclstm.page.routes import Fields, desk_of, page, to
 from heclstm.templates.language import gettext, said
+from heclstm.templates.retold import retold
 from heclstm.templates.units import size
 
 IMPATIENT = Patience(tries=1)
@@ -34,7 +35,7 @@ def ask(request: Request, fields: Fields) -> Response:
             found = transport.run(calls.key_status(site.state.key or "", IMPATIENT))
             shown = transport.certificate
     except HeclstmError as error:
-        rows.append((gettext("The server"), str(error)))
+        rows.append((gettext("The server"), retold(str(error))))
     else:
         rows.append((gettext("The server"), gettext("answers")))
         state = gettext("ready") if found and found.state == "ready" else gettext("not there; they are sent again")
@@ -61,7 +62,7 @@ def _page(request: Request, asked: list[tuple[str, str]]) -> Response:
     made, folder = key.made[:10], str(site.folder.absolute())
     rows: list[tuple[str, Any]] = [
         (gettext("Server"), state.url),
-        (gettext("Model"), card.model.name),
+        (gettext("Model"), card.model.called),
         (gettext("Program"), card.digest),
         (gettext("Security"), said("{bits} bits", bits=security) if security.isdecimal() else security),
         (gettext("Secret key"), said("made on {day}; it stays in {folder}", day=made, folder=folder)),

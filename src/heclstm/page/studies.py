@@ -23,7 +23,8 @@ from heclstm.report.page import pictures
 from heclstm.report.page import shown as shown_parts
 from heclstm.report.words import decision_of, errors_of, unusual
 from heclstm.storage.atomic import new_file
-from heclstm.templates.language import gettext, said
+from heclstm.templates.language import gettext, marked
+from heclstm.templates.retold import retold
 from heclstm.usecases.report import report
 
 NAME_MAX = 200
@@ -37,7 +38,7 @@ def home(request: Request) -> Response:
     records = [each for each in desk.records.all() if each.state != "received" or each.id in desk.running]
     card = desk.remote.hospital.site.card()
     return page(
-        request, "home.html", title=gettext("Diagnose"), recent=records[:RECENT], model=card.model.name,
+        request, "home.html", title=gettext("Diagnose"), recent=records[:RECENT], model=card.model.called,
         server=desk.remote.hospital.site.state.url,
     )  # fmt: skip
 
@@ -52,29 +53,31 @@ async def receive(request: Request) -> Response:
     records = desk_of(request).records
     folder = records.files(record.id)
     try:
-        parts = _safe(unquote(request.headers.get("x-name", ""), errors="strict"))
+        parts = _safe(unquote(request.headers.get("x-name", "")))
         if record.state != "received" or not folder.is_dir():
-            raise InputError(gettext("study: takes no files any more; begin another one"))
+            raise InputError(marked("study: takes no files any more; begin another one"))
         if desk_of(request).count(record.id) > FILES_MAX:
-            raise InputError(said("study: got more than {count} files; hand in those of one patient", count=FILES_MAX))
+            raise InputError(
+                marked("study: got more than {count} files; hand in those of one patient").format(count=FILES_MAX)
+            )
         size = 0
         path = folder.joinpath(*parts)
         if path.exists():
-            raise InputError(said("{file}: came twice; drop the folders in which these files lie", file=parts[-1]))
+            raise InputError(
+                marked("{file}: came twice; drop the folders in which these files lie").format(file=parts[-1])
+            )
         with new_file(path, 0o600) as stream:
             async for piece in request.stream():
                 size += len(piece)
                 if size > FILE_BYTES_MAX:
                     raise InputError(
-                        said(
-                            "{file}: is longer than the {count} bytes that a file can have",
-                            file=parts[-1],
-                            count=FILE_BYTES_MAX,
+                        marked("{file}: is longer than the {count} bytes that a file can have").format(
+                            file=parts[-1], count=FILE_BYTES_MAX
                         )
                     )
                 stream.write(piece)
-    except (InputError, UnicodeDecodeError) as error:
-        return JSONResponse({"problem": str(error)}, 422)
+    except InputError as error:
+        return JSONResponse({"problem": retold(str(error))}, 422)
     desk_of(request).studies.pop(record.id, None)
     return JSONResponse({"bytes": size}, 201)
 
@@ -118,7 +121,7 @@ def start(request: Request, fields: Fields) -> Response:
     _require_unsent(desk, record)
     found = desk.study(record)
     if found.images is None or fields.get("seen", "") != images_digest(found.images.sequence):
-        raise InputError(gettext("study: other images are chosen by now than those that you looked at; look again"))
+        raise InputError(marked("study: other images are chosen by now than those that you looked at; look again"))
     facts: dict[str, Any] = {name: fields.get(name, "") for name in ("patient", "number", "study", "taken", "override")}
     record = desk.records.change(record.id, kept="keep" in fields, **facts)
     if desk.locked:
@@ -162,7 +165,7 @@ def erase(request: Request, fields: Fields) -> Response:
 def export(request: Request) -> Response:
     desk, record = desk_of(request), record_of(request)
     if record.state != "done":
-        raise InputError(gettext("study: has no diagnosis yet"))
+        raise InputError(marked("study: has no diagnosis yet"))
     findings = desk.records.findings(record.id)
     match request.path_params["kind"]:
         case "csv":
@@ -180,7 +183,7 @@ def export(request: Request) -> Response:
                 wait([soon], EXPORT_SECONDS)
             if path := desk.records.export_path(record.id, exports.DICOM[kind]):
                 return exports.file(path.read_bytes(), "application/dicom", record, "dcm")
-    raise InputError(gettext("export: there is no such file of this study"))
+    raise InputError(marked("export: there is no such file of this study"))
 
 
 def _look(request: Request, record: Record) -> Response:
@@ -203,6 +206,7 @@ def _look(request: Request, record: Record) -> Response:
     return page(
         request, "look.html", title=gettext("Look before you send"), record=record, found=found, frames=frames,
         values=values, lines=images.told() if images else [], count=len(frames), model=desk.remote.hospital.site.card(),
+        row="" if record.row is None else record.row + 1,
         seen=images_digest(images.sequence) if images else "",
         locked=desk.locked, may_start=images is not None and not found.undecidable,
     )  # fmt: skip
@@ -234,24 +238,24 @@ def _result(request: Request, record: Record) -> Response:
 def _require_unsent(desk: Desk, record: Record) -> None:
     """Raises InputError."""
     if record.id in desk.running or record.state not in ("received", "failed") or record.query is not None:
-        raise InputError(gettext("study: was sent already; nothing of it is changed"))
+        raise InputError(marked("study: was sent already; nothing of it is changed"))
 
 
 def _safe(name: str) -> tuple[str, ...]:
     """The parts of a path that stays below its folder. Raises InputError."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    wrong = re.compile(r"[\x00-\x1f\x7f/:]|^\.{1,2}$")
+    wrong = re.compile("[\x00-\x1f\x7f/:\ufffd]|^\\.{1,2}$")
     if (
         not parts
         or len(parts) > FOLDERS_DEEP_MAX
         or any(wrong.search(part) or len(part.encode()) > NAME_MAX for part in parts)
     ):
-        raise InputError(gettext("file: its name is none that can be taken; rename it"))
+        raise InputError(marked("file: its name is none that can be taken; rename it"))
     return parts
 
 
 def _whole(text: str) -> int:
     """Raises InputError."""
     if not text.isdecimal() or not text.isascii() or len(text) > 9:
-        raise InputError(said("{what}: is no whole number", what=text[:40]))
+        raise InputError(marked("{what}: is no whole number").format(what=text[:40]))
     return int(text)

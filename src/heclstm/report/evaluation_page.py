@@ -24,16 +24,11 @@ SHARES = (("Sensitivity", "sensitivity"), ("Missed diagnoses", "missed_rate"), (
 
 @dataclass(frozen=True)
 class Drawing:
-    """title: also what is read aloud instead of the picture. picture: a PNG, or SVG for the page itself."""
+    """title: also what is read aloud instead of the picture. picture: SVG in the colours of the page."""
 
-    picture: bytes | Markup
+    picture: Markup
     title: str
     caption: str
-
-    @property
-    def drawn(self) -> bool:
-        """Whether it is SVG."""
-        return isinstance(self.picture, Markup)
 
 
 def evaluation_page(evaluation: Evaluation, frames: NDArray[np.float32], preparation: Preparation | None) -> str:

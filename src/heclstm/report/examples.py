@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from heclstm.card.preparation import Preparation
 from heclstm.model.evaluate import Fold
-from heclstm.report.charts import png
 from heclstm.report.figure import GAP, INK, LOWERS, MARGIN, RAISES, WIDTH, Page, bars_row, frames_row
 from heclstm.report.montage import montages
+from heclstm.report.vector import svg
 from heclstm.templates.units import signed
 
 HEAD, BARS, SPACE, TALLEST = 0.85, 1.25, 0.4, 2.2  # inches
@@ -52,8 +53,11 @@ def draw_examples(
     contributions: NDArray[np.float64],
     preparation: Preparation | None,
     real: NDArray[np.intp] | None = None,
-) -> bytes:
-    """All of them in one picture, as PNG; bars of all sequences are on one scale. real: frames that are no padding."""
+) -> Markup:
+    """All of them in one picture, in the page's colours; bars of all sequences are on one scale.
+
+    real: frames that are no padding.
+    """
     tiles = {example.row: montages(frames[example.row], preparation) for example in examples}
     count = len(frames[0])
     column = (WIDTH - 2 * MARGIN - GAP * (count - 1)) / count
@@ -74,4 +78,4 @@ def draw_examples(
         frames_row(page, preparation, tiles[example.row][:shown], column, top + HEAD, tall)
         bars_row(page, contributions[example.row], column, top + HEAD + tall + 0.16, BARS, reach, shown)
         top += HEAD + tall + BARS + SPACE
-    return png(figure)
+    return svg(figure)

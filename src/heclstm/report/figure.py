@@ -19,7 +19,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from heclstm.card.preparation import Preparation
 from heclstm.report.findings import Findings
-from heclstm.report.montage import montages
+from heclstm.report.montage import PAPER, montages
 from heclstm.report.words import counted, meaning, noted, unusual
 from heclstm.templates.units import error, signed
 
@@ -126,7 +126,8 @@ def frames_row(
         wide = tall * tile.shape[1] / tile.shape[0]
         left = MARGIN + index * (column + GAP) + (column - wide) / 2
         axes = page.axes(left, top, wide, tall)
-        axes.imshow(tile, vmin=0, vmax=1, cmap="gray", interpolation="nearest", aspect="auto")
+        shown = np.ma.masked_greater_equal(tile, PAPER) if tile.ndim == 2 else tile  # what is no image shows the page
+        axes.imshow(shown, vmin=0, vmax=1, cmap="gray", interpolation="nearest", aspect="auto")
         axes.set_axis_off()
         page.text(left, top - 0.1, f"Frame {index + 1}", fontsize=11, fontweight="bold")
         if slices > 1:

@@ -8,6 +8,7 @@ from heclstm.card.predictive import intervals, predictive, require_prevalence
 from heclstm.deploy.usual import first_of
 from heclstm.report.findings import Findings
 from heclstm.templates.language import decimal, gettext, marked, ngettext, said
+from heclstm.templates.retold import retold_note
 from heclstm.templates.units import percent, signed
 
 __all__ = [
@@ -153,7 +154,7 @@ def unusual(findings: Findings) -> tuple[str, ...]:
     words = said(
         "These images are unlike those that the model was trained on ({outside}), so the score may mean nothing, and "
         "no figure of the model speaks of them.",
-        outside=first_of(case.outside),
+        outside=retold_note(first_of(case.outside)),
     )
     return (f"{words} {end}",)
 
@@ -163,8 +164,8 @@ def noted(findings: Findings) -> tuple[str, ...]:
     case = findings.case
     if case is None or not case.order:
         return ()
-    notes = (f"{note[0].upper()}{note[1:]}." for note in case.notes if note)
-    return (said("Frames stand {order}.", order=case.order), *notes)
+    notes = (f"{note[0].upper()}{note[1:]}." for note in map(retold_note, case.notes) if note)
+    return (said("Frames stand {order}.", order=retold_note(case.order)), *notes)
 
 
 def origin(findings: Findings) -> str:

@@ -38,7 +38,7 @@ class Evaluator:
         self._program: Program | None = load_program(folder)
         self._threads = threads
         costs = estimate(self._program.circuit)
-        self.program_bytes = costs.process_memory + costs.plaintext_memory + costs.working_memory
+        self.program_bytes = costs.process_memory + costs.prepared_memory + costs.working_memory
         self.key_bytes = costs.key_memory
 
     def prepare(self) -> None:

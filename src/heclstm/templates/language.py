@@ -13,6 +13,10 @@ from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
 from io import BytesIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polib import POFile
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 _DECIMAL_COMMA = {"de"}
@@ -57,12 +61,20 @@ def decimal(text: str) -> str:
     return text.replace(".", ",") if _current.get() in _DECIMAL_COMMA else text
 
 
+def catalogue_of(code: str) -> Iterator[tuple[str, str]]:
+    """Sentences in the code, and what they are in this language. Those with a plural are not among them."""
+    if code != "en":
+        yield from ((each.msgid, each.msgstr) for each in _entries(code) if not each.msgid_plural)
+
+
 @cache
 def _catalogue(code: str) -> NullTranslations:
-    if code == "en":
-        return NullTranslations()
+    return NullTranslations() if code == "en" else GNUTranslations(BytesIO(_entries(code).to_binary()))
+
+
+@cache
+def _entries(code: str) -> POFile:
     from polib import pofile
 
-    text = files("heclstm.templates").joinpath(f"languages/{code}.po").read_text("utf-8")
-    found = GNUTranslations(BytesIO(pofile(text).to_binary()))
+    found: POFile = pofile(files("heclstm.templates").joinpath(f"languages/{code}.po").read_text("utf-8"))
     return found

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from heclstm.templates.language import gettext, language, ngettext
+from heclstm.templates.retold import retold, retold_note
 from heclstm.templates.units import percent, seconds, signed, size
 
 
@@ -48,4 +49,5 @@ def _environment(rooms: tuple[str, ...]) -> Environment:
     made.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]  # by the extension
     made.globals["language"] = language
     made.filters |= {"signed": signed, "seconds": seconds, "size": size, "percent": percent, "inlined": inlined}
+    made.filters |= {"retold": retold, "retold_note": retold_note}
     return made

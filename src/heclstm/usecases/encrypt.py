@@ -9,7 +9,7 @@ from typing import Any
 
 from heclstm.card.program_card import ProgramCard
 from heclstm.data.handed_in import HandedIn
-from heclstm.deploy.case import Case, case_path
+from heclstm.deploy.case import Case, case_path, case_place
 from heclstm.deploy.client import Client, Passphrase
 from heclstm.deploy.diagnosis import require_name
 from heclstm.deploy.usual import envelope_facts, first_of
@@ -23,7 +23,7 @@ from heclstm.usecases.hospital import hospital
 
 @dataclass(frozen=True, repr=False)
 class Encrypted:
-    """query: to be sent, or saved already as `output`. case: what `decrypt` and `report` need, saved beside it.
+    """query: to be sent, or saved already as `output`. case: what `decrypt` and `report` need, saved as `beside`.
 
     real_frames: of so many frames, where a program takes shorter sequences (`padded`).
     """
@@ -34,11 +34,7 @@ class Encrypted:
     program: str
     images: HandedIn
     padded: bool
-
-    @property
-    def beside(self) -> Path | None:
-        """Where the case was saved."""
-        return case_path(self.output) if self.output else None
+    beside: Path | None = None
 
     @property
     def bytes(self) -> int:
@@ -79,7 +75,7 @@ def encrypt(
 ) -> Encrypted:
     """images: as `usecases.images` reads them for this card. key: the secret key, or a client that has it. passphrase:
     asked for that of a sealed one. name, study: what the patient's sequence is called, and where it belongs; they stay
-    in the case, which lies beside `output` with the ending .case.
+    in the case, which lies beside `output` with the ending .case, and never replaces that of another query.
 
     override_envelope: why a decision is wanted about images that do not look like those of training; the report says
     so. Without it, their case allows none, and `decrypt` makes none.
@@ -92,16 +88,18 @@ def encrypt(
     _tell(envelope, events)
     for text in (name, study, override_envelope):
         require_name(text)
-    beside = case_path(output) if output else None
+    if output:
+        case_path(output)  # before anything that takes long
     options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
     with hospital(card, key, events=events, **options) as client:
         query = client.encrypt(images.sequence, override_envelope=override_envelope or "no decision is made")
     notes = tuple(one_line(note) for note in images.remarks)[:64]
     facts = {"order": one_line(images.order), "name": name, "study": study, "notes": notes, "files": images.files}
     case = Case.of(query.header, images.sequence, **facts, **envelope)
+    beside = case_place(output, case.query) if output else None
     if output and beside:
         save_both(query, output, case, beside)
-    return Encrypted(query, case, output, card.digest, images, card.padded)
+    return Encrypted(query, case, output, card.digest, images, card.padded, beside)
 
 
 def _tell(envelope: Mapping[str, Any], events: Events) -> None:

@@ -127,7 +127,7 @@ def ready(
         kept, loaded = loaded if watch else None, None
     clock.lap("prepare")
     with closing(server):
-        over = server.prepared.bytes_in_memory - costs.plaintext_memory  # of coefficients that did not fit one word
+        over = server.prepared.bytes_in_memory - costs.prepared_memory  # of coefficients that did not fit one word
         if memory is not None and costs.peak_memory + over > memory:
             raise ResourceError(
                 f"run: needs about {(costs.peak_memory + over) / 1e9:.2f} GB of memory, and --memory allows "
@@ -155,7 +155,7 @@ def run(
     events: Events = SILENT,
 ) -> Ran:
     """program: a folder. keys: evaluation.keys, its folder, or what `TenantKeys.save` wrote. memory: bytes that
-    this process may take; compact: as few as can be (see `CpuBackend`). cache: whether to keep what is prepared.
+    this process may take; compact: as little as can be (see `CpuBackend`). cache: whether to keep what is prepared.
 
     The query is read and checked before anything that takes long. Raises Cancelled.
     """

@@ -27,8 +27,8 @@ class CpuBackend:
     """threads: cores that one evaluation uses, all by default. arithmetic: see `cpu.context`.
 
     memory: bytes of a process with one tenant's keys. As many diagonals as fit are held with every limb, the others as
-    coefficients, which are transformed at each use: a twentieth of their memory, and slower. compact: none is held
-    whole. cache: a folder where what is prepared is kept for other processes, see `cpu.stored`.
+    coefficients, which are transformed at each use: a twentieth of their memory, and slower; with 0 none is held whole.
+    cache: a folder where what is prepared is kept for other processes, see `cpu.stored`.
     """
 
     def __init__(
@@ -36,12 +36,10 @@ class CpuBackend:
         *,
         threads: int | None = None,
         arithmetic: Arithmetic = "auto",
-        compact: bool = False,
         memory: float = MEMORY,
         cache: Path | None = None,
     ) -> None:
-        self.threads, self.arithmetic = threads, arithmetic
-        self.memory = 0.0 if compact else memory
+        self.threads, self.arithmetic, self.memory = threads, arithmetic, memory
         self.cache = Stored(cache) if cache else None
 
     def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> CpuProgram:
@@ -68,7 +66,8 @@ class CpuProgram:
         self.context, self._threads = context, threads
         self._executor = Executor(circuit, evaluator, on_progress)
         self.circuit = self._executor.forget_vectors()
-        self.bytes_in_memory = sum(item.bytes_in_memory for item in self._executor.prepared if item is not None)
+        tables = context.prepare_rotations(circuit.needed_keys.rotations)
+        self.bytes_in_memory = tables + sum(item.bytes_in_memory for item in self._executor.prepared if item)
 
     def load_keys(self, source: KeySource | None = None, on_progress: OnProgress | None = None) -> KeySet:
         """source: a file that `KeySet.save` wrote, which is opened at once, or seeded keys, which are expanded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ctypes import byref, c_size_t, c_uint64
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -155,6 +155,12 @@ class Context(Handle):
         file = held[0].handle if held else 0
         call("heclstm_transform", self.handle, *pointers, plan.output_scale, file, byref(handle), byref(memory))
         return Transform(handle.value, memory.value, plan.n_outputs)
+
+    def prepare_rotations(self, steps: Iterable[int]) -> int:
+        """Make the tables of these steps, which all key sets share, and return their bytes."""
+        array, memory = np.array(sorted(steps), dtype=np.int64), c_size_t()
+        call("heclstm_prepare_rotations", self.handle, array.ctypes.data, array.size, byref(memory))
+        return memory.value
 
     def save_prepared(self, path: Path, identity: bytes, transforms: Sequence[Transform]) -> None:
         """Write their encoded vectors into a file that appears whole or not at all (mode 0600). Raises OutputError.

@@ -23,7 +23,7 @@ from heclstm.circuit.sizes import HEADER_BYTES, SEED_BYTES
 
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 PATH = Path(__file__).with_name("libheclstm" + SUFFIX)
-ABI = 6  # of native/abi.go
+ABI = 7  # of native/abi.go
 
 # Numbers that both sides know; `library` compares them with what the library says.
 KINDS = {"secret": 1, "relinearization": 2, "rotation": 3, "seeded": 4, "full": 5}
@@ -57,6 +57,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "heclstm_plaintext": (c_uint64, c_void_p, c_size_t, c_int, c_double, _HANDLE_OUT, POINTER(c_size_t)),
     "heclstm_transform": (c_uint64, *[c_void_p] * 10, c_double, c_uint64, _HANDLE_OUT, POINTER(c_size_t)),
     "heclstm_save_prepared": (c_uint64, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p, c_size_t),
+    "heclstm_prepare_rotations": (c_uint64, c_void_p, c_size_t, POINTER(c_size_t)),
     "heclstm_open_prepared": (c_uint64, c_char_p, c_size_t, c_char_p, c_size_t, _HANDLE_OUT),
     "heclstm_binary": (c_uint64, c_int, c_uint64, c_uint64, _HANDLE_OUT),
     "heclstm_unary": (c_uint64, c_int, c_uint64, c_int64, _HANDLE_OUT),

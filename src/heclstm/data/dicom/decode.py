@@ -103,9 +103,10 @@ def _plugin(source: Source, form: Form) -> str:
         if has_plugin(source, form.syntax, plugin):
             return plugin
     package = decoders[0][1]
+    licence = " (its licence is the GPL)" if "libjpeg" in package else ""
     raise HeclstmError(
         f"{source}: no image: {name} of {form.bits_stored} bits needs a decoder that is not installed; "
-        f"pip install '{package}'" + (" (its licence is the GPL)" if "libjpeg" in package else "")
+        f"pip install '{package}'{licence}"
     )
 
 

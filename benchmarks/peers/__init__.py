@@ -1,0 +1,1 @@
+"""The same networks by heclstm, Orion and TenSEAL: see `__main__`."""
