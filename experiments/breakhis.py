@@ -61,16 +61,23 @@ def mean_of_fields(degree: int) -> Change:
     )
 
 
+def jittered_mean(config: TrainConfig) -> TrainConfig:
+    return augmented(stain=0.05)(mean_of_fields(2)(config))
+
+
 CHOICES: dict[str, tuple[str, Change]] = {
     "as it is": ("he_clstm", augmented(exchanged=False)),
-    "mean cell, linear": ("he_clstm", mean_of_fields(1)),
     "mean cell, square": ("he_clstm", mean_of_fields(2)),
+    "stain jitter": ("he_clstm", augmented(stain=0.05)),
+    "mean cell, square, and stain jitter": ("he_clstm", jittered_mean),
     "fields of a patient exchanged in every epoch": ("he_clstm", augmented(exchanged=True)),
 }
 # method → its title; each is trained by the recipe of HE-CLSTM
 TITLES = {
     "he_clstm": "HE-CLSTM, diagonal cell",
-    "mean_cell": "HE-CLSTM, mean cell",
+    "jitter": "HE-CLSTM, diagonal cell, stain jitter",
+    "mean_cell": "HE-CLSTM, mean cell with a square",
+    "mean_cell_jitter": "HE-CLSTM, mean cell with a square, stain jitter",
     "exact_twin": "exact twin (ReLU)",
     "per_frame": "per-field CNN, mean score",
     "mean_pooled": "mean-pooled features, dense",
@@ -81,8 +88,12 @@ TITLES = {
 
 
 # title → the method of `experiments.methods`, and what the training file says otherwise
-VARIANTS: dict[str, tuple[str, Change]] = {"mean_cell": ("he_clstm", mean_of_fields(2))}
-SEVERAL = ("he_clstm", "mean_cell")  # with several seeds; others have the first
+VARIANTS: dict[str, tuple[str, Change]] = {
+    "mean_cell": ("he_clstm", mean_of_fields(2)),
+    "jitter": ("he_clstm", augmented(stain=0.05)),
+    "mean_cell_jitter": ("he_clstm", jittered_mean),
+}
+SEVERAL = ("he_clstm", *VARIANTS)  # with several seeds; others have the first
 
 
 def larger(config: TrainConfig) -> TrainConfig:
