@@ -158,6 +158,11 @@ def annocerv(result: Result) -> str:
     found = {
         "outside": sum(row["outside"] for row in result["ranges"]),
         "of": sum(row["of"] for row in result["ranges"]),
+        "refused": sum(row["refused"] for row in result["ranges"]),
+        "score": max(row["score_factor"] for row in result["ranges"]),
+        "straight": result["orders"]["as it is"],
+        "reversed": result["orders"]["reversed"],
+        "shuffled": result["orders"]["shuffled"],
     }
     area = methods["he_clstm"]["seeds"][0]["auc"]
     return texts.ANNOCERV.format(
@@ -190,6 +195,7 @@ def visual_fields(result: Result) -> str:
     return texts.VISUAL_FIELDS.format(
         **{name: result[name] for name in ("series", "persons")},
         kind="" if kind == "reliable" else f" ({kind} series)",
+        chosen=texts.VISUAL_FIELDS_CHOSEN[kind],
         folds=result["parameters"]["folds"],
         seeds="HE-CLSTM by seed: " + listed(f"{value:.3f}" for value in methods["he_clstm"]["auc"]) + ".",
         table=table(["method", "AUC by fold", "seeds", "reversed", "shuffled", "HE-CLSTM − it"], rows),
