@@ -285,6 +285,9 @@ def _encrypted_other(name: str, folds: list[Result]) -> str:
     )
 
 
+BOUNDED = {"breakhis, he_clstm": "BreaKHis, diagonal cell", "breakhis, mean_cell": "BreaKHis, mean cell"}
+
+
 def bounds(result: Result) -> str:
     rows = []
     for name in dict.fromkeys(row["set"] for row in result["rows"]):
@@ -293,7 +296,7 @@ def bounds(result: Result) -> str:
         for value in ("score", "hidden"):
             for which in ("largest", "searched", "bound"):
                 cells.append(", ".join(f"{row[value][which]:,.0f}" for row in mine))
-        rows.append([name, *cells])
+        rows.append([BOUNDED.get(name, name), *cells])
     head = ["networks of", "held-out outside", "folds", "score held out", "score found", "its bound"]
     return texts.BOUNDS.format(
         starts=f"{result['parameters']['starts']:,}",
