@@ -74,7 +74,7 @@ def networks(arguments: argparse.Namespace) -> Iterator[tuple[str, HeClstm, NDAr
     for name in arguments.names:
         method, change = breakhis.VARIANTS.get(name, (name, lambda config: config))
         config = change(base)
-        for fold in range(FOLDS):
+        for fold in range(arguments.folds):
             splits = fields.without((fold,), fold)
             network = fit(method, config, splits, arguments.work / "bh")
             yield f"breakhis, {name}", network, prepare_part(splits.test, config.preparation)[0]
@@ -92,7 +92,8 @@ def main() -> None:
     parser.add_argument("--breakhis", type=Path, required=True, help="the folder of the pictures")
     parser.add_argument("--fields", type=Path, required=True, help="the folder of the tables")
     parser.add_argument("--work", type=Path, required=True, help="trained networks: bh/ and visual-fields-unreliable/")
-    parser.add_argument("--names", nargs="+", default=["he_clstm", "mean_cell"], help="of BreaKHis")
+    parser.add_argument("--names", nargs="*", default=["he_clstm", "mean_cell"], help="of BreaKHis")
+    parser.add_argument("--folds", type=int, default=FOLDS, help="of BreaKHis: the first few")
     parser.add_argument("--starts", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=30)
     arguments = parser.parse_args()
