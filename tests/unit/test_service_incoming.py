@@ -84,22 +84,36 @@ def test_more_than_is_held_pauses_the_connection(asked):
     assert asked(question) == 1
 
 
+def test_chunks_of_a_byte_come_as_one_piece(asked):
+    """A megabyte of them was a million objects, and as many buffers of a write."""
+    sent = bytes(range(250)) * 400
+
+    async def question(cycle, found):
+        for at in range(len(sent)):
+            found.add(sent[at : at + 1])
+        message = await found.take()
+        return message["heclstm.pieces"]
+
+    assert asked(question) == [sent]
+
+
 def test_what_came_before_a_cut_is_not_lost(asked):
     """An upload goes on behind it; only then is it heard that the connection is gone."""
 
     async def question(cycle, found):
         scope = {"extensions": {INCOMING: found}}
-        found.add(b"first")
-        found.add(b"second")
+        first, second = bytes(PIECE), b"second"
+        found.add(first)
+        found.add(second)
         cycle.disconnected = True
         counted = []
         pieces = body(receive_of(scope, None), Limits(), counted.append)
         came = [await anext(pieces), await anext(pieces)]
         with pytest.raises(Gone):
             await anext(pieces)
-        return came, counted
+        return came == [first, second], counted
 
-    assert asked(question) == ([b"first", b"second"], [11])
+    assert asked(question) == (True, [PIECE + 6])
 
 
 def test_an_end_is_told_at_once(asked, monkeypatch):

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from heclstm.service.limits import PIECES
+from heclstm.service.pieces import Pieces
 
 INCOMING = "heclstm.incoming"  # in a request's scope
 WAKE_BYTES = 1 << 20
@@ -29,16 +30,14 @@ class Incoming:
 
     def __init__(self, cycle: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._cycle, self._loop = cycle, loop
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._pieces = Pieces()
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if self._size >= WAKE_BYTES:
+        self._pieces.add(piece)
+        if self._pieces.size >= WAKE_BYTES:
             self._cycle.message_event.set()
-            if self._size >= HELD_BYTES_MAX:
+            if self._pieces.size >= HELD_BYTES_MAX:
                 self._cycle.flow.pause_reading()
         elif self._timer is None:
             self._timer = self._loop.call_later(WAIT_SECONDS, self._cycle.message_event.set)
@@ -51,16 +50,17 @@ class Incoming:
         return message
 
     async def take(self) -> Any:
-        """The same with the pieces as they came. What came before the connection was cut is handed over, too."""
+        """The same in pieces: large ones as they came, small ones together. What came before the connection was cut is
+        handed over, too.
+        """
         message = await self._cycle.receive()
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if message["type"] == "http.disconnect" and self._pieces:
+        if message["type"] == "http.disconnect" and self._pieces.size:
             message = {"type": "http.request", "more_body": True}
         if message["type"] == "http.request":
-            message[PIECES] = self._pieces
-            self._pieces, self._size = [], 0
+            message[PIECES] = self._pieces.take()
         return message
 
     def around(self, app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

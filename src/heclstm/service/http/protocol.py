@@ -78,8 +78,10 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
                 self._incoming(self.cycle).add(body)
 
         def _incoming(self, cycle: Any) -> Incoming:
-            found = cycle.scope["extensions"].setdefault(INCOMING, Incoming(cycle, self.loop))
-            assert isinstance(found, Incoming)
+            extensions = cycle.scope["extensions"]
+            found = extensions.get(INCOMING)
+            if not isinstance(found, Incoming):
+                found = extensions[INCOMING] = Incoming(cycle, self.loop)
             return found
 
         def on_message_complete(self) -> None:
