@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from heclstm.errors import ConfigError
 from heclstm.service.config import Limits
-from heclstm.service.http import incoming
+from heclstm.service.http import incoming, protocol
 from heclstm.service.http.incoming import HELD_BYTES_MAX, INCOMING, WAKE_BYTES, Incoming, receive_of
 from heclstm.service.limits import Gone, body
 from heclstm.service.memory import keep_memory
@@ -147,6 +148,15 @@ def test_without_it_a_body_comes_as_the_server_sends_it():
         return [piece async for piece in body(receive_of({}, receive), Limits(), lambda _: None)]
 
     assert asyncio.run(whole()) == [b"a", b"b"]
+
+
+def test_a_uvicorn_that_would_lose_bodies_is_refused(monkeypatch):
+    """Before 0.45 it had no `_start_asgi_task`: nothing of ours was called, and each body was empty."""
+    assert protocol.protocol(Limits())
+    monkeypatch.delattr(protocol.HttpToolsProtocol, protocol.HOOK)
+    expected = r"^uvicorn \d+\.\d+\.\d+: has no _start_asgi_task, .* expected 0\.45 "
+    with pytest.raises(ConfigError, match=expected):
+        protocol.protocol(Limits())
 
 
 def test_memory_is_kept_where_there_is_glibc():
