@@ -98,8 +98,8 @@ def load_config_port():
 
 @pytest.mark.parametrize("path", ["heclstm.service", "gateway/heclstm-gateway.service"])
 def test_no_unit_lets_a_handler_have_the_memory_of_a_crash(path):
-    """LimitCORE was 0. That is a hard limit, below which `never_dump` cannot set the 1 byte that Linux takes for none at
-    all (core(5), fs/coredump.c); any other limit does not hold for a handler such as systemd-coredump.
+    """LimitCORE was 0: a hard limit, above which `never_dump` cannot set the 1 byte at which Linux starts no handler
+    (fs/coredump.c). No other limit holds for what is piped to one (core(5)); it may keep what it gets, or not.
     """
     limits = [line for line in (DEPLOY / path).read_text().splitlines() if line.startswith("LimitCORE")]
     assert limits == ["LimitCORE=1"]

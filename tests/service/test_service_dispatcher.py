@@ -130,7 +130,7 @@ class Hasty(PretendedPool):
 
 
 def test_a_worker_that_was_refused_is_not_ready_whatever_it_had_said(world):
-    """Two programs, memory for one: the second one's worker is ended, with its Ready on the way. It counted as idle then,
+    """Two programs, memory for one: the second one's worker is ended, with its Ready on the way. It counted as idle,
     was given a query, and its death was the query's.
     """
     here = world.make(Hasty(size=2, memory_bytes=150), programs=(ONE, TWO))

@@ -28,8 +28,8 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
     """The class for a server with these limits. Raises ConfigError for a uvicorn that it cannot stand in."""
     if not hasattr(HttpToolsProtocol, HOOK):
         raise ConfigError(
-            f"uvicorn {version('uvicorn')}: has no {HOOK}, without which the bodies of requests are lost; expected 0.45 "
-            "or a newer one that has it, such as 0.54: pip install 'uvicorn>=0.45'"
+            f"uvicorn {version('uvicorn')}: has no {HOOK}, without which bodies of requests are lost; expected 0.45 or "
+            "a newer one that has it, such as 0.54: pip install 'uvicorn>=0.45'"
         )
 
     class Protocol(HttpToolsProtocol):
