@@ -119,8 +119,8 @@ def _as_noted(arrays: list[NDArray[Any]], number: int, noted: _Array, folder: Pa
     said, got = (noted.dtype, noted.shape, noted.digest), (found.dtype.str, found.shape, values_digest(found))
     if said != got:
         raise DigestError(
-            f"{folder}: array {number} is {got[0]} {got[1]} and not, or with other values than, {said[0]} {said[1]} of the "
-            f"outline that was kept; remove *{OUTLINE} from the cache and start again"
+            f"{folder}: array {number} is {got[0]} {got[1]}, and not, or of other values than, the {said[0]} {said[1]} "
+            f"of the outline that was kept; remove *{OUTLINE} from the cache and start again"
         )
     return found
 
