@@ -1,6 +1,9 @@
 """Bodies of requests: handed over in large pieces, at once when they end or stall, and whole when they are cut."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +11,14 @@ import pytest
 from heclstm.errors import ConfigError
 from heclstm.service.config import Limits
 from heclstm.service.http import incoming, protocol
-from heclstm.service.http.incoming import HELD_BYTES_MAX, INCOMING, WAKE_BYTES, Incoming, receive_of
+from heclstm.service.http.incoming import (
+    HELD_BYTES_MAX,
+    INCOMING,
+    UNASKED_BYTES_MAX,
+    WAKE_BYTES,
+    Incoming,
+    receive_of,
+)
 from heclstm.service.limits import Gone, body
 from heclstm.service.memory import keep_memory
 
@@ -50,10 +60,18 @@ def asked():
     return run
 
 
+async def _asked_for(cycle, found):
+    """A route reads this one: it has asked, and got nothing yet."""
+    cycle.message_event.set()
+    await found.take()
+    cycle.woken = 0
+
+
 def test_a_route_is_woken_once_for_a_megabyte(asked, monkeypatch):
     monkeypatch.setattr(incoming, "WAIT_SECONDS", 3600.0)
 
     async def question(cycle, found):
+        await _asked_for(cycle, found)
         for number in range(WAKE_BYTES // PIECE):
             assert not cycle.message_event.is_set()
             found.add(bytes([number]) * PIECE)
@@ -76,6 +94,7 @@ def test_what_stalls_is_handed_over_all_the_same(asked):
 
 def test_more_than_is_held_pauses_the_connection(asked):
     async def question(cycle, found):
+        await _asked_for(cycle, found)
         for _ in range(HELD_BYTES_MAX // PIECE - 1):
             found.add(bytes(PIECE))
         assert cycle.paused == 0
@@ -83,6 +102,52 @@ def test_more_than_is_held_pauses_the_connection(asked):
         return cycle.paused
 
     assert asked(question) == 1
+
+
+def test_of_who_nobody_has_asked_little_is_held(asked, monkeypatch):
+    """Two megabytes of each connection were, before it was known who sends them."""
+    monkeypatch.setattr(incoming, "WAIT_SECONDS", 3600.0)
+
+    async def question(cycle, found):
+        for _ in range(UNASKED_BYTES_MAX - 1):
+            found.add(b"x")
+        assert (cycle.paused, cycle.message_event.is_set()) == (0, False)
+        found.add(b"x")
+        assert (cycle.paused, cycle.message_event.is_set()) == (1, True)
+        message = await found.take()
+        assert message["heclstm.pieces"] == [b"x" * UNASKED_BYTES_MAX]
+        for _ in range(UNASKED_BYTES_MAX // PIECE):
+            found.add(bytes(PIECE))
+        return cycle.paused, cycle.message_event.is_set()
+
+    assert asked(question) == (1, False)  # uvicorn reads on when it is asked
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_all_of_a_request_goes_with_its_end(asked, fails):
+    """Its scope held this, which held uvicorn's cycle, which holds the scope: bodies stayed until a collection."""
+
+    async def question(cycle, found):
+        cycle.scope = {"extensions": {INCOMING: found}}
+        found.add(b"nobody asks for it")
+        timer, gone = found._timer, weakref.ref(cycle)
+
+        async def app(scope, receive, send):
+            if fails:
+                raise Gone
+
+        with pytest.raises(Gone) if fails else contextlib.nullcontext():
+            await found.around(app)(cycle.scope, None, None)
+        cycle.flow = None  # a circle of this test alone
+        return timer.cancelled(), cycle.scope["extensions"], found._pieces.size, gone
+
+    gc.disable()
+    try:
+        cancelled, extensions, size, gone = asked(question)
+        assert (cancelled, extensions, size) == (True, {}, 0)
+        assert fails or gone() is None  # a traceback holds it longer
+    finally:
+        gc.enable()
 
 
 def test_chunks_of_a_byte_come_as_one_piece(asked):
