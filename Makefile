@@ -5,6 +5,7 @@
 # make arm64   the kernels of 64-bit arm, run by an emulator where there is one
 # make fuzz    mutations of everything that strangers send, 20,000 for each kind, and the engine's fuzzers for a minute
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
+# make images  build the containers of deploy/ by buildah and let them work once; needs root, skipped without buildah
 # make docs    the documentation as a site, into build/site/
 # make screenshots   pictures of the pages, into build/pictures/ (make pictures: those of the documentation)
 # make golden  write the golden costs and the table of DICOM files anew, on purpose
@@ -39,7 +40,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # Of the tests: each takes whole files, in the order of their folders. More need more memory.
 WORKERS ?= 2
 
-.PHONY: screenshots pictures demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example breakhis clean
+.PHONY: images screenshots pictures demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example breakhis clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -100,6 +101,9 @@ wheel: $(VENV)/.test
 		$(BIN)/python -m build --no-isolation --skip-dependency-check --wheel || exit 1; done
 	$(BIN)/python -m build --no-isolation --skip-dependency-check --sdist
 	for wheel in dist/*.whl; do $(BIN)/auditwheel show $$wheel || exit 1; done
+
+images:
+	deploy/try-images.sh
 
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -135,7 +135,7 @@ def test_ctrl_c_while_the_command_line_still_imports_itself():
     script = (
         "import builtins, os, signal; from heclstm.cli.start import main; real = builtins.__import__\n"
         "def interrupted(name, *rest):\n"
-        "    if name == 'heclstm.cli.main': os.kill(os.getpid(), signal.SIGINT)\n"
+        "    if name == 'heclstm.cli.application': os.kill(os.getpid(), signal.SIGINT)\n"
         "    return real(name, *rest)\n"
         "builtins.__import__ = interrupted; main()"
     )

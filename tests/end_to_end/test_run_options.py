@@ -109,4 +109,5 @@ def test_what_is_prepared_is_kept_or_not(run, tmp_path, monkeypatch):
     for _ in range(2):
         _, blob, _ = run()
         assert blob == expected
-    assert len(list((tmp_path / "cache" / "heclstm" / "prepared").iterdir())) == 1
+    kept = (tmp_path / "cache" / "heclstm" / "prepared").iterdir()
+    assert sorted(path.suffix for path in kept) == [".outline", ".prepared"]

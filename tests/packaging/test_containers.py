@@ -128,3 +128,15 @@ def test_compose_and_kubernetes_run_what_is_built():
 def test_hadolint_finds_nothing(path):
     done = subprocess.run(["hadolint", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_trial_of_the_images_is_skipped_without_buildah():
+    """It is a script that any shell reads; what it names is there."""
+    script = DEPLOY / "try-images.sh"
+    assert script.stat().st_mode & 0o111
+    assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0
+    done = subprocess.run([script], env={"PATH": "/usr/bin:/bin", "BUILDAH": "no-such-buildah"}, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"try-images: buildah is not installed; skipped\n")
+    for path in ("examples/adrenal/program", "examples/adrenal/volumes.npz"):
+        assert path in script.read_text()
+        assert (ROOT / path).exists()

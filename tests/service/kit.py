@@ -120,14 +120,13 @@ class Running:
 
     def start(self, ready: bool = True) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "heclstm.cli", "serve", str(self.path)],
-                stdout=log,
-                stderr=log,
-                env=ENVIRONMENT,
-            )
+            self.process = self.spawn(log)
         with self.http() as client:
             wait_until(lambda: self._answers(client, "/readyz" if ready else "/healthz"), START_SECONDS, self.text)
+
+    def spawn(self, log) -> subprocess.Popen:
+        command = [sys.executable, "-m", "heclstm.cli", "serve", str(self.path)]
+        return subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT)
 
     def _answers(self, client: httpx.Client, path: str) -> bool:
         assert self.process.poll() is None, self.text()

@@ -29,7 +29,7 @@ class Pretended:
 
     def send(self, message):
         if isinstance(message, Prepare):
-            self.events.put((self, Ready(0.1)))
+            self.events.put((self, Ready(0.1, self.pool.shared_bytes)))
         elif isinstance(message, Task):
             self.tasks.append(message)
             if (answer := self.pool.answer(message)) is not None:
@@ -47,7 +47,8 @@ class Pretended:
 class PretendedPool:
     """program_bytes: of each worker. Answers at once with a result, or as told."""
 
-    def __init__(self, size=2, memory_bytes=1000, program_bytes=100, key_bytes=10):
+    def __init__(self, size=2, memory_bytes=1000, program_bytes=100, key_bytes=10, shared_bytes=0):
+        self.shared_bytes = shared_bytes
         self.size, self.memory_bytes, self.loaded = size, memory_bytes, Loaded(program_bytes, key_bytes)
         self.alive, self.started = [], []
         self.answer = lambda task: Result(task.evaluation, b"result", 0.1)
@@ -127,6 +128,25 @@ def test_two_programs_that_fit_one_at_a_time_take_turns(world):
         here.turn()
         assert sum(slot.program_bytes for slot in here.dispatcher._slots) <= 150
     assert {world.jobs.get(tenant, job).state for tenant, job in zip("abcd", jobs, strict=True)} == {"done"}
+
+
+@pytest.mark.parametrize(("shared", "workers"), [(0, 1), (39, 1), (60, 2), (80, 3)])
+def test_what_workers_share_of_a_program_counts_once(world, shared, workers):
+    """160 bytes: for one worker of 100 and its keys of 10, and for as many more as need no more than what is left."""
+    here = world.make(PretendedPool(size=3, memory_bytes=160, shared_bytes=shared))
+    job = world.accept("a", queries=5)
+    here.turn()
+    assert world.jobs.get("a", job).state == "done"
+    slots = here.dispatcher._slots
+    assert len([slot for slot in slots if slot.state == "idle"]) == workers
+    assert admission.memory(slots) == 100 + (workers - 1) * (100 - shared) + 10
+
+
+def test_of_several_programs_each_shares_its_own():
+    made = ((ONE, 9, 4), (ONE, 9, 4), (TWO, 7, 0))
+    slots = [Slot(None, program, "idle", size, shared_bytes=shared) for program, size, shared in made]
+    assert admission.program_bytes(slots) == 5 + 5 + 4 + 7
+    assert (admission.shared_with(slots, Slot(None, ONE)), admission.shared_with(slots, Slot(None, TWO))) == (4, 0)
 
 
 def test_a_worker_changes_its_program_when_nobody_waits_for_the_old_one(world):

@@ -105,7 +105,7 @@ class ClearEvaluator:
             for j, value in enumerate(inputs)
         }
         partial: dict[tuple[int, int, int], Floats] = {}
-        for (i, chain, position, b, j), vector in zip(plan.index.tolist(), plan.vectors, strict=True):
+        for (i, chain, position, b, j), vector in zip(plan.index.tolist(), np.asarray(plan.vectors), strict=True):
             product = turned[plan.babies[b] % slots, j] * vector
             key = (i, chain, position)
             partial[key] = partial[key] + product if key in partial else product

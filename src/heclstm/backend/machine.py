@@ -41,6 +41,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "heclstm"
 
 
+OUTLINE = ".outline"  # what a file there ends with that holds the rest of a program, see `deploy.kept`
+
+
 def prepared_folder() -> Path | None:
     """Where prepared programs are kept for the next process, see `cpu.stored`; None for a user without a home."""
     try:

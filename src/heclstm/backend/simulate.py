@@ -39,7 +39,7 @@ class SimulatedEvaluator(ClearEvaluator):
         return super().plaintext(values + error, level, scale)
 
     def transform(self, plan: TransformPlan) -> TransformPlan:
-        vectors = plan.vectors.copy()
+        vectors = np.array(plan.vectors)
         std = self.noise.encoding(plan.period)
         for row, source in enumerate(plan.index[:, 4]):
             vectors[row] += self._draw(vectors[row].shape, std / plan.plaintext_scales[source])

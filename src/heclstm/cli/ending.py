@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from heclstm.cli.terminal import emit, fail
+from heclstm.cli.plain import emit, fail
 from heclstm.errors import HeclstmError, NotAssessableError
 from heclstm.extras import missing
 

@@ -28,7 +28,6 @@ def serve(
     from heclstm.cli.service import required
 
     required()
-    from heclstm.cli.terminal import note
     from heclstm.service.config import load_config, require_certificates
     from heclstm.service.launch import launch
     from heclstm.service.logs import set_up
@@ -36,6 +35,7 @@ def serve(
     settings = load_config(config)
     require_certificates(settings.tls)
     if check:
+        from heclstm.cli.terminal import note
         from heclstm.service.programs import Programs
 
         served = Programs(settings.programs, allow_insecure_test=settings.allow_insecure_test)

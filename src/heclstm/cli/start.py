@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 
 def main() -> None:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # else it is ignored, as in a shell's background
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from heclstm.cli.main import app
+    from heclstm.cli.application import application
 
+    app = application(next(iter(sys.argv[1:]), ""))
     signal.signal(signal.SIGINT, before)
     app(prog_name="heclstm")

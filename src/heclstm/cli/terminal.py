@@ -1,18 +1,16 @@
 """What the verbs print: results on stdout, events and errors on stderr.
 
 In a terminal, progress is a bar with the time left; elsewhere it is one line for each finished stage. Strings are
-printed as they are: names and paths may hold brackets. `bold` and `dim` are for emphasis.
+printed as they are: names and paths may hold brackets. `bold` and `dim` are for emphasis. What needs no rich stands in
+`cli.plain`.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -27,25 +25,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from heclstm.cli.plain import emit, fail, printable
 from heclstm.templates.units import seconds, size
 from heclstm.usecases.events import Events, Update
 
 __all__ = ["TERMINAL", "bold", "dim", "emit", "err", "facts", "fail", "note", "out", "seconds", "size", "table"]
 
 PIPE_WIDTH = 110  # columns, where nobody says how many there are
-
-
-def show_anything() -> None:
-    """Letters that the terminal's encoding has not are escaped: no verb may fail after its work for a name.
-
-    Nor for a stream that was closed before it began.
-    """
-    if sys.stdout is None or sys.stderr is None:
-        nowhere = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 class _Console(Console):
@@ -70,24 +56,9 @@ def dim(text: str) -> Text:
     return Text(text, style="dim")
 
 
-def printable(text: str) -> str:
-    """Text without what a terminal would obey: names of files, layers and fields may come from anybody."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
-def fail(message: str) -> None:
-    """One line on stderr, whatever the message holds."""
-    print(printable("heclstm: " + " ".join(message.split())), file=sys.stderr)
-
-
 def note(message: str, console: Console | None = None) -> None:
     with suppress(OSError):  # no work is lost because nobody listens
         (console or err()).print(printable(message), soft_wrap=True)
-
-
-def emit(data: dict[str, Any]) -> None:
-    """The machine-readable result of a verb."""
-    print(json.dumps(data, allow_nan=False))
 
 
 class Terminal:

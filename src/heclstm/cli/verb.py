@@ -12,11 +12,11 @@ import typer
 from typer.core import TyperCommand
 
 from heclstm.cli.ending import UNDECIDED, Ending, ended_by_signals, ending_of
+from heclstm.cli.plain import show_anything
 from heclstm.cli.scratch import scratch_beside
-from heclstm.cli.terminal import show_anything
 from heclstm.errors import OutputError
 
-__all__ = ["UNDECIDED", "Verb", "in_order", "verb"]
+__all__ = ["UNDECIDED", "Verb", "declared", "in_order", "verb"]
 
 WRITTEN = (".he", ".html", ".json", ".case")  # what may stand beside a list of images
 IMAGES = "images"  # the option or argument that may name a folder of them
@@ -29,17 +29,22 @@ _VERBS: dict[str, tuple[Any, str | None]] = {}  # name → the verb, and the one
 def verb(*, after: str | None, name: str = "") -> Callable[[Declared], Declared]:
     """Make a function `heclstm NAME`, or a Typer a group of verbs, listed after another verb.
 
-    Of two after the same one, the first by name comes first. Whatever module of `cli/` declares a verb, `cli.main`
-    finds it.
+    Of two after the same one, the first by name comes first. Whatever module of `cli/` declares a verb,
+    `cli.application` finds it.
     """
 
-    def declare(declared: Declared) -> Declared:
-        own = name or getattr(declared, "__name__", "").replace("_", "-")
-        if _VERBS.setdefault(own, (declared, after))[0] is not declared:
+    def declare(found: Declared) -> Declared:
+        own = name or getattr(found, "__name__", "").replace("_", "-")
+        if _VERBS.setdefault(own, (found, after))[0] is not found:
             raise ValueError(f"two verbs are called {own}")
-        return declared
+        return found
 
     return declare
+
+
+def declared(name: str) -> Any | None:
+    """The verb of that name, if a module that was imported declares it."""
+    return _VERBS.get(name, (None, None))[0]
 
 
 def in_order() -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from heclstm.service.workers.pool import Worker
 class Slot:
     """A worker, as the dispatcher sees it. state: loading, preparing, idle, busy, stopping.
 
+    shared_bytes: of program_bytes, what all workers of the program have mapped together.
     open: the key sets that it has mapped, oldest use first. row: what it evaluates. since, heard: when it began, and
     when there was progress.
     """
@@ -30,6 +31,7 @@ class Slot:
     heard: float = 0.0
     share: float = 0.0
     layer: str = ""
+    shared_bytes: int = 0
 
 
 def key_bytes(slots: Iterable[Slot]) -> int:
@@ -37,9 +39,21 @@ def key_bytes(slots: Iterable[Slot]) -> int:
     return sum({name: size for slot in slots for name, size in slot.open.items()}.values())
 
 
+def program_bytes(slots: Iterable[Slot]) -> int:
+    """Of all prepared programs. What workers of the same one share counts once."""
+    slots = list(slots)
+    shared = {slot.program: max(each.shared_bytes for each in slots if each.program == slot.program) for slot in slots}
+    return sum(slot.program_bytes - slot.shared_bytes for slot in slots) + sum(shared.values())
+
+
+def shared_with(slots: Iterable[Slot], slot: Slot) -> int:
+    """What a worker will share of its program, if another has mapped it."""
+    return max((each.shared_bytes for each in slots if each.program == slot.program), default=0)
+
+
 def memory(slots: Iterable[Slot]) -> int:
     slots = list(slots)
-    return sum(slot.program_bytes for slot in slots) + key_bytes(slots)
+    return program_bytes(slots) + key_bytes(slots)
 
 
 def choose(slots: Iterable[Slot], program: str, keys: str) -> Slot | None:
@@ -62,7 +76,7 @@ def make_room(
         closing[id(chosen)] = mine[:excess]
     left = {id(slot): [name for name in slot.open if name not in closing.get(id(slot), ())] for slot in slots}
     sizes = {name: size for slot in slots for name, size in slot.open.items()} | {keys: chosen.key_bytes}
-    programs = sum(slot.program_bytes for slot in slots)
+    programs = program_bytes(slots)
 
     def total() -> int:
         return programs + sum(sizes[name] for name in {keys, *(name for names in left.values() for name in names)})

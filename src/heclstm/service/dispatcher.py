@@ -186,8 +186,9 @@ class Dispatcher:
                 self._died(slot)
             case Loaded(program_bytes, key_bytes):
                 self._admit(slot, program_bytes, key_bytes)
-            case Ready(seconds):
-                slot.state, self._deaths = "idle", 0
+            case Ready(seconds, shared_bytes):
+                slot.state, slot.shared_bytes, self._deaths = "idle", shared_bytes, 0
+                self._no_room.discard(slot.program)  # beside one that shares its program there may be
                 _LOG.info("worker ready", worker=slot.worker.name, program=slot.program[:12], seconds=round(seconds, 2))
             case Progress(evaluation, share, layer):
                 if slot.row and slot.row.id == evaluation:
@@ -253,9 +254,10 @@ class Dispatcher:
 
     def _admit(self, slot: Slot, program_bytes: int, key_bytes: int) -> None:
         """May it prepare its program?"""
-        needed, others = program_bytes + key_bytes, sum(each.program_bytes for each in self._slots)
+        shared = admission.shared_with(self._slots, slot)
+        needed, others = program_bytes - shared + key_bytes, admission.program_bytes(self._slots)
         if needed + others > self._pool.memory_bytes:
-            alone = needed > self._pool.memory_bytes
+            alone = program_bytes + key_bytes > self._pool.memory_bytes
             (self._too_large if alone else self._no_room).add(slot.program)
             _LOG.warning(
                 "no memory for a worker",
@@ -265,7 +267,8 @@ class Dispatcher:
             )
             self._end(slot)
             return
-        slot.program_bytes, slot.key_bytes, slot.state = program_bytes, key_bytes, "preparing"
+        slot.program_bytes, slot.shared_bytes, slot.key_bytes = program_bytes, shared, key_bytes
+        slot.state = "preparing"
         slot.worker.send(Prepare())
 
     def _end(self, slot: Slot) -> None:

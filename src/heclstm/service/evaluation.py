@@ -12,18 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from heclstm.backend.base import key_name
-from heclstm.backend.cpu.backend import CpuBackend
+from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.backend.machine import prepared_folder
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.operations import Operation
+from heclstm.deploy.kept import load_kept
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.deploy.server import Server, TenantKeys
 from heclstm.deploy.wire import require_card, require_key, require_sizes
 from heclstm.errors import FileFormatError
-from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.container import Received
 
@@ -35,7 +35,7 @@ class Evaluator:
     """One program for many key sets."""
 
     def __init__(self, folder: Path, threads: int | None) -> None:
-        self._program: Program | None = load_program(folder)
+        self._program: Program | None = load_kept(folder, prepared_folder())
         self._threads = threads
         costs = estimate(self._program.circuit)
         self.program_bytes = costs.process_memory + costs.prepared_memory + costs.working_memory
@@ -45,6 +45,13 @@ class Evaluator:
         assert self._program  # prepared once
         self._server = Server(self._program, CpuBackend(threads=self._threads, cache=prepared_folder()))
         self._program = None  # the server has what it needs of it
+
+    @property
+    def shared_bytes(self) -> int:
+        """Of the program's memory, what other processes map as well."""
+        prepared = self._server.prepared
+        assert isinstance(prepared, CpuProgram)  # as `prepare` made it
+        return prepared.mapped_bytes
 
     def open_keys(self, path: Path) -> TenantKeys:
         """What `expand` wrote: mapped into memory, and shared with other processes that do the same."""
@@ -114,9 +121,12 @@ def _load(keys: TenantKeys, message: Received, threads: int, arriving: Callable[
 
 
 def _give_way() -> None:
-    """This thread runs when nobody else wants to. Only Linux gives threads a niceness of their own, and none gives it
+    """This thread runs when nobody else wants to: even with the highest niceness it would keep a core for milliseconds
+    from who wakes, which Linux's idle policy does not. Only Linux gives threads either of their own, and none gives it
     back, so there are two kinds of threads.
     """
     if sys.platform == "linux":
         with suppress(OSError):  # a filter of system calls may forbid it
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -12,6 +12,7 @@ from heclstm.service.config import Limits
 from heclstm.service.problems import Problem
 
 BUCKETS_MAX = 10_000
+PIECES = "heclstm.pieces"  # of a message: a list of bytes in place of its body
 RATE_MIN = 1000  # bytes a second, in the mean: slower than any line, faster than who only holds a connection
 
 
@@ -57,13 +58,15 @@ async def body(receive: Receive, limits: Limits, on_bytes: Callable[[int], None]
             raise _slow(f"no byte came for {limits.stall_seconds:g} seconds") from None
         if message["type"] == "http.disconnect":
             raise Gone
-        piece, more = message.get("body", b""), message.get("more_body", False)
-        total += len(piece)
+        pieces, more = message.get(PIECES) or [message.get("body", b"")], message.get("more_body", False)
+        size = sum(map(len, pieces))
+        total += size
         if total < RATE_MIN * (clock.steady() - begin - limits.stall_seconds) and more:
             raise _slow(f"fewer than {RATE_MIN} bytes came in a second")
-        if piece:
-            on_bytes(len(piece))
-            yield piece
+        if size:
+            on_bytes(size)
+            for piece in pieces:
+                yield piece
 
 
 def _slow(what: str) -> Problem:

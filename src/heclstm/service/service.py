@@ -31,6 +31,7 @@ from heclstm.service.hub import Hub
 from heclstm.service.identity import Identities
 from heclstm.service.limits import Rates
 from heclstm.service.logs import log
+from heclstm.service.memory import keep_memory
 from heclstm.service.metrics import Metrics
 from heclstm.service.programs import Programs
 from heclstm.service.queries import Receiver
@@ -131,6 +132,7 @@ class Server(uvicorn.Server):
 
 def serve(config: Config, path: str | None, programs: Programs, pool: Pool, early: Early) -> None:
     """Until a signal ends it. path: of the configuration, read anew on SIGHUP."""
+    keep_memory()
     app = build(config, programs, pool, early)
     app.dispatcher.start()
     from heclstm.service.http.app import make_app  # half a second, in which workers prepare

@@ -16,6 +16,7 @@ from heclstm.backend.machine import prepared_folder, require_memory
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.memory import MEMORY
+from heclstm.deploy.kept import load_kept
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE, evaluation_key_blobs, query_blobs
 from heclstm.deploy.server import Server, TenantKeys, is_message
 from heclstm.deploy.wire import (
@@ -30,7 +31,6 @@ from heclstm.deploy.wire import (
     require_sizes,
 )
 from heclstm.errors import ResourceError
-from heclstm.program.files import load_program
 from heclstm.program.program import Program
 from heclstm.storage.source import Source
 from heclstm.usecases.card import read_card
@@ -114,7 +114,9 @@ def ready(
     cpu = CpuBackend(threads=threads, arithmetic=arithmetic_named(arithmetic), memory=bound, cache=folder)
     clock = Clock()
     with events.stage("preparing program") as update:
-        loaded: Program | None = program if isinstance(program, Program) else load_program(program)
+        loaded: Program | None = (
+            program if isinstance(program, Program) else load_kept(program, None if watch else folder)
+        )
         assert loaded
         costs = estimate(loaded.circuit, memory=bound)
         require_memory(costs.peak_memory, "run")

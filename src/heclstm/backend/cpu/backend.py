@@ -46,13 +46,15 @@ class CpuBackend:
         whole = estimate(circuit, memory=self.memory).held_whole
         evaluator = preparing(circuit, whole, self.cache, self.threads, self.arithmetic)
         program = CpuProgram(circuit, evaluator.context, self.threads or cores(), evaluator, on_progress)
-        evaluator.keep()
+        program.mapped_bytes = evaluator.keep()
         program.context.rest()  # of preparing: what is to come must fit beside the program alone
         return program
 
 
 class CpuProgram:
-    """`Prepared` on a context of its own."""
+    """`Prepared` on a context of its own. mapped_bytes: of its memory, what lies in a file that processes share."""
+
+    mapped_bytes = 0
 
     def __init__(
         self,

@@ -114,13 +114,13 @@ class Context(Handle):
         FileFormatError if those there are of another shape.
         """
         index = np.ascontiguousarray(plan.index, dtype=np.int32)
-        vectors = np.ascontiguousarray(plan.vectors, dtype=np.float64)
         self._check_level("transform", plan.level)
-        self._check_period("transform", vectors, 2)
-        if index.shape != (len(vectors), 5) or len(plan.plaintext_scales) != plan.n_inputs:
+        self._check_period("transform", plan.vectors, 2)
+        vectors = np.empty(0) if held else np.ascontiguousarray(plan.vectors, dtype=np.float64)
+        if index.shape != (len(plan.vectors), 5) or len(plan.plaintext_scales) != plan.n_inputs:
             raise ParameterError(
                 f"transform: got index {index.shape} and {len(plan.plaintext_scales)} plaintext scales, "
-                f"expected {(len(vectors), 5)} and {plan.n_inputs}"
+                f"expected {(len(plan.vectors), 5)} and {plan.n_inputs}"
             )
         steps = [step for chain in plan.chains for step in chain]
         walked = [step for walk in plan.walks for step in walk]
@@ -132,7 +132,7 @@ class Context(Handle):
             for numbers in (
                 (
                     *shape,
-                    *vectors.shape,
+                    *plan.vectors.shape,
                     len(plan.folds),
                     len(plan.walks),
                     len(walked),

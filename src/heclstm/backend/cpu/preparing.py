@@ -37,8 +37,8 @@ class PreparingEvaluator(CpuEvaluator):
                 self._file, self._foreign = None, True  # it holds others, whatever its name says
         return self.context.transform(plan, compact=compact)
 
-    def keep(self) -> None:
-        """Write what was made, and use it from there: its pages are shared with other processes then."""
+    def keep(self) -> int:
+        """Write what was made, and use it from there: its pages are shared with other processes then. Returns bytes."""
         made, self._made = self._made, []
         if self._cache and not self._file:
             if not self._foreign:  # another process may have been faster
@@ -47,9 +47,11 @@ class PreparingEvaluator(CpuEvaluator):
                 self._file = self._cache.open(self.context, self._identity)
             for place, (plan, transform) in enumerate(made if self._file else ()):
                 transform.become(self._transform(plan, place))
-        if self._file:
-            self._file.close()  # which the transforms hold open
-            self._file = None
+        if not self._file:
+            return 0
+        self._file.close()  # which the transforms hold open
+        self._file = None
+        return sum(transform.bytes_in_memory for _, transform in made)
 
 
 def preparing(

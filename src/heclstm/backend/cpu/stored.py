@@ -24,14 +24,17 @@ import numpy as np
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.library import ABI
 from heclstm.backend.cpu.values import PreparedFile, Transform
+from heclstm.backend.machine import OUTLINE
+from heclstm.circuit.late import values_digest
 from heclstm.circuit.operations import TransformPlan
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import DigestError, FileFormatError, OutputError, ParameterError
+from heclstm.storage.own import own
 
 LIMIT_BYTES = 4 << 30  # of all files of a folder together
 SUFFIX = ".prepared"
 LEFT_SECONDS = 3600.0  # after which nobody writes a file any more
-RELEASE = 2  # to be raised whenever the engine may round a coefficient otherwise, such as with another Lattigo
+RELEASE = 3  # to be raised whenever the engine may round a coefficient otherwise, such as with another Lattigo
 
 
 class Stored:
@@ -47,7 +50,7 @@ class Stored:
         """None if there is no such file, or none to be trusted."""
         path = self.path(identity)
         try:
-            if not _own(os.stat(self.folder)) or path.is_symlink() or not _own(os.stat(path)):
+            if not own(os.stat(self.folder)) or path.is_symlink() or not own(os.stat(path)):
                 return None
             found = context.open_prepared(path, identity)
         except (OSError, FileFormatError, DigestError, ParameterError):
@@ -61,7 +64,7 @@ class Stored:
         path, size = self.path(identity), sum(transform.bytes_in_memory for transform in transforms)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if size > min(self.limit_bytes, shutil.disk_usage(self.folder).free // 2) or not _own(os.stat(self.folder)):
+            if size > min(self.limit_bytes, shutil.disk_usage(self.folder).free // 2) or not own(os.stat(self.folder)):
                 return False
             context.save_prepared(path, identity, transforms)
             self._prune(path)
@@ -73,20 +76,14 @@ class Stored:
         for left in self.folder.glob(".*"):  # of processes that were killed
             if left.stat().st_mtime < newest.stat().st_mtime - LEFT_SECONDS:
                 left.unlink(missing_ok=True)
-        others = sorted(
-            ((path.stat().st_mtime, path.stat().st_size, path) for path in self.folder.glob("*" + SUFFIX)), reverse=True
-        )
+        found = (*self.folder.glob("*" + SUFFIX), *self.folder.glob("*" + OUTLINE))
+        others = sorted(((path.stat().st_mtime, path.stat().st_size, path) for path in found), reverse=True)
         room = self.limit_bytes - newest.stat().st_size
         for _, size, path in others:
             if path != newest:
                 room -= size
                 if room < 0:
                     path.unlink(missing_ok=True)
-
-
-def _own(about: os.stat_result) -> bool:
-    """Whether it is this user's, and nobody else's to read or write. Windows keeps a user's folders itself."""
-    return not hasattr(os, "geteuid") or (about.st_uid == os.geteuid() and about.st_mode & 0o077 == 0)
 
 
 def identity_of(plans: Sequence[TransformPlan], whole: Sequence[bool], parameters: Parameters) -> bytes:
@@ -97,7 +94,7 @@ def identity_of(plans: Sequence[TransformPlan], whole: Sequence[bool], parameter
         shape = [plan.vectors.shape, plan.vectors.dtype.str, plan.level, plan.special_count, any(plan.babies)]
         digest = hashlib.sha256(json.dumps(shape).encode())
         digest.update(np.ascontiguousarray(scales).data)
-        digest.update(np.ascontiguousarray(plan.vectors).data)
+        digest.update(values_digest(plan.vectors))
         return digest.digest()
 
     settings = [ABI, RELEASE, platform.machine(), parameters.to_json(), list(whole)]

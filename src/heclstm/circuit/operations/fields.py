@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from heclstm.circuit.late import LateArray
 from heclstm.errors import FileFormatError
 
 Array = NDArray[Any]
@@ -24,8 +25,8 @@ Kind = TypeVar("Kind")
 
 def encode(value: Any, arrays: list[Array]) -> Any:
     """Plain JSON; arrays are appended to `arrays`."""
-    if isinstance(value, np.ndarray):
-        arrays.append(value)
+    if isinstance(value, np.ndarray | LateArray):
+        arrays.append(np.asarray(value))
         return {"array": len(arrays) - 1}
     if is_dataclass(value):
         written = [(field, getattr(value, field.name)) for field in fields(value)]

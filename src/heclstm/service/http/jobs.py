@@ -15,6 +15,7 @@ from heclstm.service import clock
 from heclstm.service.app_state import App
 from heclstm.service.database.jobs import DONE, FAILED, JobRow, NewJob, blobs_of
 from heclstm.service.http.events import events_of
+from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import JobList, JobStatus
 from heclstm.service.http.openapi import BYTES, GUARDED, QueriesBody, problems
 from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
@@ -78,7 +79,9 @@ async def post_job(
     202 for a new job; 200 if it had been accepted before.
     """
     app, identity = app_of(request), identity_of(request)
-    pieces = body(request.receive, app.config.limits, app.metrics.received.labels("jobs").inc)
+    pieces = body(
+        receive_of(request.scope, request.receive), app.config.limits, app.metrics.received.labels("jobs").inc
+    )
     idempotency = None if idempotency_key is None else f"key {idempotency_key}"
     try:
         job = await app.queries.receive(identity.tenant, idempotency, pieces)

@@ -13,6 +13,7 @@ from heclstm.service import clock
 from heclstm.service.app_state import App
 from heclstm.service.database.jobs import blobs_of
 from heclstm.service.database.key_sets import READY, KeySetRow
+from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import KeyList, KeyStatus
 from heclstm.service.http.openapi import GUARDED, KeysBody, problems
 from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
@@ -92,7 +93,7 @@ async def put_keys(
     app, tenant = app_of(request), identity_of(request).tenant
     offset = _offset(upload_offset, content_range)
     counted = app.metrics.received.labels("keys").inc
-    pieces = body(request.receive, app.config.limits, counted)
+    pieces = body(receive_of(request.scope, request.receive), app.config.limits, counted)
     try:
         row, size, ready = await app.uploads.receive(
             tenant, key, offset, pieces, wait="respond-async" not in (prefer or "")

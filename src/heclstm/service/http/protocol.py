@@ -13,6 +13,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from heclstm.service.config import Limits
+from heclstm.service.http.incoming import INCOMING, Incoming
 from heclstm.service.identity import CONNECTION
 from heclstm.service.problems import CODES, MEDIA_TYPE, details
 
@@ -69,9 +70,17 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
             self._stop_timer()
             super().on_headers_complete()
 
+        def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+            super()._start_asgi_task(cycle, self._incoming(cycle).around(app))
+
         def on_body(self, body: bytes) -> None:
-            if not self.transport.is_closing() or self.cycle is not None:
-                super().on_body(body)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._incoming(self.cycle).add(body)
+
+        def _incoming(self, cycle: Any) -> Incoming:
+            found = cycle.scope["extensions"].setdefault(INCOMING, Incoming(cycle, self.loop))
+            assert isinstance(found, Incoming)
+            return found
 
         def on_message_complete(self) -> None:
             if self.cycle is not None:

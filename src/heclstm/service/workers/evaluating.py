@@ -45,7 +45,7 @@ class EvaluatingWorker:
     def prepare(self) -> Ready:
         start = time.monotonic()
         self._evaluator.prepare()
-        return Ready(time.monotonic() - start)
+        return Ready(time.monotonic() - start, self._evaluator.shared_bytes)
 
     def evaluate(self, task: Task, tell: Callable[[Progress], object]) -> Message:
         """Result or Failed. tell: progress, a few times a second."""

@@ -13,16 +13,21 @@ class Message(Struct, frozen=True, tag=True):
 
 
 class Load(Message, frozen=True):
-    """The first: of which program, with how many threads, 0 for all; and where blobs are."""
+    """The first: of which program, with how many threads, 0 for all; and where blobs are.
+
+    at_once: bytes of memory that are granted already. A program that takes no more, with one key set, is prepared
+    without being told.
+    """
 
     folder: str
     threads: int
     blobs: str
     state: str
+    at_once: int = 0
 
 
 class Prepare(Message, frozen=True):
-    """The memory has been granted."""
+    """The memory has been granted. One that has prepared by itself is told, too."""
 
 
 class Task(Message, frozen=True):
@@ -53,7 +58,10 @@ class Loaded(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
+    """shared_bytes: of its memory, those that all workers of the program on this machine share: of a file."""
+
     seconds: float
+    shared_bytes: int = 0
 
 
 class Progress(Message, frozen=True):

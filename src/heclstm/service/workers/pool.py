@@ -78,8 +78,9 @@ class LocalPool:
     def start(self, folder: str, events: Events) -> Worker:
         while self._warm and self._warm[-1].ended:  # nobody heard of it: it had no program yet
             self._warm.pop()
+        at_once = self.memory_bytes // self.size if self._warm else 0  # nobody has anything yet who could share it
         worker = self._warm.pop() if self._warm else LocalWorker(events)
-        worker.send(messages.Load(folder, self._threads, self._blobs, self._state))
+        worker.send(messages.Load(folder, self._threads, self._blobs, self._state, at_once))
         return worker
 
     def close(self) -> None:

@@ -26,11 +26,16 @@ def main() -> None:
     worker = EvaluatingWorker(Path(load.folder), load.threads or None, open_blobs(load.blobs, Path(load.state)))
     tasks: queue.SimpleQueue[Task | Prepare] = queue.SimpleQueue()
     threading.Thread(target=_hear, args=(channel, worker, tasks), daemon=True).start()
-    channel.send(worker.loaded())
+    loaded = worker.loaded()
+    channel.send(loaded)
+    if prepared := loaded.program_bytes + loaded.key_bytes <= load.at_once:
+        channel.send(worker.prepare())
     while True:
         message = tasks.get()
         if isinstance(message, Prepare):
-            channel.send(worker.prepare())
+            if not prepared:
+                prepared = True
+                channel.send(worker.prepare())
         else:
             channel.send(worker.evaluate(message, channel.send))
 

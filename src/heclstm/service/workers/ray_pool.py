@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from heclstm.errors import ConfigError
 from heclstm.service.blobs import open_blobs
@@ -36,7 +37,7 @@ class Actor:
         return _ENCODE(self._worker.loaded())
 
     def prepare(self) -> bytes:
-        return _ENCODE(self._worker.prepare())
+        return _ENCODE(structs.replace(self._worker.prepare(), shared_bytes=0))  # actors may be on several machines
 
     def evaluate(self, task: bytes) -> bytes:
         message = _DECODER.decode(task)

@@ -1,0 +1,155 @@
+"""All of a program but its vectors is kept, too: what is then read of a program, and what of that is trusted."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from heclstm.backend.cpu.backend import CpuBackend
+from heclstm.circuit.late import LateArray, values_digest
+from heclstm.circuit.operations import LinearTransform
+from heclstm.data.sequence import ImageSequence
+from heclstm.deploy import kept
+from heclstm.deploy.client import Client
+from heclstm.deploy.kept import load_kept
+from heclstm.deploy.server import Server
+from heclstm.errors import DigestError, FileFormatError
+from heclstm.program.encoding import circuit_of
+from heclstm.program.files import load_program, save_program
+from tiny_program import tiny_program
+
+VERSION_1 = Path(__file__).parents[1] / "golden" / "program_v1"
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory):
+    """(keys, a query, its score) for the tiny program."""
+    folder = tmp_path_factory.mktemp("hospital")
+    client = Client(tiny_program().card, allow_insecure=True, threads=1)
+    client.generate_keys(folder)
+    frames = np.random.default_rng(0).uniform(0, 1, (2, 1, 8, 8)).astype(np.float32)
+    client.encrypt(ImageSequence(frames, "patient"), folder / "query.he", override_envelope="random")
+    return folder / "evaluation.keys", folder / "query.he"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """(program folder, cache folder, the outline in it) after one process has prepared it."""
+    folder, cache = tmp_path / "program", tmp_path / "cache"
+    save_program(tiny_program(), folder)
+    Server(load_kept(folder, cache), CpuBackend(threads=1, cache=cache)).close()
+    assert sorted(path.suffix for path in cache.iterdir()) == [".outline", ".prepared"]
+    return folder, cache, next(cache.glob("*.outline"))
+
+
+def vectors_of(program):
+    return [each.plan.vectors for each in program.circuit.operations if isinstance(each, LinearTransform)]
+
+
+def late(program):
+    return {isinstance(each, LateArray) for each in vectors_of(program)} == {True}
+
+
+def evaluated(program, cache, hospital):
+    keys, query = hospital
+    with Server(program, CpuBackend(threads=1, cache=cache)) as server, server.open_keys(keys) as opened:
+        return bytes(server.evaluate(query, opened))
+
+
+def test_nothing_but_the_card_is_read_of_a_program_that_is_kept(place, hospital):
+    """Its circuit's files may be gone; the result has the same bits."""
+    folder, cache, _ = place
+    expected = evaluated(load_program(folder), None, hospital)
+    for name in ("circuit.json", "circuit.npz"):
+        (folder / name).unlink()
+    program = load_kept(folder, cache)
+    assert late(program)
+    assert program.card == tiny_program().card
+    assert evaluated(program, cache, hospital) == expected
+
+
+def test_vectors_are_read_when_they_are_needed(place, hospital):
+    """The prepared form is gone, or of another bound on memory: it is made of the program's own files, once."""
+    folder, cache, _ = place
+    expected = evaluated(load_program(folder), None, hospital)
+    next(cache.glob("*.prepared")).unlink()
+    assert evaluated(load_kept(folder, cache), cache, hospital) == expected
+    assert len(list(cache.glob("*.prepared"))) == 1
+    for each, whole in zip(vectors_of(load_kept(folder, cache)), vectors_of(load_program(folder)), strict=True):
+        np.testing.assert_array_equal(np.asarray(each), whole)
+        assert (each.shape, each.dtype, len(each)) == (whole.shape, whole.dtype, len(whole))
+        assert each.digest == values_digest(whole)
+    arrays = [circuit_of(found.circuit) for found in (load_kept(folder, cache), load_program(folder))]
+    assert arrays[0][0] == arrays[1][0]
+
+
+def test_vectors_that_are_read_later_are_of_this_program(place):
+    """Another circuit, or another program, has taken the place of this one's files."""
+    folder, cache, _ = place
+    program = load_kept(folder, cache)
+    (folder / "circuit.npz").write_bytes(b"")
+    next(cache.glob("*.prepared")).unlink()
+    with pytest.raises(FileFormatError, match=r"circuit\.npz"):
+        Server(program, CpuBackend(threads=1, cache=cache))
+    save_program(tiny_program(operating_points=()), folder)
+    with pytest.raises(DigestError, match="holds another program than a moment ago"):
+        np.asarray(vectors_of(program)[0])
+    assert not late(load_kept(folder, cache))  # whose digest is another
+
+
+def changed(file, at):
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+
+
+def of_another(file, **fields):
+    """The same file with other fields, and its checksum right."""
+    outline = msgspec.structs.replace(msgspec.msgpack.decode(file.read_bytes()[32:], type=kept._Outline), **fields)
+    content = msgspec.msgpack.encode(outline)
+    file.write_bytes(kept.hashlib.sha256(content).digest() + content)
+
+
+REASONS = {
+    "a bit of it differs": lambda file: changed(file, -1),
+    "its checksum differs": lambda file: changed(file, 0),
+    "it is cut": lambda file: file.write_bytes(file.read_bytes()[:-1]),
+    "it is empty": lambda file: file.write_bytes(b""),
+    "it is of another program": lambda file: of_another(file, program="0" * 64),
+    "it is of another release": lambda file: of_another(file, release=kept.RELEASE + 1),
+    "its circuit is none": lambda file: of_another(file, circuit=b"[]"),
+    "it lacks arrays": lambda file: of_another(file, arrays=()),
+    "others may read it": lambda file: file.chmod(0o604),
+    "it is a link": lambda file: (file.rename(file.with_suffix(".x")), file.symlink_to(file.with_suffix(".x"))),
+    "it is not there": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_what_is_not_to_be_trusted_is_made_again(place, reason):
+    folder, cache, file = place
+    before = file.read_bytes()
+    REASONS[reason](file)
+    assert not late(load_kept(folder, cache))
+    assert file.read_bytes() == before
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_users_folder_is_not_taken(place, monkeypatch):
+    folder, cache, file = place
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    assert not late(load_kept(folder, cache))
+
+
+def test_where_nothing_can_be_written_all_of_it_is_read(tmp_path):
+    """No folder, none that can be made; and of version 1, whose card does not verify itself, nothing is kept."""
+    folder = tmp_path / "program"
+    save_program(tiny_program(), folder)
+    (tmp_path / "file").write_text("")
+    for cache in (None, tmp_path / "file" / "cache"):
+        assert not late(load_kept(folder, cache))
+    for _ in range(2):
+        assert not late(load_kept(VERSION_1, tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()

@@ -1,0 +1,139 @@
+"""Bodies of requests: handed over in large pieces, at once when they end or stall, and whole when they are cut."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from heclstm.service.config import Limits
+from heclstm.service.http import incoming
+from heclstm.service.http.incoming import HELD_BYTES_MAX, INCOMING, WAKE_BYTES, Incoming, receive_of
+from heclstm.service.limits import Gone, body
+from heclstm.service.memory import keep_memory
+
+PIECE = 16 << 10
+
+
+class Cycle:
+    """What uvicorn has of one request: it waits until its event is set, and tells what came."""
+
+    def __init__(self):
+        self.message_event, self.paused, self.woken = asyncio.Event(), 0, 0
+        self.disconnected, self.more_body = False, True
+        self.flow = SimpleNamespace(pause_reading=self._pause)
+
+    def _pause(self):
+        self.paused += 1
+
+    async def receive(self):
+        if not self.disconnected:
+            await self.message_event.wait()
+            self.message_event.clear()
+            self.woken += 1
+        if self.disconnected:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": b"", "more_body": self.more_body}
+
+
+@pytest.fixture
+def asked():
+    """A function that runs a coroutine with (cycle, what stands around it), in a loop of its own."""
+
+    def run(question):
+        async def within():
+            cycle = Cycle()
+            return await asyncio.wait_for(question(cycle, Incoming(cycle, asyncio.get_running_loop())), 20)
+
+        return asyncio.run(within())
+
+    return run
+
+
+def test_a_route_is_woken_once_for_a_megabyte(asked, monkeypatch):
+    monkeypatch.setattr(incoming, "WAIT_SECONDS", 3600.0)
+
+    async def question(cycle, found):
+        for number in range(WAKE_BYTES // PIECE):
+            assert not cycle.message_event.is_set()
+            found.add(bytes([number]) * PIECE)
+        message = await found.take()
+        return cycle, message
+
+    cycle, message = asked(question)
+    assert (cycle.woken, cycle.paused, message["more_body"]) == (1, 0, True)
+    assert [piece[0] for piece in message["heclstm.pieces"]] == list(range(WAKE_BYTES // PIECE))
+
+
+def test_what_stalls_is_handed_over_all_the_same(asked):
+    async def question(_, found):
+        found.add(b"few")
+        found.add(b" bytes")
+        return await found.receive()
+
+    assert asked(question) == {"type": "http.request", "body": b"few bytes", "more_body": True}
+
+
+def test_more_than_is_held_pauses_the_connection(asked):
+    async def question(cycle, found):
+        for _ in range(HELD_BYTES_MAX // PIECE - 1):
+            found.add(bytes(PIECE))
+        assert cycle.paused == 0
+        found.add(bytes(PIECE))
+        return cycle.paused
+
+    assert asked(question) == 1
+
+
+def test_what_came_before_a_cut_is_not_lost(asked):
+    """An upload goes on behind it; only then is it heard that the connection is gone."""
+
+    async def question(cycle, found):
+        scope = {"extensions": {INCOMING: found}}
+        found.add(b"first")
+        found.add(b"second")
+        cycle.disconnected = True
+        counted = []
+        pieces = body(receive_of(scope, None), Limits(), counted.append)
+        came = [await anext(pieces), await anext(pieces)]
+        with pytest.raises(Gone):
+            await anext(pieces)
+        return came, counted
+
+    assert asked(question) == ([b"first", b"second"], [11])
+
+
+def test_an_end_is_told_at_once(asked, monkeypatch):
+    """Also where nothing came, and to routes that know no pieces."""
+    monkeypatch.setattr(incoming, "WAIT_SECONDS", 3600.0)
+
+    async def question(cycle, found):
+        answers = []
+
+        async def app(scope, receive, send):
+            answers.append(await receive())
+
+        for content in (b"{}", b""):
+            if content:
+                found.add(content)
+            cycle.more_body = False
+            cycle.message_event.set()
+            await found.around(app)({}, None, None)
+        return answers
+
+    assert asked(question) == [{"type": "http.request", "body": each, "more_body": False} for each in (b"{}", b"")]
+
+
+def test_without_it_a_body_comes_as_the_server_sends_it():
+    messages = iter([{"type": "http.request", "body": b"a", "more_body": True}, {"type": "http.request", "body": b"b"}])
+
+    async def receive():
+        return next(messages)
+
+    async def whole():
+        return [piece async for piece in body(receive_of({}, receive), Limits(), lambda _: None)]
+
+    assert asyncio.run(whole()) == [b"a", b"b"]
+
+
+def test_memory_is_kept_where_there_is_glibc():
+    keep_memory()  # elsewhere it does nothing; it never fails
