@@ -2,8 +2,8 @@
 
     python -m experiments.annocerv --data annocerv/ --work runs/
 
-Five folds by patient over all cases, three seeds. A score is one of a fold's held-out cases; folds are pooled as
-`heclstm evaluate` pools them, from each fold's operating point.
+Five folds by patient over the training and validation part, three seeds. A score is one of a fold's held-out cases;
+folds are joined as `heclstm evaluate` joins them.
 """
 
 import logging
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments import record
 from experiments.adrenal import parsed
@@ -19,8 +20,10 @@ from experiments.adrenal_test import MEANS
 from experiments.compare import with_tests
 from experiments.fit import evaluate, fit
 from experiments.methods import METHODS
+from experiments.orders import ORDERS, reordered
 from experiments.ranges import largest_of, limits_of, summary
 from heclstm.data.datasets import Splits, fit_part, fit_training, load_dataset, prepare_part
+from heclstm.model.by_fold import auc_by_fold
 from heclstm.model.evaluate import Fold, pool
 from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.recipe import TrainConfig
@@ -45,6 +48,9 @@ def main() -> None:
     base = TrainConfig.from_toml(TRAINING_FILE)
     scores: dict[str, list[list[Fold]]] = {MEANS.get(name, name): [] for name in COMPARED}
     found_ranges = []
+    orders: dict[str, list[tuple[NDArray[np.float64], NDArray[np.int64]]]] = {
+        name: [] for name in ("as it is", *ORDERS)
+    }
     for seed in SEEDS:
         folds: dict[str, list[Fold]] = {name: [] for name in scores}
         for fold in range(1, FOLDS + 1):
@@ -60,6 +66,9 @@ def main() -> None:
                     Fold(str(fold), split.test.labels, {"clear": after}, point.threshold, patients)
                 )
                 if name == "he_clstm":
+                    for order, each in orders.items():
+                        asked = reordered(split.test, order) if order in ORDERS else split.test
+                        each.append((evaluate(network, config, asked)["score"], split.test.labels))
                     found_ranges.append({"seed": seed, "fold": fold, **ranges(network, config, split)})
         for name, each in folds.items():
             scores[name].append(each)
@@ -75,7 +84,10 @@ def main() -> None:
     titles["mean_score"] = "per-frame CNN, mean score"
     counts = {"patients": len(set(whole.patients)) if whole.patients is not None else 0, "cases": len(whole.labels)}
     counts["positives"] = int(whole.labels.sum())
-    record.write("annocerv", {**head, **counts, "titles": titles, "methods": methods, "ranges": found_ranges})
+    by_order = {name: auc_by_fold(each).value for name, each in orders.items()}
+    record.write(
+        "annocerv", {**head, **counts, "titles": titles, "methods": methods, "ranges": found_ranges, "orders": by_order}
+    )
 
 
 if __name__ == "__main__":

@@ -31,11 +31,13 @@ from numpy.typing import NDArray
 from experiments import record
 from experiments.encrypted import encrypted
 from experiments.fit import evaluate, fit
+from experiments.orders import ORDERS, reordered
 from heclstm.circuit.cost import estimate
 from heclstm.compiler.compile import compile_circuit
 from heclstm.data.datasets import Part, Splits, fit_part, load_dataset
 from heclstm.model.by_fold import Outcomes, auc_by_fold
 from heclstm.model.cells.mean import MeanConfig
+from heclstm.model.ensemble import joined
 from heclstm.model.metrics import area_under_curve
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.train.network import export
@@ -60,16 +62,23 @@ def mean_of_fields(degree: int) -> Change:
     )
 
 
+def jittered_mean(config: TrainConfig) -> TrainConfig:
+    return augmented(stain=0.05)(mean_of_fields(2)(config))
+
+
 CHOICES: dict[str, tuple[str, Change]] = {
     "as it is": ("he_clstm", augmented(exchanged=False)),
-    "mean cell, linear": ("he_clstm", mean_of_fields(1)),
     "mean cell, square": ("he_clstm", mean_of_fields(2)),
+    "stain jitter": ("he_clstm", augmented(stain=0.05)),
+    "mean cell, square, and stain jitter": ("he_clstm", jittered_mean),
     "fields of a patient exchanged in every epoch": ("he_clstm", augmented(exchanged=True)),
 }
 # method → its title; each is trained by the recipe of HE-CLSTM
 TITLES = {
     "he_clstm": "HE-CLSTM, diagonal cell",
-    "mean_cell": "HE-CLSTM, mean cell",
+    "jitter": "HE-CLSTM, diagonal cell, stain jitter",
+    "mean_cell": "HE-CLSTM, mean cell with a square",
+    "mean_cell_jitter": "HE-CLSTM, mean cell with a square, stain jitter",
     "exact_twin": "exact twin (ReLU)",
     "per_frame": "per-field CNN, mean score",
     "mean_pooled": "mean-pooled features, dense",
@@ -80,8 +89,13 @@ TITLES = {
 
 
 # title → the method of `experiments.methods`, and what the training file says otherwise
-VARIANTS: dict[str, tuple[str, Change]] = {"mean_cell": ("he_clstm", mean_of_fields(2))}
-SEVERAL = ("he_clstm", "mean_cell")  # with several seeds; others have the first
+VARIANTS: dict[str, tuple[str, Change]] = {
+    "mean_cell": ("he_clstm", mean_of_fields(2)),
+    "jitter": ("he_clstm", augmented(stain=0.05)),
+    "mean_cell_jitter": ("he_clstm", jittered_mean),
+}
+ENSEMBLE = (0, 1, 2)  # seeds
+SEVERAL = ("he_clstm", *VARIANTS)  # with several seeds; others have the first
 
 
 def larger(config: TrainConfig) -> TrainConfig:
@@ -134,13 +148,13 @@ class Fields:
 
     def without(self, left_out: Sequence[int], tested: int) -> Splits:
         """All folds but some as the training part. Validation is a formality: the first sequences of each outcome."""
-        train = joined([part for k, part in enumerate(self.folds) if k not in left_out])
+        train = together([part for k, part in enumerate(self.folds) if k not in left_out])
         few = np.concatenate([np.flatnonzero(train.labels == label)[:4] for label in (0, 1)])
         shown = Part(np.asarray(train.images)[few], train.labels[few])
         return Splits(train, shown, self.folds[tested], "BreaKHis")
 
 
-def joined(parts: Sequence[Part]) -> Part:
+def together(parts: Sequence[Part]) -> Part:
     return Part(
         np.concatenate([np.asarray(part.images) for part in parts]),
         np.concatenate([part.labels for part in parts]),
@@ -186,15 +200,25 @@ def choose(fields: Fields, base: TrainConfig, work: Path, names: Sequence[str], 
             file.write(json.dumps({"name": name, "seed": seed, **measured}) + "\n")
 
 
-def of_seed(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> list[NDArray[np.float64]]:
-    """The scores of each fold, by a network that was trained on the other four."""
+def in_other_orders(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> dict[str, Any]:
+    """AUC by fold where the held-out sequences have their fields in another order."""
+    return {
+        order: areas(of_seed(name, fields, base, seed, work, order), fields.folds)["sequence"][0] for order in ORDERS
+    }
+
+
+def of_seed(
+    name: str, fields: Fields, base: TrainConfig, seed: int, work: Path, order: str = ""
+) -> list[NDArray[np.float64]]:
+    """The scores of each fold, by a network that was trained on the other four. order: of the held-out fields."""
     method, change = VARIANTS.get(name, (name, lambda config: config))
     config, found = change(replace(base, seed=seed)), []
     for fold in range(FOLDS):
         network = fit(method, config, fields.without((fold,), fold), work)
-        found.append(evaluate(network, config, fields.folds[fold])["score"])
+        part = fields.folds[fold]
+        found.append(evaluate(network, config, reordered(part, order) if order else part)["score"])
     told = {way: round(each[0], 4) for way, each in areas(found, fields.folds).items()}
-    logger.info("%s seed %d: %s", name, seed, told)
+    logger.info("%s seed %d %s: %s", name, seed, order, told)
     return found
 
 
@@ -231,15 +255,21 @@ def colours(fields: Fields, ridge: float = 10.0) -> list[NDArray[np.float64]]:
     return scores
 
 
-def through_ciphertexts(fields: Fields, config: TrainConfig, work: Path) -> None:
-    """Every held-out sequence of one seed; each fold's figures are kept as they come."""
-    path = work / "encrypted.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    for fold in range(FOLDS):
+def encrypted_file(name: str, work: Path) -> Path:
+    return work / ("encrypted.json" if name == "he_clstm" else f"encrypted-{name}.json")
+
+
+def through_ciphertexts(name: str, fields: Fields, base: TrainConfig, work: Path, folds: Sequence[int]) -> None:
+    """Every held-out sequence of one seed, or of an ensemble; each fold's figures are kept as they come."""
+    path, (method, change) = encrypted_file(name, work), VARIANTS.get(name, ("he_clstm", lambda config: config))
+    known, config = json.loads(path.read_text()) if path.exists() else {}, change(base)
+    for fold in folds:
         if str(fold) in known:
             continue
         splits = fields.without((fold,), fold)
-        network = fit("he_clstm", config, splits, work)
+        seeds = ENSEMBLE if name == "ensemble" else (config.seed,)
+        networks = [export(fit(method, replace(config, seed=seed), splits, work)) for seed in seeds]
+        network = joined(networks)
         known[str(fold)] = encrypted(network, config, [splits.train], splits.train, splits.test)
         logger.info("fold %d encrypted: %s", fold + 1, known[str(fold)])
         path.write_text(json.dumps(known))
@@ -284,7 +314,10 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
         if name != "he_clstm":
             theirs = each["runs"][0]["folds"]
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
-    path, tried = work / "encrypted.json", work / "ablations.json"
+    for name in set(SEVERAL) & set(methods):
+        methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
+    path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
+    others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble")}
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
     patients = [patient for part in fields.folds for patient in set(part.patients)]
     positives = [
@@ -304,6 +337,7 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             "ensemble": areas(ensemble, fields.folds),
             "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
             "encrypted": json.loads(path.read_text()) if path.exists() else {},
+            "encrypted_others": {name: json.loads(file.read_text()) for name, file in others.items() if file.exists()},
             "ablations": json.loads(tried.read_text()) if tried.exists() else {},
         },
     )
@@ -329,6 +363,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
     parser.add_argument("--names", nargs="+", help="these alone")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--folds", nargs="+", type=int, default=list(range(1, FOLDS + 1)), help="that are encrypted")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("heclstm").setLevel(logging.WARNING)
@@ -341,7 +376,9 @@ def main() -> None:
         for seed, name in itertools.product(arguments.seeds, arguments.names):
             of_seed(name, fields, base, seed, arguments.work)
     elif arguments.what == "encrypt":
-        through_ciphertexts(fields, replace(base, seed=arguments.seeds[0]), arguments.work)
+        folds = [fold - 1 for fold in arguments.folds]
+        for name in arguments.names or ["he_clstm"]:
+            through_ciphertexts(name, fields, replace(base, seed=arguments.seeds[0]), arguments.work, folds)
     elif arguments.what == "ablate":
         ablated(arguments.data, base, arguments.work, arguments.names or list(ABLATIONS))
     else:

@@ -13,6 +13,7 @@ from heclstm.model.operating_points import choose_operating_point
 from heclstm.model.recipe import TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.train.network import export
+from heclstm.model.weights import Model
 from heclstm.usecases.scoring import Ways, encrypted_scores
 from heclstm.usecases.subject import Subject
 
@@ -20,9 +21,11 @@ from heclstm.usecases.subject import Subject
 def encrypted(network: Any, config: TrainConfig, known: list[Part], decided: Part, tested: Part) -> dict[str, Any]:
     """All sequences of `tested` through the program at 128 bits, against the model in clear.
 
-    known: what ranges are calibrated on. decided: what the operating point is chosen on.
+    network: as it was trained, or a model already. known: what ranges are calibrated on. decided: what the operating
+    point is chosen on.
     """
-    model = export(network).with_metadata(training=config.to_json(), preparation=config.preparation.to_json())
+    exported = network if isinstance(network, Model) else export(network)
+    model = exported.with_metadata(training=config.to_json(), preparation=config.preparation.to_json())
     frames, mask = prepare_part(decided, config.preparation)
     scores = forward(model, frames, mask)["score"][:, 0]
     point = choose_operating_point(scores, decided.labels, config.wanted_sensitivity)

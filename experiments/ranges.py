@@ -40,7 +40,12 @@ def summary(largest: Mapping[str, NDArray[np.float64]], limits: Mapping[str, flo
     mask = outside(largest, limits)
     worst = {name: float(largest[name].max() / limit) for name, limit in limits.items()}
     layer = max(worst, key=lambda name: worst[name])
+    found = {}
+    if "score" in limits:  # what a hospital refuses by: it sees no other layer
+        refused = int((~(largest["score"] <= limits["score"])).sum())
+        found = {"score_factor": worst["score"], "refused": refused}
     return {
+        **found,
         "outside": int(mask.sum()),
         "of": len(mask),
         "factor": worst[layer],

@@ -158,6 +158,11 @@ def annocerv(result: Result) -> str:
     found = {
         "outside": sum(row["outside"] for row in result["ranges"]),
         "of": sum(row["of"] for row in result["ranges"]),
+        "refused": sum(row["refused"] for row in result["ranges"]),
+        "score": max(row["score_factor"] for row in result["ranges"]),
+        "straight": result["orders"]["as it is"],
+        "reversed": result["orders"]["reversed"],
+        "shuffled": result["orders"]["shuffled"],
     }
     area = methods["he_clstm"]["seeds"][0]["auc"]
     return texts.ANNOCERV.format(
@@ -190,6 +195,7 @@ def visual_fields(result: Result) -> str:
     return texts.VISUAL_FIELDS.format(
         **{name: result[name] for name in ("series", "persons")},
         kind="" if kind == "reliable" else f" ({kind} series)",
+        chosen=texts.VISUAL_FIELDS_CHOSEN[kind],
         folds=result["parameters"]["folds"],
         seeds="HE-CLSTM by seed: " + listed(f"{value:.3f}" for value in methods["he_clstm"]["auc"]) + ".",
         table=table(["method", "AUC by fold", "seeds", "reversed", "shuffled", "HE-CLSTM − it"], rows),
@@ -238,7 +244,15 @@ def breakhis(result: Result) -> str:
     head += ["HE-CLSTM − it, by patient", "by sequence"]
     runs, ensemble, taken = methods["he_clstm"]["runs"], result["ensemble"], list(result["encrypted"].values())
     each = "; ".join(f"{run['patient'][0]:.3f} / {run['sequence'][0]:.3f}" for run in runs)
+    orders = [
+        f"{result['titles'][name]} {found['orders']['reversed']:.3f} and {found['orders']['shuffled']:.3f}"
+        for name, found in methods.items()
+        if "orders" in found
+    ]
+    others = result.get("encrypted_others", {}).items()
+    also = [_encrypted_other(name, list(folds.values())) for name, folds in others]
     return texts.BREAKHIS.format(
+        orders="; ".join(orders),
         **{name: result[name] for name in ("sequences", "patients", "positives")},
         folds=result["parameters"]["folds"],
         count=len(runs),
@@ -253,7 +267,44 @@ def breakhis(result: Result) -> str:
             ],
         ),
         ablations=_breakhis_ablations(result.get("ablations", {})),
-        encrypted=_encrypted_folds(taken, result["parameters"]["folds"]) if taken else "",
+        encrypted=(_encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
+    )
+
+
+def _encrypted_other(name: str, folds: list[Result]) -> str:
+    agree, of = (sum(fold[each] for fold in folds) for each in ("agree", "of"))
+    title = {"ensemble": "three seeds as one ensemble", "mean_cell": "the mean cell"}.get(name, name)
+    return texts.ENCRYPTED_OTHER.format(
+        title=title,
+        agree=agree,
+        of=of,
+        levels=folds[0]["levels"],
+        keys=folds[0]["keys_mb"],
+        worst=max(fold["worst_error"] for fold in folds),
+        folds=len(folds),
+    )
+
+
+BOUNDED = {"breakhis, he_clstm": "BreaKHis, diagonal cell", "breakhis, mean_cell": "BreaKHis, mean cell"}
+
+
+def bounds(result: Result) -> str:
+    rows = []
+    for name in dict.fromkeys(row["set"] for row in result["rows"]):
+        mine = [row for row in result["rows"] if row["set"] == name]
+        cells = [f"{sum(row['outside'] for row in mine)} of {sum(row['of'] for row in mine)}", str(len(mine))]
+        for value in ("score", "hidden"):
+            for which in ("largest", "searched", "bound"):
+                cells.append(", ".join(f"{row[value][which]:,.0f}" for row in mine))
+        rows.append([BOUNDED.get(name, name), *cells])
+    head = ["networks of", "held-out outside", "folds", "score held out", "score found", "its bound"]
+    return texts.BOUNDS.format(
+        starts=f"{result['parameters']['starts']:,}",
+        steps=result["parameters"]["steps"],
+        table=table([*head, "state held out", "state found", "its bound"], rows),
+        closest=max(
+            row[value]["searched"] / row[value]["bound"] for row in result["rows"] for value in ("score", "hidden")
+        ),
     )
 
 
@@ -355,6 +406,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "visual_fields": visual_fields,
     "visual_fields_unreliable": visual_fields,
     "breakhis": breakhis,
+    "bounds": bounds,
     "adrenal_ablations": adrenal_ablations,
     "adrenal_costs": adrenal_costs,
     "adrenal_robustness": adrenal_robustness,

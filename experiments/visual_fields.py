@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import structs
 from numpy.typing import NDArray
 
 from experiments import record
@@ -53,6 +54,13 @@ def with_cell(cell: Any) -> Change:
     )
 
 
+def ends(config: TrainConfig) -> TrainConfig:
+    """Two visits, the first and the last."""
+    alone = plain(config)
+    preparation = structs.replace(alone.preparation, source=(2, *alone.preparation.source[1:]), frames=2)
+    return replace(alone, preparation=preparation, model=replace(alone.model, frames=2))
+
+
 # title → the method of `experiments.methods`, what its training file says otherwise
 RUNS: dict[str, tuple[str, Change]] = {
     "he_clstm": ("he_clstm", lambda config: config),
@@ -61,7 +69,9 @@ RUNS: dict[str, tuple[str, Change]] = {
     "per_visit": ("per_frame", plain),
     "mean_pooled": ("mean_pooled", plain),
     "stacked": ("stacked", plain),
+    "first_last": ("stacked", ends),
 }
+SEEN = {"first_last": [0, -1]}  # visits; all by default
 TITLES = {
     "he_clstm": "HE-CLSTM: visit and trend, diagonal cell",
     "without_trend": "the same without the trend",
@@ -69,6 +79,7 @@ TITLES = {
     "per_visit": "each visit by itself, mean score",
     "mean_pooled": "mean-pooled features, dense",
     "stacked": "visits stacked as channels",
+    "first_last": "first and last visit stacked as channels",
     "slope": "least-squares slope of each point, logistic regression",
 }
 
@@ -100,6 +111,11 @@ def orders(part: Part) -> list[Part]:
     order = np.random.default_rng(99).permuted(np.tile(np.arange(images.shape[1]), (len(images), 1)), axis=1)
     shuffled = np.take_along_axis(images, order[:, :, None, None, None], axis=1)
     return [part, replace(part, images=images[:, ::-1].copy()), replace(part, images=shuffled)]
+
+
+def seen(part: Part, name: str) -> Part:
+    """The visits that a method looks at."""
+    return replace(part, images=np.asarray(part.images)[:, SEEN[name]]) if name in SEEN else part
 
 
 def slope(train: Part, test: Part) -> NDArray[np.float64]:
@@ -149,8 +165,10 @@ def of_seed(name: str, base: TrainConfig, seed: int, arguments: argparse.Namespa
     for fold in range(1, FOLDS + 1):
         config = change(replace(base, seed=seed, data={**base.data, "folds": FOLDS, "fold": fold}))
         split = load_dataset("visual_fields", arguments.data, config.data)
+        tested = [seen(part, name) for part in orders(split.test)]
+        split = replace(split, train=seen(split.train, name), validation=seen(split.validation, name))
         network = fit(method, config, split, arguments.work / f"visual-fields-{arguments.kind}")
-        scores.add(split.test.labels, [evaluate(network, config, part)["score"] for part in orders(split.test)])
+        scores.add(split.test.labels, [evaluate(network, config, part)["score"] for part in tested])
         if name == "he_clstm":
             found_ranges.append({"seed": seed, "fold": fold, **ranges(network, config, split)})
             if arguments.encrypted and seed == arguments.seeds[0]:

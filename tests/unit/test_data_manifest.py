@@ -168,6 +168,22 @@ def test_a_folder_whose_names_fix_no_order_is_told_before_training(tmp_path):
     assert any(note.startswith("2 sequences are left out") for note in splits.notes)
 
 
+def test_short_sequences_are_left_out_where_that_is_asked_for(tmp_path):
+    dataset_trees.clips(tmp_path)
+    whole = load_dataset("clips", tmp_path)
+    (tmp_path / "positive/patient-10/clip-0/0.png").unlink()
+    cut = load_dataset("clips", tmp_path)
+    frames = len(cut.train.images[0])
+    splits = load_dataset("clips", tmp_path, {"fewest_frames": frames})
+    counts = [sum(map(len, (each.train, each.validation, each.test))) for each in (whole, cut, splits)]
+    assert counts[0] == counts[1] == counts[2] + 1
+    (note,) = [note for note in splits.notes if "are left out" in note]
+    assert note.startswith(f"1 sequences have fewer than {frames} frames and are left out: ")
+    assert "patient-10/clip-0" in note
+    with pytest.raises(ModelError, match="data.fewest_frames: got 0, expected a whole number of at least 1"):
+        load_dataset("clips", tmp_path, {"fewest_frames": 0})
+
+
 def test_a_table_is_text_with_closed_quotes(tmp_path):
     path = tmp_path / "a.csv"
     for content, message in (

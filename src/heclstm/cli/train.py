@@ -12,6 +12,7 @@ from heclstm.cli.evaluation import operating_points, print_evaluation
 from heclstm.cli.options import AsJson
 from heclstm.cli.terminal import TERMINAL, emit, facts, out
 from heclstm.cli.verb import verb
+from heclstm.errors import InputError
 
 if TYPE_CHECKING:
     from heclstm.usecases.train import Trained
@@ -30,6 +31,14 @@ def train(
         int | None,
         typer.Option(
             "--folds", min=2, metavar="K", help="Cross-validation: K models in MODEL/fold-1 …, none of them final."
+        ),
+    ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            "--encoder",
+            metavar="MODEL/",
+            help="A trained model; training begins with its frame encoder (not for folds).",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in MODEL/.")] = False,
@@ -53,12 +62,14 @@ def train(
     recipe = usecase.TrainConfig.from_toml(config)
     recipe = recipe if seed is None else replace(recipe, seed=seed)
     if folds is None:
-        trained = usecase.train(recipe, output, data=data, resume=resume, events=TERMINAL)
+        trained = usecase.train(recipe, output, data=data, encoder=encoder, resume=resume, events=TERMINAL)
         if as_json:
             emit(trained.to_json())
         else:
             _print(trained, data)
         return
+    if encoder is not None:
+        raise InputError("--encoder: it may have seen the patients of every fold; leave out --folds, or --encoder")
     evaluated = usecase.cross_validate(
         recipe, output, folds=folds, name=str(config), data=data, resume=resume, events=TERMINAL
     )

@@ -63,15 +63,22 @@ class Trained:
 
 
 def train(
-    recipe: TrainConfig, folder: Path, *, data: Path | None = None, resume: bool = False, events: Events = SILENT
+    recipe: TrainConfig,
+    folder: Path,
+    *,
+    data: Path | None = None,
+    encoder: Path | None = None,
+    resume: bool = False,
+    events: Events = SILENT,
 ) -> Trained:
     """Train one model into `folder`, with a checkpoint after every epoch. data: where the data set of the recipe is.
 
+    encoder: the folder of a finished training, with whose frame encoder it begins.
     resume: go on from the checkpoints there. Raises ModelError if `folder` holds a model or a checkpoint otherwise.
     """
     _check_checkpoints(folder, [folder], resume)
     with DECODED.kept():
-        trained = Trained(_trained(recipe, data, folder, events), folder)
+        trained = Trained(_trained(recipe, data, folder, events, encoder), folder)
     tell_warnings(trained.purpose, events)
     return trained
 
@@ -153,7 +160,9 @@ def _check_folds(recipes: Sequence[TrainConfig], data: Path | None) -> None:
             raise ModelError(f"{place}: got no patient, expected at least one; choose fewer folds")
 
 
-def _trained(recipe: TrainConfig, data: Path | None, folder: Path, events: Events) -> Model:
+def _trained(
+    recipe: TrainConfig, data: Path | None, folder: Path, events: Events, encoder: Path | None = None
+) -> Model:
     splits = load_dataset(recipe.dataset, data, recipe.data)
     for text in splits.notes:
         events.note(text)
@@ -176,7 +185,7 @@ def _trained(recipe: TrainConfig, data: Path | None, folder: Path, events: Event
 
     try:
         with events.stage(f"training {folder.name}") as update:
-            return train_model(recipe, splits, folder, on_epoch=on_epoch)
+            return train_model(recipe, splits, folder, encoder=encoder, on_epoch=on_epoch)
     finally:  # of a stopped training too
         if seen:
             _draw(recipe, folder)

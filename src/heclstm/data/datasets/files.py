@@ -27,7 +27,7 @@ from heclstm.data.decoded import DECODED
 from heclstm.data.dicom import Selection
 from heclstm.data.images import Images, read_images, read_listed
 from heclstm.data.manifest import spelling
-from heclstm.errors import FileFormatError, SequenceError
+from heclstm.errors import FileFormatError, ModelError, SequenceError
 
 LISTED = 20  # so many names in one message
 EXAMPLES = 5  # and so many for each kind of problem
@@ -59,14 +59,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class FileOptions(Splitting):
-    """skip_bad_files: leave them out with a note, instead of refusing the data set. select: a TOML file with the
+    """skip_bad_files: leave them out with a note, instead of refusing the data set. fewest_frames: sequences with fewer
+    are left out with a note, as a network of an exact number of frames cannot take them. select: a TOML file with the
     rules of `data.dicom.selection`, for data sets of DICOM files. licence, attribution: what models, programs and
     reports say about the pictures."""
 
     skip_bad_files: bool = False
+    fewest_frames: int = 1
     select: str = ""
     licence: str = ""
     attribution: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.fewest_frames, int) or self.fewest_frames < 1:
+            raise ModelError(f"data.fewest_frames: got {self.fewest_frames!r}, expected a whole number of at least 1")
 
 
 class Frames(Sequence[list[NDArray[Any]]]):
@@ -160,6 +167,7 @@ class _Seen:
     wrong: str = ""
     order: str = ""
     notes: tuple[str, ...] = ()
+    frames: int = 0
 
 
 def _checked(
@@ -184,6 +192,10 @@ def _checked(
     if wrong:
         notes.append(f"{len(wrong)} sequences are left out: {listed(f'{what}: {why}' for what, why in wrong.items())}")
     kept = [(entry, each) for entry, each in zip(entries, seen, strict=True) if not each.wrong]
+    if short := [entry.name for entry, each in kept if each.frames < options.fewest_frames]:
+        fewest = options.fewest_frames
+        notes.append(f"{len(short)} sequences have fewer than {fewest} frames and are left out: {listed(short)}")
+        kept = [(entry, each) for entry, each in kept if each.frames >= fewest]
     notes += _said([each for _, each in kept])
     return [entry for entry, _ in kept], {file: digest for _, each in kept for file, digest in each.digests.items()}
 
@@ -195,7 +207,7 @@ def _seen(entry: Entry, selection: Selection) -> _Seen:
         bad = {file: why for file in entry.files if (why := _unreadable(file, selection))}
         return _Seen({}, bad, "" if bad else str(error))
     digests = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in entry.files}
-    return _Seen(digests, {}, "", images.order, images.notes)
+    return _Seen(digests, {}, "", images.order, images.notes, len(images.frames))
 
 
 def _unreadable(file: Path, selection: Selection) -> str:

@@ -49,7 +49,8 @@ def fit_part(part: Part, preparation: Preparation) -> Part:
             counts.append(real)
             given.append(len(raw))
     if wrong:
-        raise refuse("sequences", wrong, "change them, or the training file's [preparation]")
+        remedy = "change them, or the training file's [preparation] (data.fewest_frames leaves out short ones)"
+        raise refuse("sequences", wrong, remedy)
     if longer := [count for count in given if count > preparation.frames]:
         logger.warning(
             "%d of %d sequences have more than %d frames: %d of their %d frames are used, evenly spaced",

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 
 from heclstm.data.dicom.library import Dataset, guarded, read_header
 from heclstm.data.dicom.places import Place, places_of
-from heclstm.data.dicom.values import floats, groups, items, of_frame, required_whole, text, texts, whole, whole_text
+from heclstm.data.dicom.traits import PER_FRAME, Traits, traits_of
+from heclstm.data.dicom.values import floats, items, of_frame, required_whole, text, whole, whole_text
 from heclstm.data.sources import Source
 from heclstm.errors import FileFormatError
 
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 DIRECTORY = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR
+WAVELETS = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")  # JPEG 2000 and HTJ2K
+WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 FRAMES_MAX = 1 << 14
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = "PALETTE COLOR"
-FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
-PER_FRAME = "PerFrameFunctionalGroupsSequence"
 EVEN = 1.001  # numbers that differ by less are one, written with fewer digits
 WORDS_MAX = 40
 SECRET = (
@@ -50,15 +51,14 @@ class Identity:
 
 @dataclass(frozen=True, repr=False)
 class Series:
-    """What a series may be called in a message, without names, numbers and dates of its patient. sides: left, right.
-    localizers: whether its frames are scout views, by which others were planned."""
+    """What a series may be called in a message, without names, numbers and dates of its patient. traits: what its
+    frames should have in common; shown to nobody."""
 
     modality: str
     description: str
     body_part: str
     number: int
-    sides: frozenset[str] = frozenset()
-    localizers: frozenset[bool] = frozenset()
+    traits: Traits
 
 
 @dataclass(frozen=True)
@@ -120,29 +120,11 @@ def _header(source: Source, dataset: Dataset, pixels: str) -> Header:
     secrets = _secrets(dataset) if any(told) else []
     modality, description, body_part = (_words(value, secrets) for value in told)
     form = _form(source, dataset) if pixels else None
-    sides, localizers = _told_by_frames(dataset, form.frames if form else 1)
-    series = Series(modality, description, body_part, whole(dataset, "SeriesNumber") or 0, sides, localizers)
+    traits = traits_of(dataset, form.frames if form else 1)
+    series = Series(modality, description, body_part, whole(dataset, "SeriesNumber") or 0, traits)
     if form is None:
         return Header(source, identity, series, directory, None)
     return Header(source, identity, series, directory, form, places_of(source, dataset, form.frames))
-
-
-def _told_by_frames(dataset: Dataset, frames: int) -> tuple[frozenset[str], frozenset[bool]]:
-    """Sides of the body, and whether frames are localizers: of the file, or of the frames of an enhanced object."""
-    side = text(dataset, "ImageLaterality") or text(dataset, "Laterality")
-    sides, kinds = {side.upper()[:1]}, {"LOCALIZER" in texts(dataset, "ImageType")}
-    own = range(frames) if items(dataset, PER_FRAME) else range(1)
-    if told := {
-        text(item, "FrameLaterality").upper()[:1]
-        for frame in own
-        for item in groups(dataset, frame, "FrameAnatomySequence")
-    }:
-        sides = told
-    if types := [
-        texts(item, "FrameType") for frame in own for name in FRAME_TYPES for item in groups(dataset, frame, name)
-    ]:
-        kinds = {"LOCALIZER" in each for each in types}
-    return frozenset(sides - {""}), frozenset(kinds)
 
 
 def _form(source: Source, dataset: Dataset) -> Form:
@@ -154,10 +136,25 @@ def _form(source: Source, dataset: Dataset) -> Form:
         raise FileFormatError(
             f"{source}: no image: {stored} of {allocated} bits stored, expected up to 1, 8, 16 or 32 bits"
         )
+    if text(dataset, "SOPClassUID") == WHOLE_SLIDE:
+        raise FileFormatError(
+            f"{source}: no image: tiles of a whole slide, which are no sequence; export fields of it as pictures"
+        )
     if samples != (3 if photometric in COLOURS else 1) or photometric not in (*GREYS, *COLOURS, PALETTE):
         raise FileFormatError(
             f"{source}: no image: {samples} samples per pixel and a photometric interpretation that do not belong "
             f"together, expected one of {', '.join(GREYS)}, {PALETTE} with 1, {', '.join(COLOURS)} with 3"
+        )
+    syntax = text(getattr(dataset, "file_meta", {}), "TransferSyntaxUID")
+    if photometric in ("YBR_ICT", "YBR_RCT") and not syntax.startswith(WAVELETS):
+        raise FileFormatError(
+            f"{source}: no image: says colours of JPEG 2000, and is not packed so; nobody knows which they are"
+        )
+    signed, high = whole(dataset, "PixelRepresentation") == 1, whole(dataset, "HighBit")
+    high = high if high is not None and stored - 1 <= high < allocated else stored - 1
+    if samples == 3 and (signed or high != stored - 1):
+        raise FileFormatError(
+            f"{source}: no image: colours with a sign, or not in the lowest bits, expected neither; export it again"
         )
     frames = whole(dataset, "NumberOfFrames") if dataset.get("NumberOfFrames") is not None else 1
     if frames is None or not 1 <= frames <= FRAMES_MAX:
@@ -170,9 +167,8 @@ def _form(source: Source, dataset: Dataset) -> Form:
             f"{source}: no image: the shape of its pixels differs from frame to frame; export each alone"
         )
     burnt = text(dataset, "BurnedInAnnotation").upper()
-    high = whole(dataset, "HighBit")
     return Form(
-        text(getattr(dataset, "file_meta", {}), "TransferSyntaxUID"),
+        syntax,
         photometric,
         required_whole(source, dataset, "Rows", 1),
         required_whole(source, dataset, "Columns", 1),
@@ -180,8 +176,8 @@ def _form(source: Source, dataset: Dataset) -> Form:
         samples,
         allocated,
         stored,
-        high if high is not None and stored - 1 <= high < allocated else stored - 1,
-        whole(dataset, "PixelRepresentation") == 1,
+        high,
+        signed,
         ratios[0],
         {"YES": True, "NO": False}.get(burnt),
         frozenset(spacings) - {()},

@@ -20,7 +20,24 @@ NO_WINDOW = "no window: greys are spread over the data's own range, without the 
 FIRST_WINDOW = "several windows: the first is used"
 EMPTY_WINDOW = "a window without center or width is passed over"
 NARROW_WINDOW = "a window narrower than 1 is read as LINEAR_EXACT"
+FIRST_TABLE = "several look-up tables: the first is used"
 ENTRIES_MAX = 1 << 16
+# What a file says of itself that its greys alone do not show: keyword, value, what is told.
+SAID = (
+    (
+        "PresentationIntentType",
+        "FOR PROCESSING",
+        "images are stored for processing, and not as they are meant to be seen",
+    ),
+    (
+        "RecommendedViewingMode",
+        "SUB",
+        "frames are meant to be seen after a mask was subtracted; they are shown as they are",
+    ),
+    ("StereoPairsPresent", "YES", "frames are seen by two eyes in turn"),
+    ("PixelPresentation", "COLOR", "colours that are laid over greys are left out"),
+    ("PixelPresentation", "MIXED", "colours that are laid over greys are left out"),
+)
 
 
 @dataclass
@@ -34,6 +51,8 @@ class Mapping:
 
     def greys(self, frame: int) -> Greys:
         """Raises FileFormatError where a value that decides about greys is none."""
+        if frame == 0:
+            self._tell()
         modality = self._modality(frame)
         return Greys(modality, self._voi(frame, modality), self._inverted(), self._padding())
 
@@ -46,9 +65,19 @@ class Mapping:
         entries = np.arange(max(0, first), max(0, first) + (count or ENTRIES_MAX))
         return bits if palette(entries).max() >= 1 << PLAIN_BITS else PLAIN_BITS
 
+    def _tell(self) -> None:
+        """What a reader should know. Raises FileFormatError for a presentation that is not done."""
+        if items(self.dataset, "PresentationLUTSequence"):
+            raise FileFormatError(
+                f"{self.source}: no image: asks for a look-up table of its presentation; export it as it is shown"
+            )
+        self.notes |= {told for name, value, told in SAID if text(self.dataset, name).upper() == value}
+        if self.form.photometric == "MONOCHROME1" and text(self.dataset, "PresentationLUTShape") == "IDENTITY":
+            self.notes.add("whether black is shown white is told in two ways; it is, as MONOCHROME1 says")
+
     def _modality(self, frame: int) -> Rescale | Table:
         if tables := items(self.dataset, "ModalityLUTSequence"):
-            return self._table(tables[0], signed=self.form.signed)
+            return self._table(self._first(tables), signed=self.form.signed)
         group = "PixelValueTransformationSequence"
         slope, intercept = (
             self._only(checked_floats(self.source, of_frame(self.dataset, frame, group, name), name), name, default)
@@ -58,6 +87,11 @@ class Mapping:
             raise FileFormatError(f"{self.source}: no image: its RescaleSlope is 0, which makes all values one")
         return Rescale(slope, intercept)
 
+    def _first(self, tables: list[Dataset]) -> Dataset:
+        if len(tables) > 1:
+            self.notes.add(FIRST_TABLE)
+        return tables[0]
+
     def _only(self, values: tuple[float, ...], name: str, default: float) -> float:
         if len(values) > 1:
             raise FileFormatError(f"{self.source}: no image: {name} holds {len(values)} numbers, expected one")
@@ -66,7 +100,7 @@ class Mapping:
     def _voi(self, frame: int, modality: Rescale | Table) -> Window | Table | Span | None:
         for holder in [*groups(self.dataset, frame, "FrameVOILUTSequence"), self.dataset]:
             if tables := items(holder, "VOILUTSequence"):
-                return self._table_of_greys(tables[0], signed=self._whole(modality).low < 0)
+                return self._table_of_greys(self._first(tables), signed=self._whole(modality).low < 0)
             if window := self._window(holder):
                 return window
         if self.form.bits_stored <= PLAIN_BITS:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median_low
 from typing import Any
@@ -13,29 +11,45 @@ from typing import Any
 import numpy as np
 
 from heclstm.data.dicom.library import Dataset
+from heclstm.data.dicom.times import DAY, Clock, shifts_of, time_of
 from heclstm.data.dicom.values import floats, groups, items, of_frame, text, whole
 from heclstm.data.order import REMEDY, Order, Rule, decide
 from heclstm.data.sources import Source
 from heclstm.errors import SequenceError
 
-MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6})\d*)? *(?:([-+])(\d{2})(\d{2}))?")
-ZONE = re.compile(r"([-+])(0\d|1[0-4])([0-5]\d)")  # from UTC
 ALIGNED = 1e-3  # unit directions that differ by less are one
+ACROSS = 0.9  # cosine of two normals, of which less is another direction: 26 degrees
+SHIFTED = 1.0  # millimetres beside the normal, above what rounding and a couch do
+# What nuclear medicine counts frames by (PS3.3 C.8.4.8), the slowest first.
+VECTORS = (
+    "EnergyWindowVector", "DetectorVector", "PhaseVector", "RotationVector", "RRIntervalVector", "TimeSlotVector",
+    "AngularViewVector", "SliceVector", "TimeSliceVector",
+)  # fmt: skip
 HUNDREDTHS = 2  # positions are compared in hundredths of a millimetre
-EPOCH = datetime(1, 1, 1)
 SLICES, DIMENSIONS = "by slice position along the normal", "by dimension index"
 TIMES = "by acquisition time"
-DAY = 24 * 3600 * 10**6  # microseconds
-UNDATED = "00010102"  # stands for the date of a time without one: in any time zone, it is far before all that have one
 BACKWARDS = (SLICES, DIMENSIONS)  # a stack may be numbered from either end; time goes one way
+
+
+@dataclass(frozen=True, repr=False)
+class Part:
+    """Of one object that was cut into several files (a concatenation). first: how many frames stand before it. number,
+    count: of files.
+    """
+
+    whole: str
+    first: int
+    number: int
+    count: int
 
 
 @dataclass(frozen=True, repr=False)
 class Place:
     """What is known of one frame; None where nothing is. normal, corner: of its plane, in millimetres. offset: along
-    the normal, for a grid of doses. dimension: of an enhanced object. time: microseconds; zoned: whether it is
-    known in which time zone. trigger: milliseconds. number: of the file; frame: inside of it. temporal: its number in
-    time. space: in which positions are told. across: the direction of its rows."""
+    the normal, for a grid of doses. dimension: of an enhanced object, or what nuclear medicine counts frames by. time:
+    microseconds; clock: what is known of it. trigger: milliseconds. number: of the file; frame: inside of it.
+    temporal: its number in time. space: in which positions are told. across: the direction of its rows. slice: its
+    number, where that is all. part: of a concatenation."""
 
     file: str
     frame: int
@@ -47,9 +61,11 @@ class Place:
     time: int | None
     trigger: float | None
     temporal: int | None = None
-    zoned: bool = False
+    clock: Clock = Clock()
     space: str = ""
     across: tuple[float, ...] | None = None
+    slice: float | None = None
+    part: Part | None = None
 
 
 def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...]:
@@ -59,36 +75,51 @@ def places_of(source: Source, dataset: Dataset, frames: int) -> tuple[Place, ...
     offsets = floats(dataset, "GridFrameOffsetVector")
     if offsets is None or len(offsets) != frames:
         offsets = (0.0,) * frames
-    shifts = _shifts(dataset, frames)
+    shifts = shifts_of(dataset, frames)
 
-    zone, space = text(dataset, "TimezoneOffsetFromUTC"), text(dataset, "FrameOfReferenceUID")
+    zone = text(dataset, "TimezoneOffsetFromUTC")
+    space = text(dataset, "FrameOfReferenceUID") or text(dataset, "VolumeFrameOfReferenceUID")
+    part = _part(dataset)
 
     def place(frame: int) -> Place:
         directions = floats(of_frame(dataset, frame, "PlaneOrientationSequence", orientation), orientation)
-        time, zoned = _time(dataset, frame, shifts, zone)
+        corner = floats(of_frame(dataset, frame, "PlanePositionSequence", position), position)
+        for item in groups(dataset, frame, "PlaneOrientationVolumeSequence"):  # of ultrasound, in a frame of its own
+            directions = directions or floats(item, "ImageOrientationVolume")
+        for item in groups(dataset, frame, "PlanePositionVolumeSequence"):
+            corner = corner or floats(item, "ImagePositionVolume")
+        time, clock = time_of(dataset, frame, shifts, zone)
         return Place(
             str(source),
             frame,
             number,
             normal := _normal(directions),
-            _corner(floats(of_frame(dataset, frame, "PlanePositionSequence", position), position)),
+            _corner(corner),
             offsets[frame],
             _dimension(dataset, frame),
             time,
             _trigger(dataset, frame),
             _temporal(dataset, frame),
-            zoned,
+            clock,
             space,
             directions[:3] if directions and normal else None,
+            part=part,
         )
 
     if items(dataset, "PerFrameFunctionalGroupsSequence"):
         return tuple(place(frame) for frame in range(frames))
     first = place(0)  # what frames do not have for themselves is the same for all
     start = first.time if shifts else None
+    counted = _counted(dataset, frames)
+    layers = floats(dataset, "SliceVector") or ()
     return tuple(
         replace(
-            first, frame=frame, offset=offsets[frame], time=None if start is None else start + shifts[frame] - shifts[0]
+            first,
+            frame=frame,
+            offset=offsets[frame],
+            time=None if start is None else start + shifts[frame] - shifts[0],
+            dimension=counted[frame] if counted else first.dimension,
+            slice=layers[frame] if len(layers) == frames else None,
         )
         for frame in range(frames)
     )
@@ -98,18 +129,18 @@ def order_of(places: Sequence[Place], where: str) -> Order:
     """The order of the frames of one series. Raises SequenceError where nothing in the files fixes it."""
     if len(places) == 1:
         return Order((0,), "one frame")
+    _require_one_direction(places, where)
     positions = _positions(places)
-    shared = len(set(positions)) < len(positions) if None not in positions else False
-    dimensions = Rule(DIMENSIONS, [place.dimension for place in places])
-    if shared and len(set(positions)) > 1 and not dimensions.decides:
-        raise SequenceError(
-            f"{where}: {len(places)} frames stand at {len(set(positions))} slice positions, so that several share one; "
-            "give one volume or one time of them"
-        )
+    for stand in (positions, [place.slice for place in places]):
+        if None not in stand and 1 < len(set(stand)) < len(stand):
+            raise SequenceError(
+                f"{where}: {len(places)} frames stand at {len(set(stand))} slice positions, so that several share one; "
+                "give one volume or one time of them"
+            )
     numbers = [None if place.number is None else (place.number, place.frame) for place in places]
     rules = [
         Rule(SLICES, positions),
-        dimensions,
+        Rule(DIMENSIONS, [place.dimension for place in places]),
         Rule(TIMES, [place.time for place in places]),
         Rule("by trigger time", [place.trigger for place in places]),
         Rule("by temporal position", [place.temporal for place in places]),
@@ -117,6 +148,7 @@ def order_of(places: Sequence[Place], where: str) -> Order:
     files = {place.file for place in places}
     if len(files) == 1:
         rules.append(Rule("as the file holds its frames", [place.frame for place in places]))
+    rules.append(Rule("by its place in what was cut into files", [_place_in_whole(place) for place in places]))
     rules.append(Rule("by instance number", numbers))
     undecided = (
         f"nothing in these {len(files)} files fixes an order: their slice positions, times and instance numbers are "
@@ -128,17 +160,49 @@ def order_of(places: Sequence[Place], where: str) -> Order:
     return Order(order.rows, order.reason, tuple(_doubts(places, positions, numbers, order)))
 
 
+def require_whole(places: Sequence[Place], where: str) -> None:
+    """Raise SequenceError where some of the files that one object was cut into are missing."""
+    for whole_of in {place.part.whole for place in places if place.part}:
+        parts = {place.part for place in places if place.part and place.part.whole == whole_of}
+        ends = {place.part.first + place.frame for place in places if place.part and place.part.whole == whole_of}
+        count = max(part.count for part in parts)
+        if ends != set(range(len(ends))) or (count and {part.number for part in parts} != set(range(1, count + 1))):
+            raise SequenceError(
+                f"{where}: holds {len(parts)} files of an object that was cut into {count or 'more'}, so that frames "
+                "are missing; give all of them"
+            )
+
+
+def _place_in_whole(place: Place) -> tuple[str, int] | None:
+    return (place.part.whole, place.part.first + place.frame) if place.part else None
+
+
+def _require_one_direction(places: Sequence[Place], where: str) -> None:
+    """Raise SequenceError for stacks of several directions in one series, such as axial and sagittal slices."""
+    normals = [place.normal for place in places if place.normal]
+    if normals and min(abs(float(np.dot(normals[0], normal))) for normal in normals) < ACROSS:
+        raise SequenceError(
+            f"{where}: frames of several directions, such as axial and sagittal slices; give those of one, or all of "
+            "them in their order with --as-given"
+        )
+
+
 def _require_one_clock(places: Sequence[Place], told: Sequence[Any], where: str) -> None:
     """told: instance numbers in the order of the times. Raises SequenceError where times may be of several days or time
     zones, and the numbers do not say the same.
     """
     times = [place.time or 0 for place in places]
     confirmed = None not in told and list(told) == sorted(told)
-    if len({place.zoned for place in places}) > 1 and not confirmed:
-        raise SequenceError(
-            f"{where}: acquisition times of which some name their time zone and others none, and instance numbers do "
-            f"not confirm their order; {REMEDY}"
-        )
+    clocks = {place.clock for place in places}
+    for what, doubtful in (
+        ("of which some name their time zone and others none", len({clock.zoned for clock in clocks}) > 1),
+        ("of which some tell minutes or seconds and others do not", len({clock.digits for clock in clocks}) > 1),
+        ("that two elements of a file tell differently", not all(clock.agreed for clock in clocks)),
+    ):
+        if doubtful and not confirmed:
+            raise SequenceError(
+                f"{where}: acquisition times {what}, and instance numbers do not confirm their order; {REMEDY}"
+            )
     if min(times) > 4 * DAY:
         return
     apart = max(times) - min(times) > DAY // 2  # or some have a date and others none
@@ -172,9 +236,22 @@ def _doubts(places: Sequence[Place], positions: Sequence[Any], numbers: Sequence
     across = [place.across for place in places if place.across]
     if len(across) == len(places) and np.abs(np.subtract(across, across[0])).max() > ALIGNED and None not in positions:
         doubts.append("some frames are turned against others in their plane")
+    if None not in positions and _shifted(places):
+        doubts.append("frames are shifted against each other in their plane, so that one place is not one pixel")
     if order.reason == SLICES and (gaps := _gaps([positions[row] for row in order.rows])):
         doubts.append(f"slices may be missing: there are gaps between slice positions ({gaps})")
     return doubts
+
+
+def _shifted(places: Sequence[Place]) -> bool:
+    """Whether corners lie on no line along the normal: a gantry was tilted, or another field was taken."""
+    corners = np.array([place.corner for place in places if place.corner])
+    normal = next((place.normal for place in places if place.normal), None)
+    if normal is None or len(corners) < len(places):
+        return False
+    away = corners - corners[0]
+    beside = away - np.outer(away @ np.array(normal), normal)
+    return bool(np.linalg.norm(beside, axis=1).max() > SHIFTED)
 
 
 def _gaps(values: Sequence[float]) -> int:
@@ -222,6 +299,20 @@ def _dimension(dataset: Dataset, frame: int) -> tuple[int, ...] | None:
     return None
 
 
+def _counted(dataset: Dataset, frames: int) -> list[tuple[int, ...]]:
+    """The numbers by which nuclear medicine counts each frame; none where it does not."""
+    vectors = [found for name in VECTORS if len(found := floats(dataset, name) or ()) == frames]
+    return [tuple(map(int, numbers)) for numbers in zip(*vectors, strict=True)]
+
+
+def _part(dataset: Dataset) -> Part | None:
+    whole_of, first = text(dataset, "ConcatenationUID"), whole(dataset, "ConcatenationFrameOffsetNumber")
+    if not whole_of or first is None:
+        return None
+    number, count = whole(dataset, "InConcatenationNumber"), whole(dataset, "InConcatenationTotalNumber")
+    return Part(whole_of, first, number or 0, count or 0)
+
+
 def _trigger(dataset: Dataset, frame: int) -> float | None:
     for group, keyword in (
         ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
@@ -239,52 +330,3 @@ def _temporal(dataset: Dataset, frame: int) -> int | None:
         if (found := whole(item, "TemporalPositionIndex")) is not None:
             return found
     return whole(dataset, "TemporalPositionIdentifier")
-
-
-def _time(dataset: Dataset, frame: int, shifts: Sequence[int], zone: str) -> tuple[int | None, bool]:
-    """Microseconds: of the frame itself, else of the file and the frame's distance from its first; and whether its time
-    zone is known. zone: of the file.
-    """
-    for item in groups(dataset, frame, "FrameContentSequence"):
-        for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
-            if (moment := _moment(text(item, keyword), zone)) is not None:
-                return moment
-    start = _moment(text(dataset, "AcquisitionDateTime"), zone)
-    if start is None:
-        told = (text(dataset, "AcquisitionDate") or UNDATED) + text(dataset, "AcquisitionTime")
-        start = _moment(told, zone)
-    return (None, False) if start is None or not shifts else (start[0] + shifts[frame], start[1])
-
-
-def _shifts(dataset: Dataset, frames: int) -> list[int]:
-    """Microseconds from the first frame of a file to each; none where several frames have no times."""
-    if frames == 1:
-        return [0]
-    vector, single = floats(dataset, "FrameTimeVector"), floats(dataset, "FrameTime")
-    if vector and len(vector) == frames and min(vector) >= 0:
-        return [int(1000 * time) for time in np.cumsum(vector)]
-    if single and single[0] > 0 and not items(dataset, "PerFrameFunctionalGroupsSequence"):
-        return [int(1000 * single[0] * frame) for frame in range(frames)]
-    return []
-
-
-def _moment(value: str, zone: str = "") -> tuple[int, bool] | None:
-    """20240131120000.5 → microseconds since the year 1, in UTC where it or its file says its distance from it (+0100),
-    and whether it does: clocks are turned back once a year. Where no file of a series does, they are taken to be of one
-    zone."""
-    match = MOMENT.fullmatch(value.replace(":", ""))
-    if match is None:
-        return None
-    told = match[8] and "".join(match.group(8, 9, 10))
-    away = ZONE.fullmatch(told or zone)
-    if told and away is None:
-        return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
-    try:
-        moment = datetime(year, month, day, hour, minute, min(second, 59))
-        if away:
-            ahead = timedelta(hours=int(away[2]), minutes=int(away[3]))
-            moment += -ahead if away[1] == "+" else ahead
-    except (ValueError, OverflowError):
-        return None
-    return (moment - EPOCH) // timedelta(microseconds=1) + int((match[7] or "0").ljust(6, "0")), away is not None

@@ -17,8 +17,9 @@ from heclstm.data.dicom.greys import Array, Greys, Span, Window, own_range
 from heclstm.data.dicom.header import EVEN, PALETTE, Form, Header, header_of
 from heclstm.data.dicom.library import coloured, guarded
 from heclstm.data.dicom.mapping import Mapping
-from heclstm.data.dicom.places import order_of
+from heclstm.data.dicom.places import order_of, require_whole
 from heclstm.data.dicom.selection import Selection
+from heclstm.data.dicom.traits import OTHERWISE, differing
 from heclstm.data.order import Order
 from heclstm.data.pictures import resized
 from heclstm.data.sources import Origin, Source, where_are
@@ -92,31 +93,32 @@ def one_series(headers: Sequence[Header], selection: Selection, where: str) -> t
             f"{where}: {got}, {wanted}: {_listed(known)}; choose one by --series, by the rules of --select, or by its "
             "folder"
         )
-    _require_alike(meant[0], where)
-    return _once(meant[0])
+    notes = _require_alike(meant[0], where)
+    kept, copies = _once(meant[0])
+    return kept, [*copies, *notes]
 
 
-def _require_alike(headers: Sequence[Header], where: str) -> None:
-    """Raise SequenceError for files that no sequence holds together, whatever their series says."""
-    for what, values in (
-        ("kinds of devices (Modality)", {header.series.modality for header in headers} - {""}),
-        ("parts of the body (BodyPartExamined)", {header.series.body_part.upper() for header in headers} - {""}),
-        ("sides of the body (Laterality)", frozenset().union(*(header.series.sides for header in headers))),
-        (
-            "kinds, localizers beside other images (ImageType)",
-            frozenset().union(*(header.series.localizers for header in headers)),
-        ),
-    ):
-        if len(values) > 1:
-            raise SequenceError(
-                f"{where}: one series, but images of {len(values)} {what}; give the files of one, or all of them in "
-                "their order with --as-given"
-            )
+def _require_alike(headers: Sequence[Header], where: str) -> list[str]:
+    """A note on what differs. Raises SequenceError for files that no sequence holds together, whatever their series
+    says.
+    """
+    traits = [header.series.traits for header in headers]
+    for what, count in differing(traits, told=False).items():
+        raise SequenceError(
+            f"{where}: one series, but images of {count} {what}; give the files of one, or all of them in "
+            "their order with --as-given"
+        )
+    names = ", ".join(differing(traits, told=True))
+    return [OTHERWISE.format(names=names)] if names else []
 
 
 def order_in_series(headers: Sequence[Header], where: str) -> Order:
-    """Rows are frames in the order of the files. Raises SequenceError where the files do not fix it."""
-    return order_of([place for header in headers for place in header.places], where)
+    """Rows are frames in the order of the files. Raises SequenceError where the files do not fix it, or where some of
+    those that one object was cut into are missing.
+    """
+    places = [place for header in headers for place in header.places]
+    require_whole(places, where)
+    return order_of(places, where)
 
 
 def order_as_given(headers: Sequence[Header], reason: str, where: str) -> Order:

@@ -17,6 +17,7 @@ from heclstm.storage.atomic import save_file
 NAME = "checkpoint.safetensors"
 BEST = "best.safetensors"
 AVERAGE = "average.module."  # where TrainingModule keeps the averaged weights
+ENCODER = ("differences.", "blocks.")  # parts of a network
 
 
 class Checkpoint(ModelCheckpoint):
@@ -66,17 +67,34 @@ def load_weights(network: nn.Module, folder: Path) -> None:
     What that network does not have, as an exact twin has no polynomials, stays as it is. Raises FileFormatError if
     there is no checkpoint, ModelError if its network is another one.
     """
-    path = folder / NAME
-    if not path.exists():
-        raise FileFormatError(f"{path}: cannot be read (No such file or directory); train that model first")
-    state = SafetensorsIO().load_checkpoint(path)["state_dict"]
-    known = {name.removeprefix(AVERAGE): value for name, value in state.items() if name.startswith(AVERAGE)}
+    path, known = folder / NAME, averaged(folder)
     try:
         odd = network.load_state_dict(known, strict=False).unexpected_keys
     except RuntimeError as error:
         raise ModelError(f"{path}: holds another network: {' '.join(str(error).split())}") from error
     if odd:
         raise ModelError(f"{path}: holds another network: {odd[0]} is not part of this one")
+
+
+def load_encoder(network: nn.Module, folder: Path) -> None:
+    """Start the frame encoder of a network with that of a finished training in `folder`; all else stays as it is.
+
+    Raises FileFormatError if there is no checkpoint, ModelError if its encoder is another one.
+    """
+    ours = {name: value.shape for name, value in network.state_dict().items() if name.startswith(ENCODER)}
+    theirs = {name: value for name, value in averaged(folder).items() if name.startswith(ENCODER)}
+    if odd := [name for name in {*ours, *theirs} if name not in theirs or ours.get(name) != theirs[name].shape]:
+        raise ModelError(f"{folder}: has another frame encoder than the training file: {min(odd)} differs")
+    network.load_state_dict(theirs, strict=False)
+
+
+def averaged(folder: Path) -> dict[str, Tensor]:
+    """The averaged weights of a finished training, by the names of its network. Raises FileFormatError."""
+    path = folder / NAME
+    if not path.exists():
+        raise FileFormatError(f"{path}: cannot be read (No such file or directory); train that model first")
+    state = SafetensorsIO().load_checkpoint(path)["state_dict"]
+    return {name.removeprefix(AVERAGE): value for name, value in state.items() if name.startswith(AVERAGE)}
 
 
 def _packed(value: Any, tensors: dict[str, Tensor], name: str) -> Any:

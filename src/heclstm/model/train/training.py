@@ -11,7 +11,7 @@ import logging
 import math
 import signal
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from heclstm.model.polynomial import sigmoid
 from heclstm.model.recipe import Distillation, TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.train.augment import transforms_of, try_transforms
-from heclstm.model.train.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_weights
+from heclstm.model.train.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_encoder, load_weights
 from heclstm.model.train.history import History
 from heclstm.model.train.losses import Loss, class_weight, loss_of
 from heclstm.model.train.module import TrainingModule
@@ -44,13 +44,15 @@ TEACHER, MEMBER = "teacher-{}", "member-{}"  # their folders within the model's
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets, and lists the hardware
 
 
-def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: OnEpoch = None) -> Model:
+def train_model(
+    config: TrainConfig, dataset: Splits, out: Path, *, encoder: Path | None = None, on_epoch: OnEpoch = None
+) -> Model:
     """Train on `dataset.train`, choose the operating point on `dataset.validation`, save the model into `out`.
 
-    Never looks at `dataset.test`. A stopped run goes on from its checkpoints in `out` and ends with the same
-    weights. Beside the model, metrics.csv tells of every epoch. Uses as many cores as `torch.set_num_threads`
-    allows (by default at most four, and no more than there are
-    processors), and a GPU if there is one.
+    encoder: the folder of a finished training, with whose frame encoder each network begins. Never looks at
+    `dataset.test`. A stopped run goes on from its checkpoints in `out` and ends with the same weights. Beside the
+    model, metrics.csv tells of every epoch. Uses as many cores as `torch.set_num_threads` allows (by default at most
+    four, and no more than there are processors), and a GPU if there is one.
     """
     use_sensible_threads()
     dataset.require_two_classes()
@@ -69,8 +71,10 @@ def train_model(config: TrainConfig, dataset: Splits, out: Path, *, on_epoch: On
     networks = []
     for number, (folder, member) in enumerate(zip(_places(config, out), members, strict=True), 1):
         history = _history(config, config.distillation.teachers + number, folder, on_epoch)
-        start = out / TEACHER.format(1) if config.distillation.warm_start else None
-        networks.append(_train(member, dataset, targets, folder, history, start, alike=config.ensemble > 1))
+        start = _Start(
+            encoder, out / TEACHER.format(1) if config.distillation.warm_start else None, config.ensemble > 1
+        )
+        networks.append(_train(member, dataset, targets, folder, history, start))
     model = _finished(joined(networks), config, dataset)
     save_model(model, out)
     return model
@@ -116,24 +120,34 @@ def _history(config: TrainConfig, number: int, folder: Path, on_epoch: OnEpoch) 
     return History(stage, epochs * (number - 1), epochs * (teachers + config.ensemble), folder, on_epoch)
 
 
+@dataclass(frozen=True)
+class _Start:
+    """Folders of finished trainings, with whose encoder, or with all of whose weights a network begins. alike: one of
+    an ensemble, so that what its members share (`ensemble.shared`) stays as it is.
+    """
+
+    encoder: Path | None = None
+    network: Path | None = None
+    alike: bool = False
+
+
 def _train(
     config: TrainConfig,
     dataset: Splits,
     targets: NDArray[np.float32],
     out: Path,
     history: History,
-    start: Path | None = None,
-    *,
-    alike: bool = False,
+    start: _Start | None = None,
 ) -> Model:
-    """One network, without metadata. start: the folder whose weights it begins with. alike: one of an ensemble, so that
-    what its members share (`ensemble.shared`) stays as it is.
-    """
+    """One network, without metadata."""
+    start = start or _Start()
     torch.manual_seed(config.seed)
     network = HeClstm(config.model)
-    if start is not None:
-        load_weights(network, start)
-    for name in shared(config.model) if alike else ():
+    if start.encoder is not None:
+        load_encoder(network, start.encoder)
+    if start.network is not None:
+        load_weights(network, start.network)
+    for name in shared(config.model) if start.alike else ():
         parameter = getattr(network.cell.cell, name.rpartition(".")[2], None)
         if isinstance(parameter, nn.Parameter):
             parameter.requires_grad_(False)
