@@ -253,6 +253,7 @@ def breakhis(result: Result) -> str:
     also = [_encrypted_other(name, list(folds.values())) for name, folds in others]
     return texts.BREAKHIS.format(
         orders="; ".join(orders),
+        mean_seeds="; ".join(f"{run['sequence'][0]:.3f}" for run in methods["mean_cell"]["runs"]) + " by sequence",
         **{name: result[name] for name in ("sequences", "patients", "positives")},
         folds=result["parameters"]["folds"],
         count=len(runs),

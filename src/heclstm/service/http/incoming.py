@@ -15,8 +15,8 @@ from heclstm.service.pieces import Pieces
 
 INCOMING = "heclstm.incoming"  # in a request's scope
 WAKE_BYTES = 1 << 20
-UNASKED_BYTES_MAX = 64 << 10  # of one request that no route has asked for: nobody knows yet who sends it
-HELD_BYTES_MAX = 2 << 20  # of one that a route reads. Beyond either, its connection is read no further
+HELD_BYTES_MAX = 2 << 20  # of one request: then its connection is read no further
+UNASKED_BYTES_MAX = 64 << 10  # before a route asks for the body: nobody knows yet whether the sender may send any
 WAIT_SECONDS = 0.005
 
 

@@ -86,11 +86,10 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
                 self._incoming(self.cycle).add(body)
 
         def _incoming(self, cycle: Any) -> Incoming:
-            extensions = cycle.scope["extensions"]
-            found = extensions.get(INCOMING)
-            if not isinstance(found, Incoming):
-                found = extensions[INCOMING] = Incoming(cycle, self.loop)
-            return found
+            extensions: dict[str, Incoming] = cycle.scope["extensions"]
+            if INCOMING not in extensions:
+                extensions[INCOMING] = Incoming(cycle, self.loop)
+            return extensions[INCOMING]
 
         def on_message_complete(self) -> None:
             if self.cycle is not None:
