@@ -1,5 +1,6 @@
 """Uploads of keys: cut at any byte, resumed there, one at a time, refused with nothing left."""
 
+import contextlib
 import io
 import os
 import socket
@@ -20,13 +21,19 @@ from heclstm.storage.container import received as container
 from service.kit import Hospital, expect, wait_until
 
 
-def cut_upload(server, token, hospital, offset, end):
-    """Send bytes offset … end of the keys, announce all of them, and hang up."""
+@contextlib.contextmanager
+def connected(server):
     context = ssl.create_default_context(cafile=str(server.authority))
     with (
-        socket.create_connection(("127.0.0.1", server.config.address[1])) as raw,
+        socket.create_connection(("127.0.0.1", server.config.address[1]), timeout=60) as raw,
         context.wrap_socket(raw, server_hostname="127.0.0.1") as connection,
     ):
+        yield connection
+
+
+def cut_upload(server, token, hospital, offset, end):
+    """Send bytes offset … end of the keys, announce all of them, and hang up."""
+    with connected(server) as connection:
         head = (
             f"PUT /v1/keys/{hospital.label} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n"
             f"upload-offset: {offset}\r\ncontent-length: {len(hospital.keys) - offset}\r\n\r\n"
@@ -38,6 +45,22 @@ def cut_upload(server, token, hospital, offset, end):
 def received(tenant, hospital):
     response = tenant.http.get(f"/v1/keys/{hospital.label}")
     return expect(response, 200).json()["received_bytes"] if response.status_code != 404 else 0
+
+
+def test_keys_that_come_in_chunks_of_a_byte_are_keys_all_the_same(server, hospital):
+    """100,000 of them, for which the connection is paused and read again several times, and one of all that is left."""
+    tenant, tiny = server.tenant("chunks"), 100_000
+    chunks = [hospital.keys[at : at + 1] for at in range(tiny)] + [hospital.keys[tiny:], b""]
+    head = (
+        f"PUT /v1/keys/{hospital.label} HTTP/1.1\r\nhost: localhost\r\nupload-offset: 0\r\nconnection: close\r\n"
+        f"authorization: {tenant.http.headers['authorization']}\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    with connected(server) as connection:
+        connection.sendall(head.encode() + b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in chunks))
+        with connection.makefile("rb") as answer:
+            assert answer.readline().split()[1] == b"201"
+    assert received(tenant, hospital) == len(hospital.keys)
+    assert isinstance(tenant.diagnose(hospital, hospital.query()), float)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -17,6 +17,7 @@ INCOMING = "heclstm.incoming"  # in a request's scope
 WAKE_BYTES = 1 << 20
 HELD_BYTES_MAX = 2 << 20  # of one request: then its connection is read no further
 UNASKED_BYTES_MAX = 64 << 10  # before a route asks for the body: nobody knows yet whether the sender may send any
+PIECE_BYTES = 64  # that each counts beside its own, as it takes the loop time: a read of a socket may hold 40,000
 WAIT_SECONDS = 0.005
 
 
@@ -31,14 +32,15 @@ class Incoming:
 
     def __init__(self, cycle: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._cycle, self._loop = cycle, loop
-        self._pieces, self._held_max = Pieces(), UNASKED_BYTES_MAX
+        self._pieces, self._counted, self._held_max = Pieces(), 0, UNASKED_BYTES_MAX
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, piece: bytes) -> None:
         self._pieces.add(piece)
-        if self._pieces.size >= min(WAKE_BYTES, self._held_max):
+        self._counted += len(piece) + PIECE_BYTES
+        if self._counted >= WAKE_BYTES or self._counted >= self._held_max:
             self._cycle.message_event.set()
-            if self._pieces.size >= self._held_max:
+            if self._counted >= self._held_max:
                 self._cycle.flow.pause_reading()
         elif self._timer is None:
             self._timer = self._loop.call_later(WAIT_SECONDS, self._cycle.message_event.set)
@@ -60,7 +62,7 @@ class Incoming:
         if message["type"] == "http.disconnect" and self._pieces.size:
             message = {"type": "http.request", "more_body": True}
         if message["type"] == "http.request":
-            message[PIECES] = self._pieces.take()
+            message[PIECES], self._counted = self._pieces.take(), 0
         return message
 
     def around(self, app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
