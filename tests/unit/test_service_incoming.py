@@ -147,7 +147,7 @@ def test_all_of_a_request_goes_with_its_end(asked, fails):
 
 
 def test_chunks_of_a_byte_come_as_one_piece(asked):
-    """A megabyte of them was a million objects, and as many buffers of a write. They are no more than the loop parses in a
+    """A megabyte of them was a million objects, and as many buffers of a write. They are no more than is parsed in a
     tenth of a second: libuv reads a socket 32 times before it looks at anybody else, unless reading is paused.
     """
     sent = bytes(range(250)) * 400
