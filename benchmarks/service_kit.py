@@ -6,9 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from statistics import median
 
 import psutil
 
@@ -138,6 +139,46 @@ def processor_seconds(server: Running) -> float:
     """Of the server and all its children so far: what it took, however busy the machine is."""
     main = psutil.Process(server.process.pid)
     return sum(sum(process.cpu_times()[:2]) for process in [main, *main.children()])
+
+
+class Busy:
+    """Which share of all cores others took while a block ran: its seconds are too many by about that."""
+
+    def __enter__(self):
+        self._before = time.perf_counter(), _busy(), _own()
+        return self
+
+    def __exit__(self, *_) -> None:
+        begin, busy, own = self._before
+        taken = _busy() - busy - (_own() - own)
+        self.others = max(0.0, taken / ((time.perf_counter() - begin) * os.cpu_count()))
+
+
+def _busy() -> float:
+    """Seconds that all cores worked, or were taken from this machine."""
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice + times.irq + times.softirq + times.steal
+
+
+def _own() -> float:
+    """Of this process and all that it started."""
+    me = psutil.Process()
+    total = sum(me.cpu_times()[:4])
+    for process in me.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
+
+
+def quiet_runs(run, wanted: int, others: float, tries: int = 8) -> tuple[list, float]:
+    """run: gives (share of the cores that others took, what was measured). What was measured `wanted` times in which
+    they took no more than that; and the median of what they took. After `wanted * tries` runs, the quietest count.
+    """
+    found = []
+    while sum(taken <= others for taken, _ in found) < wanted and len(found) < wanted * tries:
+        found.append(run())
+    found.sort(key=lambda each: each[0])
+    return [result for _, result in found[:wanted]], median(taken for taken, _ in found[:wanted])
 
 
 def bare(program: Path, hospital: Hospital, threads: int, count: int) -> tuple[list[float], float]:

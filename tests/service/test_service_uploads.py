@@ -165,12 +165,12 @@ def test_a_secret_key_is_refused_and_nowhere_on_the_disk(server, hospital):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads a niceness of their own")
 def test_expanding_gives_way_until_all_has_arrived(hospital, program, tmp_path, monkeypatch):
-    """The keys that are expanded meanwhile have the highest niceness, those afterwards what their process has."""
+    """The keys that are expanded meanwhile run when nobody else wants to, those afterwards as their process does."""
     own, found, left = os.getpriority(os.PRIO_PROCESS, 0), [], 3
     load = KeySet.load
 
     def watched(self, blob, *rest):
-        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        found.append((os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), os.sched_getscheduler(0)))
         return load(self, blob, *rest)
 
     def arriving():
@@ -181,7 +181,7 @@ def test_expanding_gives_way_until_all_has_arrived(hospital, program, tmp_path, 
     monkeypatch.setattr(KeySet, "load", watched)
     with container(io.BytesIO(hospital.keys), Kind.EVALUATION_KEYS) as message:
         expand(load_card(program), hospital.label, message, tmp_path / "keys", 1, arriving)
-    assert sorted(found) == sorted([19] * 3 + [own] * (len(found) - 3))
+    assert sorted(found) == sorted([(19, os.SCHED_IDLE)] * 3 + [(own, os.SCHED_OTHER)] * (len(found) - 3))
     assert len(found) > 3
     assert os.getpriority(os.PRIO_PROCESS, 0) == own
     assert (tmp_path / "keys").stat().st_size > len(hospital.keys)
@@ -194,6 +194,7 @@ def test_where_no_priority_can_be_set_keys_are_expanded_nevertheless(hospital, p
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "setpriority", refused)
+    monkeypatch.setattr(os, "sched_setscheduler", refused, raising=False)
     with container(io.BytesIO(hospital.keys), Kind.EVALUATION_KEYS) as message:
         expand(load_card(program), hospital.label, message, tmp_path / "keys", 1, lambda: True)
     assert (tmp_path / "keys").stat().st_size > len(hospital.keys)

@@ -12,6 +12,7 @@ import dataset_trees
 import dicom_kit
 from heclstm.data.datasets import load_dataset
 from heclstm.data.dicom import decode, read_dicom
+from heclstm.data.images import read_images
 from heclstm.data.reading import read_frames, read_volume
 from heclstm.errors import FileFormatError, HeclstmError
 
@@ -188,3 +189,29 @@ def test_compressing_without_loss_changes_nothing(tmp_path, syntax, kind):
     data_set.save_as(tmp_path / "small", enforce_file_format=True)
     plain, small = (read_dicom(tmp_path / name).frames for name in ("plain", "small"))
     assert all(np.array_equal(*pair) for pair in zip(plain, small, strict=True))
+
+
+@pytest.mark.parametrize("what", ["replaced", "longer", "gone"])
+@pytest.mark.parametrize("place", ["header_of", "stored_frames"])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, what, place):
+    """Its header was of one patient, and its pixels of the next: what came last was taken for what was looked at."""
+    from heclstm.data.dicom import series
+
+    path = dicom_kit.save(tmp_path / "a" / "1", dicom_kit.flat(9), PatientID="one")
+    other = dicom_kit.save(tmp_path / "b" / "1", dicom_kit.flat(200), PatientID="two")
+    reading = getattr(series, place)
+
+    def changed(*arguments):
+        found = reading(*arguments)
+        match what:
+            case "replaced":
+                other.replace(path)
+            case "longer":
+                path.write_bytes(path.read_bytes() + b"\0\0")
+            case "gone":
+                path.unlink()
+        return found
+
+    monkeypatch.setattr(series, place, changed)
+    with pytest.raises(FileFormatError, match="changed while it was read|cannot be read"):
+        read_images([path]).digests()

@@ -19,6 +19,7 @@ from heclstm.gateway.listener import listen
 pynetdicom = pytest.importorskip("pynetdicom")
 CT, COMMITMENT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.20.1"
 FRAME = np.zeros((4, 4), np.uint8)
+KNOWN = (Sender(title="US", address="127.0.0.1"),)
 
 
 # pynetdicom leaves the socket of a connection that failed to the garbage collector.
@@ -30,10 +31,10 @@ def started():
     """started(answer, …): a listener on a free port, what it took, what it heard of commitments."""
     servers = []
 
-    def start(answer=Answer.TAKEN, **changes):
+    def start(answer=Answer.TAKEN, senders=KNOWN, **changes):
         config = Config(
             state="",
-            senders=(Sender(title="US", address="127.0.0.1"),),
+            senders=senders,
             store=Store(title="PACS", address="127.0.0.1:1", commitment=False),
             listen=Listen(address="127.0.0.1:0", **changes),
         )
@@ -91,6 +92,72 @@ def test_strangers_are_rejected(started):
     assert send(found.port, title="THEM") is None
     assert send(found.port, called="OTHER") is None
     assert found.taken == []
+
+
+def connections(port, count, sent=b""):
+    lines = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(count)]
+    for line in lines:
+        line.sendall(sent)
+    return lines
+
+
+@LEFT
+def test_who_connects_and_says_nothing_keeps_nobody_else_waiting(started):
+    """More of them than there may be associations: each held a place for a minute, also when it had hung up."""
+    found = started(associations=2)
+    waiting = connections(found.port, 4) + connections(found.port, 4, b"\x01\x00\x00\x00\x01")
+    assert send(found.port) == 0x0000
+    for line in waiting:
+        line.close()
+    assert send(found.port) == 0x0000
+    gc.collect()  # see LEFT
+
+
+def test_no_more_associations_are_accepted_than_settings_say(started):
+    found = started(associations=1)
+    entity = pynetdicom.AE("US")
+    entity.add_requested_context(CT)
+    first = entity.associate("127.0.0.1", found.port, ae_title="HECLSTM")
+    assert first.is_established
+    assert send(found.port) is None
+    first.release()
+    assert send(found.port) == 0x0000
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_who_connects_from_elsewhere_is_hung_up_on_at_once(started, tmp_path, tls):
+    """Before a byte is read, and before hands are shaken over TLS, which all others would have to wait for."""
+    import trustme
+
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "own.pem"))
+    files = {"certificate": str(tmp_path / "own.pem"), "key": str(tmp_path / "own.pem")} if tls else {}
+    found = started(senders=(Sender(title="US", address="10.1.2.0/24"),), **files)
+    for line in connections(found.port, 3):
+        assert line.recv(100) == b""
+        line.close()
+
+
+@LEFT
+@pytest.mark.parametrize(
+    "message",
+    [b"\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00", b"\x00\x00\x00\x01\x02\x00\x00\x00\x77\x77", b""],
+    ids=["without a command", "of an unknown command", "empty"],
+)
+def test_a_message_that_nobody_understands_ends_its_association_alone(started, capfd, message):
+    """And no traceback is printed, which may quote it."""
+    found = started()
+    entity = pynetdicom.AE("US")
+    entity.acse_timeout = entity.dimse_timeout = 5
+    entity.add_requested_context(CT)
+    association = entity.associate("127.0.0.1", found.port, ae_title="HECLSTM")
+    part = (len(message) + 2).to_bytes(4, "big") + bytes([1, 3]) + message
+    association.dul.socket.send(b"\x04\x00" + len(part).to_bytes(4, "big") + part)
+    assert send(found.port) == 0x0000
+    association.abort()
+    assert "Traceback" not in capfd.readouterr().err
+    del association, entity
+    gc.collect()  # see LEFT
 
 
 @LEFT

@@ -165,6 +165,29 @@ def test_reports_that_were_never_stored_go_with_their_files(way, pacs, journal):
     journal.forget_reports(study)
 
 
+@pytest.mark.parametrize("change", ["another", "gone"])
+def test_images_that_are_not_as_they_came_are_not_diagnosed(journal, tmp_path, change):
+    """Somebody, or a disk, changed them: the report would have been on others. Sent again, they are taken again."""
+    places = Places(tmp_path)
+    places.make()
+    image = Image("1.2.9", "1.2.9.1", b"pixels", b"head pixels")
+    assert take(image, journal, places) is Answer.TAKEN
+    work = Work(settings_of(SETTINGS, Config, ""), journal, places, None, threading.Event())
+    (study,) = journal.due(0)
+    (file,) = places.images(study.label).iterdir()
+    if change == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"head pixelS")
+    work.go_on(study)
+    study = journal.study(study.label)
+    assert (study.state, study.reason.partition(",")[0]) == ("aside", "images are gone from the disk")
+    assert take(image, journal, places) is Answer.TAKEN
+    assert file.read_bytes() == b"head pixels"
+    assert take(image, journal, places) is Answer.KNOWN
+    assert journal.study(study.label).state == "collecting"
+
+
 def test_what_nobody_thought_of_puts_one_study_aside(way, pacs):
     pacs.errors += [KeyError("a bug")]
     found = way()

@@ -48,6 +48,7 @@ class Source:
     path: Path
     member: str = ""
     content: bytes | None = field(default=None, repr=False, compare=False)
+    seen: list[tuple[int, ...]] = field(default_factory=list, repr=False, compare=False)  # what lay there, once opened
 
     def __str__(self) -> str:
         return f"{self.path}: {self.member}" if self.member else str(self.path)
@@ -63,7 +64,9 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Raises FileFormatError for what is no file, too large or unreadable."""
+        """Raises FileFormatError for what is no file, too large or unreadable; and for a file that is another one than
+        when it was opened before, or becomes one meanwhile: its header and its pixels would be of two.
+        """
         if self.content is not None:
             yield BytesIO(self.content)
             return
@@ -73,7 +76,16 @@ class Source:
         except OSError as error:
             raise FileFormatError(f"{self}: no image: cannot be read ({error.strerror})") from error
         with stream:
+            self._require_same(stream)
             yield stream
+            self._require_same(stream)
+
+    def _require_same(self, stream: IO[bytes]) -> None:
+        status = os.fstat(stream.fileno())
+        self.seen.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+        if len(set(self.seen)) > 1:
+            raise FileFormatError(f"{self}: changed while it was read; wait until it is whole, and hand it in again")
+        del self.seen[1:]
 
     def read(self) -> bytes:
         with self.open() as stream:

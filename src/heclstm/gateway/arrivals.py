@@ -15,6 +15,7 @@ from heclstm.network.site import make_private
 from heclstm.storage.atomic import save_file
 
 IMAGES, DIAGNOSES, REPORTS = "images", "diagnoses", "reports"
+DIGITS = 16  # of the digest in a file's name
 
 
 class Answer(Enum):
@@ -98,12 +99,12 @@ def take(image: Image, journal: Journal, places: Places) -> Answer:
     label, digest = journal.label_of(image.study), sha256(image.data).hexdigest()
     kept = journal.image(image.study, image.instance)
     study = journal.study(label)
-    there = kept is not None and kept.present and places.image(label, kept.file).is_file()
+    there = kept is not None and kept.present and as_it_came(places.image(label, kept.file))
     if kept is not None and kept.digest == digest and (there or not _is_wanted(study)):
         return Answer.KNOWN
     if not places.has_room(len(image.whole)):
         return Answer.FULL
-    file = f"{journal.key(image.study, image.instance)[:24]}-{digest[:8]}.dcm"
+    file = f"{journal.key(image.study, image.instance)[:24]}-{sha256(image.whole).hexdigest()[:DIGITS]}.dcm"
     if kept is None or kept.digest == digest:
         make_private(places.images(label))
         save_file(places.image(label, file), image.whole, 0o600)
@@ -112,6 +113,17 @@ def take(image: Image, journal: Journal, places: Places) -> Answer:
     journal.disputed(image.study, image.instance)
     log("aside", study=label, reason="two images of one UID")
     return Answer.OTHER
+
+
+def as_it_came(path: Path) -> bool:
+    """Whether an image lies there, and nobody has changed it since: the name of its file tells what is in it. Those of
+    earlier releases cannot tell.
+    """
+    told = path.stem.rpartition("-")[2]
+    try:
+        return path.is_file() and (len(told) != DIGITS or sha256(path.read_bytes()).hexdigest().startswith(told))
+    except OSError:
+        return False
 
 
 def _is_wanted(study: Study | None) -> bool:

@@ -135,6 +135,10 @@ class Config(Table, frozen=True):
     def selection(self) -> Selection:
         return Selection.of(self.select) if self.select else ANY
 
+    def knows_address(self, address: str) -> bool:
+        """Whether one of the senders may be there."""
+        return any(_within(address, each.address) for each in self.senders)
+
     def knows(self, title: str, address: str) -> bool:
         """Whether this is one of the senders."""
         return any(each.title == title.strip() and _within(address, each.address) for each in self.senders)

@@ -23,7 +23,7 @@ from heclstm.deploy.diagnosis import Diagnosis
 from heclstm.deploy.wire import Message
 from heclstm.errors import Cancelled, FileFormatError, HeclstmError, InputError, NetworkError, RefusedError
 from heclstm.gateway import sender, stow
-from heclstm.gateway.arrivals import Places
+from heclstm.gateway.arrivals import Places, as_it_came
 from heclstm.gateway.choice import chosen, print_of
 from heclstm.gateway.config import Config
 from heclstm.gateway.journal import DISPUTED, Journal, Report, State, Study
@@ -38,6 +38,7 @@ from heclstm.usecases.encrypt import encrypt
 from heclstm.usecases.export import export
 from heclstm.usecases.images import read_handed_in
 
+CHANGED = "images are gone from the disk, or are not as they came; send the study again"
 ERASED = "images came after earlier ones of it were erased; send the whole study again"
 # Of a server: what holds for all studies, and passes when somebody has done something about it.
 FOR_ALL = ("unauthorized", "forbidden", "retired-program", "unknown-program", "quota-daily", "quota-keys", "")
@@ -102,6 +103,8 @@ class Work:
             return self._to(study, "aside", DISPUTED)
         if not all(image.present for image in images):
             return self._to(study, "aside", ERASED)
+        if not self._as_they_came(study):
+            return self._to(study, "aside", CHANGED)
         meant = self._meant(study)
         if not meant.paths:
             return self._to(study, "ignored")
@@ -112,6 +115,8 @@ class Work:
     def _diagnosed(self, study: Study) -> State:
         if self._journal.is_disputed(study):
             return self._to(study, "aside", DISPUTED)
+        if not self._as_they_came(study):
+            return self._to(study, "aside", CHANGED)
         meant = self._meant(study)
         images: HandedIn | None = None
         path = self._places.diagnosis(study.label, meant.print)
@@ -165,6 +170,10 @@ class Work:
         if state == "aside":
             log("aside", study=study.label, kind=reason.partition(";")[0])
         return state
+
+    def _as_they_came(self, study: Study) -> bool:
+        """Whether all images lie there as their senders sent them: what is on a disk may change there."""
+        return all(as_it_came(self._places.image(study.label, each.file)) for each in self._journal.images(study))
 
     def _meant(self, study: Study) -> Meant:
         digests = {self._places.image(study.label, each.file): each.digest for each in self._journal.images(study)}

@@ -121,9 +121,12 @@ def _load(keys: TenantKeys, message: Received, threads: int, arriving: Callable[
 
 
 def _give_way() -> None:
-    """This thread runs when nobody else wants to. Only Linux gives threads a niceness of their own, and none gives it
+    """This thread runs when nobody else wants to: even with the highest niceness it would keep a core for milliseconds
+    from who wakes, which Linux's idle policy does not. Only Linux gives threads either of their own, and none gives it
     back, so there are two kinds of threads.
     """
     if sys.platform == "linux":
         with suppress(OSError):  # a filter of system calls may forbid it
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
