@@ -164,6 +164,7 @@ def test_what_was_cut_into_files_is_put_together(tmp_path):
     [
         (({"AcquisitionTime": "1011"}, {"AcquisitionTime": "101130"}), "minutes or seconds and others do not"),
         (({"AcquisitionTime": "10"}, {"AcquisitionTime": "1011"}), "minutes or seconds and others do not"),
+        (({"AcquisitionTime": "101130"}, {"AcquisitionTime": "101130.2"}), "tell its parts and others do not"),
         (
             ({"AcquisitionDateTime": "20240131100000", "AcquisitionTime": "110000"}, {"AcquisitionTime": "100500"}),
             "that two elements of a file tell differently",

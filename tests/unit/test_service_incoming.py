@@ -7,7 +7,7 @@ import pytest
 
 from heclstm.service.config import Limits
 from heclstm.service.http import incoming
-from heclstm.service.http.incoming import HELD_BYTES_MAX, INCOMING, WAKE_BYTES, Incoming, receive_of
+from heclstm.service.http.incoming import HELD_BYTES_MAX, INCOMING, UNASKED_BYTES_MAX, WAKE_BYTES, Incoming, receive_of
 from heclstm.service.limits import Gone, body
 from heclstm.service.memory import keep_memory
 
@@ -49,15 +49,22 @@ def asked():
     return run
 
 
+async def asked_for(found):
+    """A route that waits for the body."""
+    taking = asyncio.create_task(found.take())
+    await asyncio.sleep(0)
+    return taking
+
+
 def test_a_route_is_woken_once_for_a_megabyte(asked, monkeypatch):
     monkeypatch.setattr(incoming, "WAIT_SECONDS", 3600.0)
 
     async def question(cycle, found):
+        taking = await asked_for(found)
         for number in range(WAKE_BYTES // PIECE):
             assert not cycle.message_event.is_set()
             found.add(bytes([number]) * PIECE)
-        message = await found.take()
-        return cycle, message
+        return cycle, await taking
 
     cycle, message = asked(question)
     assert (cycle.woken, cycle.paused, message["more_body"]) == (1, 0, True)
@@ -75,13 +82,29 @@ def test_what_stalls_is_handed_over_all_the_same(asked):
 
 def test_more_than_is_held_pauses_the_connection(asked):
     async def question(cycle, found):
+        taking = await asked_for(found)
         for _ in range(HELD_BYTES_MAX // PIECE - 1):
             found.add(bytes(PIECE))
         assert cycle.paused == 0
         found.add(bytes(PIECE))
+        await taking
         return cycle.paused
 
     assert asked(question) == 1
+
+
+def test_little_is_held_of_who_may_not_be_allowed_to_send(asked):
+    """Until a route asks for the body it is not known: thousands of connections would fill the memory."""
+
+    async def question(cycle, found):
+        for _ in range(UNASKED_BYTES_MAX // PIECE - 1):
+            found.add(bytes(PIECE))
+        assert cycle.paused == 0
+        found.add(bytes(PIECE))
+        assert cycle.paused == 1
+        return len((await found.take())["heclstm.pieces"])
+
+    assert asked(question) == UNASKED_BYTES_MAX // PIECE
 
 
 def test_what_came_before_a_cut_is_not_lost(asked):

@@ -15,6 +15,7 @@ from heclstm.service.limits import PIECES
 INCOMING = "heclstm.incoming"  # in a request's scope
 WAKE_BYTES = 1 << 20
 HELD_BYTES_MAX = 2 << 20  # of one request: then its connection is read no further
+UNASKED_BYTES_MAX = 64 << 10  # before a route asks for the body: nobody knows yet whether the sender may send any
 WAIT_SECONDS = 0.005
 
 
@@ -32,14 +33,15 @@ class Incoming:
         self._pieces: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._most = UNASKED_BYTES_MAX
 
     def add(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
-        if self._size >= WAKE_BYTES:
+        if self._size >= self._most:
+            self._cycle.flow.pause_reading()
+        if self._size >= min(self._most, WAKE_BYTES):
             self._cycle.message_event.set()
-            if self._size >= HELD_BYTES_MAX:
-                self._cycle.flow.pause_reading()
         elif self._timer is None:
             self._timer = self._loop.call_later(WAIT_SECONDS, self._cycle.message_event.set)
 
@@ -52,6 +54,7 @@ class Incoming:
 
     async def take(self) -> Any:
         """The same with the pieces as they came. What came before the connection was cut is handed over, too."""
+        self._most = HELD_BYTES_MAX
         message = await self._cycle.receive()
         if self._timer:
             self._timer.cancel()

@@ -78,9 +78,10 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
                 self._incoming(self.cycle).add(body)
 
         def _incoming(self, cycle: Any) -> Incoming:
-            found = cycle.scope["extensions"].setdefault(INCOMING, Incoming(cycle, self.loop))
-            assert isinstance(found, Incoming)
-            return found
+            extensions: dict[str, Incoming] = cycle.scope["extensions"]
+            if INCOMING not in extensions:
+                extensions[INCOMING] = Incoming(cycle, self.loop)
+            return extensions[INCOMING]
 
         def on_message_complete(self) -> None:
             if self.cycle is not None:
