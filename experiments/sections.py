@@ -134,6 +134,7 @@ def annocerv(result: Result) -> str:
         "of": sum(row["of"] for row in result["ranges"]),
         "refused": sum(row["refused"] for row in result["ranges"]),
         "score": max(row["score_factor"] for row in result["ranges"]),
+        "lost": "" if any(row["refused"] for row in result["ranges"]) else ", so no patient is lost",
         "straight": result["orders"]["as it is"],
         "reversed": result["orders"]["reversed"],
         "shuffled": result["orders"]["shuffled"],

@@ -94,8 +94,8 @@ What this shows is that pictures of a hospital go through: any size, one to six 
 It says nothing about diagnosing with HE-CLSTM or any of the others.
 
 Training overfits here, so new patients are where values blow up. Of {of} held-out cases (all seeds), {refused} have a
-score outside of the limit that `calibrate` gives on their other folds: the largest is {score:.2f} of its limit, so no
-patient is lost. In {outside} some value inside of the network leaves its range, by a factor of {factor} at most;
+score outside of the limit that `calibrate` gives on their other folds: the largest is {score:.2f} of its limit{lost}.
+In {outside} some value inside of the network leaves its range, by a factor of {factor} at most;
 under encryption nobody sees those. Largest pre-activation {preactivation}, largest cell state {cell}."""
 
 VISUAL_FIELDS = """## Visual fields{kind}: order that matters
