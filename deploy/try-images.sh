@@ -60,11 +60,15 @@ chown 10001:10001 "$place/state" "$place/work"
 
 # A root file system that nobody can write to, but for the volume of the state and a small /tmp, as in compose.yaml.
 inside() {
-    ROOT=$root PLACE=$place exec unshare --mount --propagation private sh -c '
-        mount --bind "$ROOT" "$ROOT" && mount --rbind /dev "$ROOT/dev" && mount -t proc proc "$ROOT/proc"
+    ROOT=$root PLACE=$place exec unshare --mount --propagation private sh -ec '
+        mount --bind "$ROOT" "$ROOT"
+        mount --rbind /dev "$ROOT/dev"
+        mount -t proc proc "$ROOT/proc"
         mkdir -p "$ROOT/etc/heclstm"
-        mount --bind "$PLACE/etc" "$ROOT/etc/heclstm" && mount -o remount,ro,bind "$ROOT/etc/heclstm"
-        mount --bind "$PLACE/state" "$ROOT/var/lib/heclstm" && mount -t tmpfs -o size=64m tmpfs "$ROOT/tmp"
+        mount --bind "$PLACE/etc" "$ROOT/etc/heclstm"
+        mount -o remount,ro,bind "$ROOT/etc/heclstm"
+        mount --bind "$PLACE/state" "$ROOT/var/lib/heclstm"
+        mount -t tmpfs -o size=64m tmpfs "$ROOT/tmp"
         mount -o remount,ro,bind "$ROOT"
         cd "$ROOT/var/lib/heclstm"
         exec chroot "$ROOT" setpriv --reuid 10001 --regid 10001 --clear-groups --bounding-set=-all --no-new-privs \
@@ -78,7 +82,11 @@ of_client() {
 get() { python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=3).status)' "http://127.0.0.1:$port$1"; }
 
 echo "try-images: what may be written to"
-(inside sh -c '! touch /opt/heclstm/planted /etc/planted 2>/dev/null && touch /tmp/fine /var/lib/heclstm/fine && id -u')
+# By what is mounted: that user may write to nothing else in any case.
+(inside sh -ec '
+    for each in / /etc/heclstm; do grep "^[^ ]* $each [^ ]* ro," /proc/self/mounts; done
+    touch /tmp/fine /var/lib/heclstm/fine
+    id -u')
 (inside heclstm serve --check /etc/heclstm/service.toml)
 (inside heclstm token create /etc/heclstm/service.toml hospital) >"$place/work/token.txt"
 chown 10001:10001 "$place/work/token.txt"

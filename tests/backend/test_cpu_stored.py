@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -356,6 +357,54 @@ def test_as_much_is_held_whole_as_the_bound_allows(circuit):
         prepared = CpuBackend(threads=1, memory=costs.peak_memory).prepare(circuit)
         assert prepared.bytes_in_memory == costs.prepared_memory
         prepared.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_who_writes_at_once_takes_turns(circuit, tmp_path, monkeypatch):
+    """Both found nothing, and both wrote: the second rename took the name from the file that the first had mapped, so
+    that each held one for itself though they count as sharing it. Here both are about to look before either writes.
+    """
+    folder, both, written, turn = tmp_path / "p", threading.Barrier(2, timeout=20), [], Stored.turn
+    save = Context.save_prepared
+
+    def at_once(self):
+        both.wait()
+        return turn(self)
+
+    monkeypatch.setattr(Stored, "turn", at_once)
+    monkeypatch.setattr(Context, "save_prepared", lambda *args: (written.append(args[1]), save(*args))[1])
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: CpuBackend(threads=1, cache=folder).prepare(circuit), range(2)))
+    (file,) = folder.iterdir()
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
+    assert {int(inode) for _, _, _, _, inode, *_ in maps} == {file.stat().st_ino}
+    assert len(maps) == 2
+    assert written == [file]
+    for each in found:
+        each.close()
+
+
+def test_nobody_waits_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "TURN_SECONDS", 0.05)
+    store, turns = Stored(tmp_path), []
+    with store.turn(), store.turn():
+        turns.append("without its turn")
+    with store.turn():
+        turns.append("in turn")
+    assert turns == ["without its turn", "in turn"]
+
+
+def test_what_others_rename_meanwhile_does_not_end_the_clearing(tmp_path, monkeypatch):
+    """An outline is written under another name first: it went after it was listed and before it was looked at, and
+    what had been written counted as not written.
+    """
+    store = Stored(tmp_path / "p", limit_bytes=9000)
+    old, new = bytes(32), bytes([1] * 32)
+    assert store.write(Files(8000), old, [])
+    listed = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [self / f".gone{pattern}", *listed(self, pattern)])
+    assert store.write(Files(4000), new, [])
+    assert list(store.folder.iterdir()) == [store.path(new)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")

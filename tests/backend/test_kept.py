@@ -105,10 +105,18 @@ def changed(file, at):
     file.write_bytes(content)
 
 
+def read(file):
+    return msgspec.msgpack.decode(file.read_bytes()[32:], type=kept._Outline)
+
+
 def of_another(file, **fields):
     """The same file with other fields, and its checksum right."""
-    outline = msgspec.structs.replace(msgspec.msgpack.decode(file.read_bytes()[32:], type=kept._Outline), **fields)
-    content = msgspec.msgpack.encode(outline)
+    outline = msgspec.structs.replace(read(file), **fields)
+    holding(file, msgspec.msgpack.encode(outline))
+
+
+def holding(file, content):
+    """The same file with other content, and its checksum right."""
     file.write_bytes(kept.hashlib.sha256(content).digest() + content)
 
 
@@ -119,6 +127,14 @@ REASONS = {
     "it is empty": lambda file: file.write_bytes(b""),
     "it is of another program": lambda file: of_another(file, program="0" * 64),
     "it is of another release": lambda file: of_another(file, release=kept.RELEASE + 1),
+    "it is of another form": lambda file: holding(file, msgspec.msgpack.encode({"release": 2})),
+    "it holds nothing": lambda file: holding(file, b""),
+    "it holds a list": lambda file: holding(file, msgspec.msgpack.encode([1, 2])),
+    "its vectors are of another type": lambda file: of_another(
+        file, arrays=tuple(msgspec.structs.replace(each, dtype="<f2") for each in read(file).arrays)
+    ),
+    "its circuit is a number": lambda file: of_another(file, circuit=b"1"),
+    "its operations are numbers": lambda file: of_another(file, circuit=b'{"operations": [1], "result": 0}'),
     "its circuit is none": lambda file: of_another(file, circuit=b"[]"),
     "it lacks arrays": lambda file: of_another(file, arrays=()),
     "others may read it": lambda file: file.chmod(0o604),
@@ -135,6 +151,28 @@ def test_what_is_not_to_be_trusted_is_made_again(place, reason):
     assert not late(load_kept(folder, cache))
     assert file.read_bytes() == before
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("field", ["shape", "digest"])
+def test_vectors_that_are_not_as_noted_are_not_computed_with(place, field):
+    """They were taken as they came from the program's own files, under the name and the digest that the outline said:
+    what was prepared of them would have stood for others from then on.
+    """
+    folder, cache, file = place
+    outline = read(file)
+
+    def other(each):
+        if each.content is not None:
+            return each
+        value = {"shape": each.shape[::-1], "digest": bytes(32)}[field]
+        return msgspec.structs.replace(each, **{field: value})
+
+    of_another(file, arrays=tuple(map(other, outline.arrays)))
+    program = load_kept(folder, cache)
+    assert late(program)
+    for each in vectors_of(program):
+        with pytest.raises(DigestError, match=r"array \d+ is .* of the outline that was kept; remove \*\.outline"):
+            np.asarray(each)
 
 
 def test_another_users_folder_is_not_taken(place, monkeypatch):

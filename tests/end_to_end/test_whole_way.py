@@ -149,13 +149,42 @@ def test_the_command_line_starts_without_heavy_imports():
 
 
 def test_a_verb_that_is_named_is_imported_alone():
-    """All of them would take a fifth of a second before a server starts its workers."""
+    """All of them would take a fifth of a second."""
     script = (
         "import sys; from heclstm.cli.application import application; application('serve')\n"
-        "from heclstm.service.launch import launch\n"
-        "assert not {'rich', 'numpy', 'sqlalchemy', 'litestar', 'heclstm.cli.run'} & set(sys.modules)"
+        "assert not {'rich', 'numpy', 'heclstm.cli.run'} & set(sys.modules)"
     )
     python("-c", script, cwd=ROOT)
+
+
+def test_a_server_starts_its_workers_before_anything_that_takes_long(tmp_path):
+    """Neither a library for the command line, nor what serves, stands between."""
+    config = tmp_path / "service.toml"
+    config.write_text(f'state = "{tmp_path}/state"\n[[programs]]\nfolder = "program"\n')
+    script = (
+        "import sys; from heclstm.cli.start import main; from heclstm.service.workers.pool import LocalPool\n"
+        "def warm(self, events):\n"
+        "    slow = {'typer', 'pydantic', 'rich', 'numpy', 'sqlalchemy', 'litestar', 'uvicorn'} & set(sys.modules)\n"
+        "    print('warmed', slow); raise SystemExit(0)\n"
+        "LocalPool.warm = warm; sys.argv = ['heclstm', 'serve', sys.argv[1]]; main()"
+    )
+    assert python("-c", script, config, cwd=ROOT).splitlines() == ["warmed set()"]
+
+
+@pytest.mark.parametrize("content", [None, "listen = 1", "nothing = true"])
+def test_serve_ends_as_every_verb_does(tmp_path, content):
+    """With options, which Typer reads, and without: the same line and exit code."""
+    config = tmp_path / "service.toml"
+    if content is not None:
+        config.write_text(content)
+    ends = []
+    for options in ([], ["--check"]):
+        command = [sys.executable, "-m", "heclstm.cli", "serve", str(config), *options]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        ends.append((ended.returncode, ended.stdout, ended.stderr))
+    assert ends[0] == ends[1]
+    assert ends[0][:2] == (2, "")
+    assert len(ends[0][2].splitlines()) == 1
 
 
 def test_estimate_agrees_with_the_files(call, site):

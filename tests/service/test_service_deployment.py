@@ -96,6 +96,17 @@ def load_config_port():
     return re.search(r'listen = "\S+:(\d+)"', (DEPLOY / "compose.toml").read_text())[1]
 
 
+@pytest.mark.parametrize("path", ["heclstm.service", "gateway/heclstm-gateway.service"])
+def test_no_unit_lets_a_handler_have_the_memory_of_a_crash(path):
+    """LimitCORE was 0: a hard limit, above which `never_dump` cannot set the 1 byte at which Linux starts no handler
+    (fs/coredump.c). No other limit holds for what is piped to one (core(5)); it may keep what it gets, or not.
+    """
+    limits = [line for line in (DEPLOY / path).read_text().splitlines() if line.startswith("LimitCORE")]
+    assert limits == ["LimitCORE=1"]
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert compose["services"]["server"]["ulimits"] == {"core": 1}
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("path", ["heclstm.service", "gateway/heclstm-gateway.service"])
 def test_the_unit_is_right_and_well_confined(tmp_path, path):

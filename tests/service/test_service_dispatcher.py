@@ -120,6 +120,32 @@ def test_a_program_that_never_fits_fails_its_queries(world):
     assert (row.state, row.evaluations[0].problem) == ("failed", "too-large-for-server")
 
 
+class Hasty(PretendedPool):
+    """Its workers prepare without being told, as those whose memory was granted at start."""
+
+    def start(self, folder, events):
+        worker = super().start(folder, events)
+        events.put((worker, Ready(0.1, 0)))
+        return worker
+
+
+def test_a_worker_that_was_refused_is_not_ready_whatever_it_had_said(world):
+    """Two programs, memory for one: the second one's worker is ended, with its Ready on the way. It counted as idle,
+    was given a query, and its death was the query's.
+    """
+    here = world.make(Hasty(size=2, memory_bytes=150), programs=(ONE, TWO))
+    job = world.accept("a", TWO)
+    here.dispatcher._hear()
+    assert [(slot.program, slot.state) for slot in here.dispatcher._slots] == [(ONE, "idle"), (TWO, "stopping")]
+    here.dispatcher._assign()
+    assert world.jobs.get("a", job).evaluations[0].attempts == 0
+    here.turn()
+    row = world.jobs.get("a", job)
+    assert (row.state, row.evaluations[0].attempts) == ("done", 1)
+    deaths = here.dispatcher._metrics.worker_deaths
+    assert [each.value for family in deaths.collect() for each in family.samples if each.name.endswith("total")] == [0]
+
+
 def test_two_programs_that_fit_one_at_a_time_take_turns(world):
     """One's worker is ended for the other's; nobody's queries fail."""
     here = world.make(PretendedPool(size=2, memory_bytes=150), programs=(ONE, TWO))

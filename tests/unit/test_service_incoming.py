@@ -1,13 +1,17 @@
 """Bodies of requests: handed over in large pieces, at once when they end or stall, and whole when they are cut."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
 
+from heclstm.errors import ConfigError
 from heclstm.service.config import Limits
-from heclstm.service.http import incoming
-from heclstm.service.http.incoming import HELD_BYTES_MAX, INCOMING, WAKE_BYTES, Incoming, receive_of
+from heclstm.service.http import incoming, protocol
+from heclstm.service.http.incoming import HELD_BYTES_MAX, INCOMING, UNASKED_BYTES_MAX, WAKE_BYTES, Incoming, receive_of
 from heclstm.service.limits import Gone, body
 from heclstm.service.memory import keep_memory
 
@@ -49,15 +53,22 @@ def asked():
     return run
 
 
+async def asked_for(found):
+    """A route that waits for the body."""
+    taking = asyncio.create_task(found.take())
+    await asyncio.sleep(0)
+    return taking
+
+
 def test_a_route_is_woken_once_for_a_megabyte(asked, monkeypatch):
     monkeypatch.setattr(incoming, "WAIT_SECONDS", 3600.0)
 
     async def question(cycle, found):
+        taking = await asked_for(found)
         for number in range(WAKE_BYTES // PIECE):
             assert not cycle.message_event.is_set()
             found.add(bytes([number]) * PIECE)
-        message = await found.take()
-        return cycle, message
+        return cycle, await taking
 
     cycle, message = asked(question)
     assert (cycle.woken, cycle.paused, message["more_body"]) == (1, 0, True)
@@ -75,13 +86,70 @@ def test_what_stalls_is_handed_over_all_the_same(asked):
 
 def test_more_than_is_held_pauses_the_connection(asked):
     async def question(cycle, found):
+        taking = await asked_for(found)
         for _ in range(HELD_BYTES_MAX // PIECE - 1):
             found.add(bytes(PIECE))
         assert cycle.paused == 0
         found.add(bytes(PIECE))
+        await taking
         return cycle.paused
 
     assert asked(question) == 1
+
+
+def test_little_is_held_of_who_may_not_be_allowed_to_send(asked):
+    """Until a route asks for the body it is not known: thousands of connections would fill the memory."""
+
+    async def question(cycle, found):
+        for _ in range(UNASKED_BYTES_MAX // PIECE - 1):
+            found.add(bytes(PIECE))
+        assert cycle.paused == 0
+        found.add(bytes(PIECE))
+        assert cycle.paused == 1
+        return len((await found.take())["heclstm.pieces"])
+
+    assert asked(question) == UNASKED_BYTES_MAX // PIECE
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_all_of_a_request_goes_with_its_end(asked, fails):
+    """Its scope held this, which held uvicorn's cycle, which holds the scope: bodies stayed until a collection."""
+
+    async def question(cycle, found):
+        cycle.scope = {"extensions": {INCOMING: found}}
+        found.add(b"nobody asks for it")
+        timer, gone = found._timer, weakref.ref(cycle)
+
+        async def app(scope, receive, send):
+            if fails:
+                raise Gone
+
+        with pytest.raises(Gone) if fails else contextlib.nullcontext():
+            await found.around(app)(cycle.scope, None, None)
+        cycle.flow = None  # a circle of this test alone
+        return timer.cancelled(), cycle.scope["extensions"], found._pieces.size, gone
+
+    gc.disable()
+    try:
+        cancelled, extensions, size, gone = asked(question)
+        assert (cancelled, extensions, size) == (True, {}, 0)
+        assert fails or gone() is None  # a traceback holds it longer
+    finally:
+        gc.enable()
+
+
+def test_chunks_of_a_byte_come_as_one_piece(asked):
+    """A megabyte of them was a million objects, and as many buffers of a write."""
+    sent = bytes(range(250)) * 400
+
+    async def question(cycle, found):
+        for at in range(len(sent)):
+            found.add(sent[at : at + 1])
+        assert cycle.paused > 0
+        message = await found.take()
+        return message["heclstm.pieces"]
+
+    assert asked(question) == [sent]
 
 
 def test_what_came_before_a_cut_is_not_lost(asked):
@@ -89,17 +157,18 @@ def test_what_came_before_a_cut_is_not_lost(asked):
 
     async def question(cycle, found):
         scope = {"extensions": {INCOMING: found}}
-        found.add(b"first")
-        found.add(b"second")
+        first, second = bytes(PIECE), b"second"
+        found.add(first)
+        found.add(second)
         cycle.disconnected = True
         counted = []
         pieces = body(receive_of(scope, None), Limits(), counted.append)
         came = [await anext(pieces), await anext(pieces)]
         with pytest.raises(Gone):
             await anext(pieces)
-        return came, counted
+        return came == [first, second], counted
 
-    assert asked(question) == ([b"first", b"second"], [11])
+    assert asked(question) == (True, [PIECE + 6])
 
 
 def test_an_end_is_told_at_once(asked, monkeypatch):
@@ -133,6 +202,15 @@ def test_without_it_a_body_comes_as_the_server_sends_it():
         return [piece async for piece in body(receive_of({}, receive), Limits(), lambda _: None)]
 
     assert asyncio.run(whole()) == [b"a", b"b"]
+
+
+def test_a_uvicorn_that_would_lose_bodies_is_refused(monkeypatch):
+    """Before 0.45 it had no `_start_asgi_task`: nothing of ours was called, and each body was empty."""
+    assert protocol.protocol(Limits())
+    monkeypatch.delattr(protocol.HttpToolsProtocol, protocol.HOOK)
+    expected = r"^uvicorn \d+\.\d+\.\d+: has no _start_asgi_task, .* expected 0\.45 or a newer "
+    with pytest.raises(ConfigError, match=expected):
+        protocol.protocol(Limits())
 
 
 def test_memory_is_kept_where_there_is_glibc():

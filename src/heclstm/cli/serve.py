@@ -25,22 +25,20 @@ def serve(
 
         heclstm serve service.toml
     """
-    from heclstm.cli.service import required
+    from heclstm.cli.serving import serve_from
 
-    required()
-    from heclstm.service.config import load_config, require_certificates
-    from heclstm.service.launch import launch
-    from heclstm.service.logs import set_up
-
-    settings = load_config(config)
-    require_certificates(settings.tls)
     if check:
+        from heclstm.cli.service import required
+
+        required()
         from heclstm.cli.terminal import note
+        from heclstm.service.config import load_config, require_certificates
         from heclstm.service.programs import Programs
 
+        settings = load_config(config)
+        require_certificates(settings.tls)
         served = Programs(settings.programs, allow_insecure_test=settings.allow_insecure_test)
         count = len(served.all())
         note(f"{config}: is fine; serves {count} program{'s' if count != 1 else ''} at {settings.listen}")
         return
-    set_up()
-    launch(settings, str(config))
+    serve_from(config)

@@ -10,6 +10,11 @@ def main() -> None:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # else it is ignored, as in a shell's background
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from heclstm.cli.serving import plain_config, serve_alone
+
+    if (config := plain_config(sys.argv[1:])) is not None:
+        signal.signal(signal.SIGINT, before)
+        sys.exit(serve_alone(config))
     from heclstm.cli.application import application
 
     app = application(next(iter(sys.argv[1:]), ""))

@@ -85,8 +85,8 @@ def _read(card: ProgramCard, folder: Path, cache: Path) -> Program | None:
         if outline.release != RELEASE or outline.program != card.digest:
             return None
         found = _program(outline, card, folder)
-    except (OSError, HeclstmError, ValueError, KeyError, TypeError, IndexError):
-        return None
+    except (OSError, HeclstmError, msgspec.MsgspecError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None  # a ValidationError of msgspec's is no ValueError
     with suppress(OSError):
         os.utime(path)  # so that it counts as used
     return found
@@ -103,7 +103,7 @@ def _program(outline: _Outline, card: ProgramCard, folder: Path) -> Program:
     def array(number: int, each: _Array) -> NDArray[Any]:
         dtype = np.dtype(each.dtype)
         if each.content is None:
-            late = LateArray(dtype, each.shape, each.digest, lambda: whole()[number])
+            late = LateArray(dtype, each.shape, each.digest, lambda: _as_noted(whole(), number, each, folder))
             return cast(NDArray[Any], late)
         return np.frombuffer(each.content, dtype).reshape(each.shape)
 
@@ -111,6 +111,18 @@ def _program(outline: _Outline, card: ProgramCard, folder: Path) -> Program:
     data = json.loads(outline.circuit)
     operations = tuple(operation_from_json(operation, arrays) for operation in data["operations"])
     return Program(card, Circuit(card.parameters, card.input_layout, card.result_layout, operations, data["result"]))
+
+
+def _as_noted(arrays: list[NDArray[Any]], number: int, noted: _Array, folder: Path) -> NDArray[Any]:
+    """What is read late must be what was prepared: raises DigestError."""
+    found = arrays[number] if number < len(arrays) else np.zeros(0)
+    said, got = (noted.dtype, noted.shape, noted.digest), (found.dtype.str, found.shape, values_digest(found))
+    if said != got:
+        raise DigestError(
+            f"{folder}: array {number} is {got[0]} {got[1]}, and not, or of other values than, the {said[0]} {said[1]} "
+            f"of the outline that was kept; remove *{OUTLINE} from the cache and start again"
+        )
+    return found
 
 
 def _write(program: Program, cache: Path) -> None:

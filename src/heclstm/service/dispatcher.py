@@ -186,7 +186,7 @@ class Dispatcher:
                 self._died(slot)
             case Loaded(program_bytes, key_bytes):
                 self._admit(slot, program_bytes, key_bytes)
-            case Ready(seconds, shared_bytes):
+            case Ready(seconds, shared_bytes) if slot.state == "preparing":  # one that is refused may say so, too
                 slot.state, slot.shared_bytes, self._deaths = "idle", shared_bytes, 0
                 self._no_room.discard(slot.program)  # beside one that shares its program there may be
                 _LOG.info("worker ready", worker=slot.worker.name, program=slot.program[:12], seconds=round(seconds, 2))

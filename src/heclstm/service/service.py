@@ -133,6 +133,7 @@ class Server(uvicorn.Server):
 def serve(config: Config, path: str | None, programs: Programs, pool: Pool, early: Early) -> None:
     """Until a signal ends it. path: of the configuration, read anew on SIGHUP."""
     keep_memory()
+    http = protocol(config.limits)  # before anything is opened: it may refuse
     app = build(config, programs, pool, early)
     app.dispatcher.start()
     from heclstm.service.http.app import make_app  # half a second, in which workers prepare
@@ -145,7 +146,7 @@ def serve(config: Config, path: str | None, programs: Programs, pool: Pool, earl
         make_app(app),
         host=host,
         port=port,
-        http=protocol(config.limits),  # type: ignore[arg-type]  # any class of protocol: it is only called
+        http=http,  # type: ignore[arg-type]  # any class of protocol: it is only called
         ws="none",
         lifespan="off",
         log_config=None,

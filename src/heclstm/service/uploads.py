@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +24,7 @@ from heclstm.service.config import Config
 from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySets
 from heclstm.service.heads import read_head, require_keys_of, without_secret
 from heclstm.service.logs import log
+from heclstm.service.pieces import Pieces
 from heclstm.service.problems import Problem
 from heclstm.service.programs import Programs
 from heclstm.service.workers.channel import Child
@@ -170,23 +173,22 @@ class Uploads:
     async def _append(self, upload: Upload, start: bytes, body: AsyncIterator[bytes]) -> None:
         file = await asyncio.to_thread(_open, upload.path)
         writing: asyncio.Task[None] | None = None
-        pieces, held = ([start], len(start)) if start else ([], 0)
+        pieces = Pieces()
+        pieces.add(start)
         try:
             self._ensure_begun(upload)
             async for piece in body:
-                pieces.append(piece)
-                held += len(piece)
+                pieces.add(piece)
                 if upload.problem:
                     raise upload.problem
-                if upload.size + held > upload.row.upload_bytes + WRITE_BYTES:
+                if upload.size + pieces.size > upload.row.upload_bytes + WRITE_BYTES:
                     break  # too long: what is behind it need not be read
-                if held >= WRITE_BYTES and (writing is None or writing.done() or held >= HELD_BYTES_MAX):
-                    writing = await self._written(upload, writing, file, pieces, held)
-                    pieces, held = [], 0
+                if pieces.size >= WRITE_BYTES and (writing is None or writing.done() or pieces.size >= HELD_BYTES_MAX):
+                    writing = await self._written(upload, writing, file, pieces)
         finally:
             try:  # also when the connection was cut: all that came is kept, so that it goes on there
-                if pieces and not upload.problem:
-                    writing = await self._written(upload, writing, file, pieces, held)
+                if pieces.size and not upload.problem:
+                    writing = await self._written(upload, writing, file, pieces)
                 if writing:
                     await writing
             finally:
@@ -195,11 +197,12 @@ class Uploads:
             raise upload.problem
 
     async def _written(
-        self, upload: Upload, before: asyncio.Task[None] | None, file: IO[bytes], pieces: list[bytes], size: int
+        self, upload: Upload, before: asyncio.Task[None] | None, file: IO[bytes], pieces: Pieces
     ) -> asyncio.Task[None]:
-        """Write these pieces while the next ones arrive."""
+        """Write what there is while the next pieces arrive."""
         if before:
             await before
+        size, taken = pieces.size, pieces.take()
         if upload.size + size > upload.row.upload_bytes:
             await self._refuse(
                 upload,
@@ -208,7 +211,7 @@ class Uploads:
             raise upload.problem or Problem("internal", "keys: refused")
 
         async def write() -> None:
-            await asyncio.to_thread(_write, file, pieces, upload.size)
+            await asyncio.to_thread(_write, file, taken, upload.size)
             upload.size += size
             self._tell(upload)
 
@@ -339,12 +342,12 @@ def _open(path: Path) -> IO[bytes]:
 
 def _write(file: IO[bytes], pieces: list[bytes], size: int) -> None:
     """All of them, or nothing: size is what the file had before. In few calls, since the event loop waits at each."""
-    left = [memoryview(piece) for piece in pieces]
+    left = deque(memoryview(piece) for piece in pieces)
     try:
         while left:
-            written = os.writev(file.fileno(), left[:PIECES_MAX])
+            written = os.writev(file.fileno(), list(islice(left, PIECES_MAX)))
             while left and written >= len(left[0]):
-                written -= len(left.pop(0))
+                written -= len(left.popleft())
             if left:
                 left[0] = left[0][written:]
     except OSError:

@@ -41,10 +41,11 @@ class PreparingEvaluator(CpuEvaluator):
         """Write what was made, and use it from there: its pages are shared with other processes then. Returns bytes."""
         made, self._made = self._made, []
         if self._cache and not self._file:
-            if not self._foreign:  # another process may have been faster
-                self._file = self._cache.open(self.context, self._identity)
-            if not self._file and self._cache.write(self.context, self._identity, [each for _, each in made]):
-                self._file = self._cache.open(self.context, self._identity)
+            with self._cache.turn():
+                if not self._foreign:  # another process may have been faster
+                    self._file = self._cache.open(self.context, self._identity)
+                if not self._file and self._cache.write(self.context, self._identity, [each for _, each in made]):
+                    self._file = self._cache.open(self.context, self._identity)
             for place, (plan, transform) in enumerate(made if self._file else ()):
                 transform.become(self._transform(plan, place))
         if not self._file:

@@ -14,9 +14,10 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from heclstm.storage.own import own
 LIMIT_BYTES = 4 << 30  # of all files of a folder together
 SUFFIX = ".prepared"
 LEFT_SECONDS = 3600.0  # after which nobody writes a file any more
+TURN_SECONDS = 120.0  # of waiting for who writes: a process that was stopped may never end
 RELEASE = 3  # to be raised whenever the engine may round a coefficient otherwise, such as with another Lattigo
 
 
@@ -45,6 +47,33 @@ class Stored:
 
     def path(self, identity: bytes) -> Path:
         return self.folder / (identity.hex()[:32] + SUFFIX)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until no other process writes here: who comes later finds what it wrote, in place of writing the same
+        again, beside which the first would go on alone with a file that has no name any more.
+
+        Where a file system has no locks, nobody waits.
+        """
+        descriptor = -1
+        try:
+            import fcntl
+
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor, end = os.open(self.folder, os.O_RDONLY), time.monotonic() + TURN_SECONDS
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.02)
+        except (ImportError, OSError):  # on Windows; or it runs without
+            pass
+        try:
+            yield
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def open(self, context: Context, identity: bytes) -> PreparedFile | None:
         """None if there is no such file, or none to be trusted."""
@@ -67,23 +96,32 @@ class Stored:
             if size > min(self.limit_bytes, shutil.disk_usage(self.folder).free // 2) or not own(os.stat(self.folder)):
                 return False
             context.save_prepared(path, identity, transforms)
-            self._prune(path)
         except (OSError, OutputError, ParameterError):
             return False  # the program runs without
+        with suppress(OSError):
+            self._prune(path)
         return True
 
     def _prune(self, newest: Path) -> None:
-        for left in self.folder.glob(".*"):  # of processes that were killed
-            if left.stat().st_mtime < newest.stat().st_mtime - LEFT_SECONDS:
+        new = newest.stat()
+        for when, _, left in _files(self.folder.glob(".*")):  # of processes that were killed
+            if when < new.st_mtime - LEFT_SECONDS:
                 left.unlink(missing_ok=True)
-        found = (*self.folder.glob("*" + SUFFIX), *self.folder.glob("*" + OUTLINE))
-        others = sorted(((path.stat().st_mtime, path.stat().st_size, path) for path in found), reverse=True)
-        room = self.limit_bytes - newest.stat().st_size
-        for _, size, path in others:
+        room = self.limit_bytes - new.st_size
+        found = _files([*self.folder.glob("*" + SUFFIX), *self.folder.glob("*" + OUTLINE)])
+        for _, size, path in sorted(found, reverse=True):
             if path != newest:
                 room -= size
                 if room < 0:
                     path.unlink(missing_ok=True)
+
+
+def _files(paths: Iterable[Path]) -> Iterator[tuple[float, int, Path]]:
+    """(when it was used, bytes, path) of those that are still there: others give theirs a name meanwhile."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            about = path.stat()
+            yield about.st_mtime, about.st_size, path
 
 
 def identity_of(plans: Sequence[TransformPlan], whole: Sequence[bool], parameters: Parameters) -> bytes:

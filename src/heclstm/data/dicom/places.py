@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from heclstm.data.dicom.library import Dataset
-from heclstm.data.dicom.times import DAY, Clock, shifts_of, time_of
+from heclstm.data.dicom.times import DAY, SECOND, Clock, shifts_of, time_of
 from heclstm.data.dicom.values import floats, groups, items, of_frame, text, whole
 from heclstm.data.order import REMEDY, Order, Rule, decide
 from heclstm.data.sources import Source
@@ -198,6 +198,7 @@ def _require_one_clock(places: Sequence[Place], told: Sequence[Any], where: str)
         ("of which some name their time zone and others none", len({clock.zoned for clock in clocks}) > 1),
         ("of which some tell minutes or seconds and others do not", len({clock.digits for clock in clocks}) > 1),
         ("that two elements of a file tell differently", not all(clock.agreed for clock in clocks)),
+        ("of one second, of which some tell its parts and others do not", _share_a_second(places)),
     ):
         if doubtful and not confirmed:
             raise SequenceError(
@@ -211,6 +212,16 @@ def _require_one_clock(places: Sequence[Place], told: Sequence[Any], where: str)
             f"{where}: acquisition times without a date, perhaps over midnight, and instance numbers do not "
             f"confirm their order; {REMEDY}"
         )
+
+
+def _share_a_second(places: Sequence[Place]) -> bool:
+    """Whether two files tell one second, and only one of them which part of it."""
+    seconds: dict[int, set[tuple[str, bool]]] = {}
+    for place in places:
+        seconds.setdefault((place.time or 0) // SECOND, set()).add((place.file, place.clock.parts))
+    return any(
+        len({file for file, _ in each}) > 1 and len({parts for _, parts in each}) > 1 for each in seconds.values()
+    )
 
 
 def _doubts(places: Sequence[Place], positions: Sequence[Any], numbers: Sequence[Any], order: Order) -> list[str]:

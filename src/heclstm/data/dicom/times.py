@@ -26,11 +26,12 @@ UNDATED = "00010102"  # stands for the date of a time without one: in any time z
 @dataclass(frozen=True)
 class Clock:
     """zoned: whether it is known in which time zone it goes. digits: of a day that it tells, six where seconds are
-    told. agreed: whether nothing in the file tells another time."""
+    told. agreed: whether nothing in the file tells another time. parts: whether it tells parts of a second."""
 
     zoned: bool = False
     digits: int = 6
     agreed: bool = True
+    parts: bool = False
 
 
 def time_of(dataset: Dataset, frame: int, shifts: Sequence[int], zone: str) -> tuple[int | None, Clock]:
@@ -82,5 +83,5 @@ def _moment(value: str, zone: str = "") -> tuple[int, Clock] | None:
     except (ValueError, OverflowError):
         return None
     return (moment - EPOCH) // timedelta(microseconds=1) + int((match[7] or "0").ljust(6, "0")), Clock(
-        away is not None, 2 * sum(part is not None for part in match.group(4, 5, 6))
+        away is not None, 2 * sum(part is not None for part in match.group(4, 5, 6)), parts=match[7] is not None
     )

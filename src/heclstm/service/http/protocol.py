@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from heclstm.errors import ConfigError
 from heclstm.service.config import Limits
 from heclstm.service.http.incoming import INCOMING, Incoming
 from heclstm.service.identity import CONNECTION
@@ -19,10 +21,16 @@ from heclstm.service.problems import CODES, MEDIA_TYPE, details
 
 CLOSING_SECONDS = 0.5  # for a client to close its side of TLS
 READ_BYTES = 256 << 10  # at once
+HOOK = "_start_asgi_task"  # private: what a request's application is started with, also one that was pipelined
 
 
 def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
-    """The class for a server with these limits."""
+    """The class for a server with these limits. Raises ConfigError for a uvicorn that it cannot stand in."""
+    if not hasattr(HttpToolsProtocol, HOOK):
+        raise ConfigError(
+            f"uvicorn {version('uvicorn')}: has no {HOOK}, without which bodies of requests are lost; expected 0.45 or "
+            "a newer one that has it, such as 0.54: pip install 'uvicorn>=0.45'"
+        )
 
     class Protocol(HttpToolsProtocol):
         _head_bytes = 0
@@ -78,9 +86,10 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
                 self._incoming(self.cycle).add(body)
 
         def _incoming(self, cycle: Any) -> Incoming:
-            found = cycle.scope["extensions"].setdefault(INCOMING, Incoming(cycle, self.loop))
-            assert isinstance(found, Incoming)
-            return found
+            extensions: dict[str, Incoming] = cycle.scope["extensions"]
+            if INCOMING not in extensions:
+                extensions[INCOMING] = Incoming(cycle, self.loop)
+            return extensions[INCOMING]
 
         def on_message_complete(self) -> None:
             if self.cycle is not None:
