@@ -56,7 +56,7 @@ def encoder() -> dict:
     gates = [strands[0] for strands in lstm.projection(encoded.values)]
     output = encoded.trace.sum(*gates)
     parameters = choose(depth_of(encoded.trace, output), slots_min=1 << 15)
-    operations, result = manage_levels(encoded.trace, output, parameters)
+    operations, result, parameters = manage_levels(encoded.trace, output, parameters)
     whole = lower(fused, choose_layouts(fused, 1 << 15))
     circuit = Circuit(parameters, whole.input_layout, whole.result_layout, tuple(operations), result)
     seconds = {}

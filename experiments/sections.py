@@ -1,38 +1,12 @@
 """The sections of docs/results.md: from a result to Markdown."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from experiments import texts
+from experiments.slides import bounds, breakhis
+from experiments.tables import Result, difference, encrypted_folds, interval, listed, mean_sd, table
 
 LEVEL = 0.05
-
-Row = list[str]
-Result = dict[str, Any]
-
-
-def table(head: Row, rows: list[Row]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
-
-
-def mean_sd(value: dict[str, float], digits: int = 3) -> str:
-    return f"{value['mean']:.{digits}f} ± {value['sd']:.{digits}f}"
-
-
-def interval(value: dict[str, float]) -> str:
-    return f"{value['low']:+.3f} to {value['high']:+.3f}"
-
-
-def difference(value: dict[str, float] | None) -> Row:
-    """Difference with its interval, and p."""
-    if value is None:
-        return ["", ""]
-    p = "< 0.001" if value["p"] < 0.001 else f"{value['p']:.3f}"
-    return [f"{value['difference']:+.3f} ({interval(value)})", p]
-
-
-def listed(values: Iterable[Any]) -> str:
-    return ", ".join(map(str, values))
 
 
 def ranges(rows: list[Result]) -> dict[str, str]:
@@ -160,6 +134,7 @@ def annocerv(result: Result) -> str:
         "of": sum(row["of"] for row in result["ranges"]),
         "refused": sum(row["refused"] for row in result["ranges"]),
         "score": max(row["score_factor"] for row in result["ranges"]),
+        "lost": "" if any(row["refused"] for row in result["ranges"]) else ", so no patient is lost",
         "straight": result["orders"]["as it is"],
         "reversed": result["orders"]["reversed"],
         "shuffled": result["orders"]["shuffled"],
@@ -205,120 +180,8 @@ def visual_fields(result: Result) -> str:
         largest=max(row["largest_score"] for row in ranges_found),
         bound_low=min(bounds),
         bound_high=max(bounds),
-        encrypted=_encrypted_folds(taken, result["parameters"]["folds"]) if taken else "",
+        encrypted=encrypted_folds(taken, result["parameters"]["folds"]) if taken else "",
     )
-
-
-def _encrypted_folds(folds: list[Result], count_of_folds: int) -> str:
-    agree, count = (sum(fold[name] for fold in folds) for name in ("agree", "of"))
-    return texts.ENCRYPTED_FOLDS.format(
-        which="All held-out sequences"
-        if len(folds) == count_of_folds
-        else f"The held-out sequences of {len(folds)} fold",
-        agree=agree,
-        of=count,
-        refused=sum(fold["refused"] for fold in folds),
-        worst=max(fold["worst_error"] for fold in folds),
-        difference=max(abs(fold["auc"] - fold["auc_in_clear"]) for fold in folds),
-        ring=folds[0]["ring_degree"],
-        keys=folds[0]["keys_mb"],
-    )
-
-
-def breakhis(result: Result) -> str:
-    methods, choices = result["methods"], {}
-    for found in result["choices"]:
-        choices.setdefault(found["name"], []).append(found)
-    rows = []
-    for name, title in result["titles"].items():
-        if (found := methods.get(name)) is None:
-            continue
-        first, cells = found["runs"][0], []
-        for way in ("patient", "sequence"):
-            value, low, high = first[way]
-            cells += [mean_sd(found[way]) if found[way]["seeds"] > 1 else f"{value:.3f}", f"{low:.3f} to {high:.3f}"]
-        against = [difference(each.get(way)) for each in [found.get("against", {})] for way in ("patient", "sequence")]
-        shown = [f"{cell[0]}, p {cell[1]}" if cell[0] else "" for cell in against]
-        rows.append([title, str(found["patient"]["seeds"]), *cells, *shown])
-    head = ["method", "seeds", "AUC by patient", "95 %, first seed", "AUC by sequence", "95 %, first seed"]
-    head += ["HE-CLSTM − it, by patient", "by sequence"]
-    runs, ensemble, taken = methods["he_clstm"]["runs"], result["ensemble"], list(result["encrypted"].values())
-    each = "; ".join(f"{run['patient'][0]:.3f} / {run['sequence'][0]:.3f}" for run in runs)
-    orders = [
-        f"{result['titles'][name]} {found['orders']['reversed']:.3f} and {found['orders']['shuffled']:.3f}"
-        for name, found in methods.items()
-        if "orders" in found
-    ]
-    others = result.get("encrypted_others", {}).items()
-    also = [_encrypted_other(name, list(folds.values())) for name, folds in others]
-    return texts.BREAKHIS.format(
-        orders="; ".join(orders),
-        mean_seeds="; ".join(f"{run['sequence'][0]:.3f}" for run in methods["mean_cell"]["runs"]) + " by sequence",
-        **{name: result[name] for name in ("sequences", "patients", "positives")},
-        folds=result["parameters"]["folds"],
-        count=len(runs),
-        table=table(head, rows),
-        each=each,
-        ensemble=" / ".join(f"{ensemble[way][0]:.3f}" for way in ("patient", "sequence")),
-        choices=table(
-            ["choice", "AUC by patient", "AUC by sequence"],
-            [
-                [name, *(f"{sum(one[way][0] for one in found) / len(found):.3f}" for way in ("patient", "sequence"))]
-                for name, found in choices.items()
-            ],
-        ),
-        ablations=_breakhis_ablations(result.get("ablations", {})),
-        encrypted=(_encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
-    )
-
-
-def _encrypted_other(name: str, folds: list[Result]) -> str:
-    agree, of = (sum(fold[each] for fold in folds) for each in ("agree", "of"))
-    title = {"ensemble": "three seeds as one ensemble", "mean_cell": "the mean cell"}.get(name, name)
-    return texts.ENCRYPTED_OTHER.format(
-        title=title,
-        agree=agree,
-        of=of,
-        levels=folds[0]["levels"],
-        keys=folds[0]["keys_mb"],
-        worst=max(fold["worst_error"] for fold in folds),
-        folds=len(folds),
-    )
-
-
-BOUNDED = {"breakhis, he_clstm": "BreaKHis, diagonal cell", "breakhis, mean_cell": "BreaKHis, mean cell"}
-
-
-def bounds(result: Result) -> str:
-    rows = []
-    for name in dict.fromkeys(row["set"] for row in result["rows"]):
-        mine = [row for row in result["rows"] if row["set"] == name]
-        cells = [f"{sum(row['outside'] for row in mine)} of {sum(row['of'] for row in mine)}", str(len(mine))]
-        for value in ("score", "hidden"):
-            for which in ("largest", "searched", "bound"):
-                cells.append(", ".join(f"{row[value][which]:,.0f}" for row in mine))
-        rows.append([BOUNDED.get(name, name), *cells])
-    head = ["networks of", "held-out outside", "folds", "score held out", "score found", "its bound"]
-    return texts.BOUNDS.format(
-        starts=f"{result['parameters']['starts']:,}",
-        steps=result["parameters"]["steps"],
-        table=table([*head, "state held out", "state found", "its bound"], rows),
-        closest=max(
-            row[value]["searched"] / row[value]["bound"] for row in result["rows"] for value in ("score", "hidden")
-        ),
-    )
-
-
-def _breakhis_ablations(found: Result) -> str:
-    rows = []
-    for each in found.values():
-        cost, run = each["program"], each["runs"][0]
-        aucs = [f"{run[way][0]:.3f} ({run[way][1]:.3f} to {run[way][2]:.3f})" for way in ("patient", "sequence")]
-        size = [f"2^{cost['ring_degree'].bit_length() - 1}", str(cost["levels"])]
-        size += [f"{cost['key_bytes'] / 1e6:.0f} MB", f"{cost['memory_bytes'] / 1e6:.0f} MB"]
-        rows.append([each["title"], *aucs, *size])
-    head = ["pictures", "AUC by patient", "AUC by sequence", "ring degree", "levels", "keys", "server memory"]
-    return texts.BREAKHIS_ABLATIONS.format(table=table(head, rows)) if rows else ""
 
 
 def adrenal_ablations(result: Result) -> str:

@@ -15,15 +15,15 @@ OPTIONS = {"trimmed": "true", "silent": "false"}
 
 # What refuses or remarks on what a clinician hands in, chooses or connects to, and is told again by `templates.retold`.
 DEEPER = [
-    "card/envelope", "card/purpose", "card/signature", "card/warnings", "data/budget", "data/dicom/decode",
-    "data/dicom/directory", "data/dicom/header", "data/dicom/library", "data/dicom/mapping", "data/dicom/places",
-    "data/dicom/series", "data/dicom/times", "data/dicom/traits", "data/dicom/values", "data/fit", "data/handed_in",
-    "data/images", "data/order", "data/pictures", "data/prepare", "data/reading", "data/sequence", "data/sources",
-    "data/statistics", "deploy/case", "deploy/diagnosis", "deploy/usual", "network/address", "network/answers",
-    "network/calls", "network/hospital", "network/keyring", "network/patience", "network/pending", "network/site",
-    "network/steps", "network/transport", "network/trust", "report/dicom/study", "report/findings",
-    "storage/archive", "storage/atomic", "storage/sealed", "storage/source", "usecases/connect", "usecases/export",
-    "usecases/images",
+    "card/envelope", "card/purpose", "card/signature", "card/warnings", "data/budget", "data/dicom/apart",
+    "data/dicom/decode", "data/dicom/directory", "data/dicom/header", "data/dicom/library", "data/dicom/mapping",
+    "data/dicom/places", "data/dicom/series", "data/dicom/times", "data/dicom/traits", "data/dicom/values",
+    "data/fit", "data/handed_in", "data/images", "data/order", "data/pictures", "data/prepare", "data/reading",
+    "data/sequence", "data/sources", "data/statistics", "deploy/case", "deploy/diagnosis", "deploy/usual",
+    "network/address", "network/answers", "network/calls", "network/hospital", "network/keyring",
+    "network/patience", "network/pending", "network/site", "network/steps", "network/transport", "network/trust",
+    "report/dicom/study", "report/findings", "storage/archive", "storage/atomic", "storage/sealed",
+    "storage/source", "usecases/connect", "usecases/export", "usecases/images",
 ]  # fmt: skip
 # Words of code among them: what `repr` shows, what is hashed, what only a programmer hands in or a model owner reads.
 NOBODYS = {

@@ -1,6 +1,6 @@
 """docs/pictures anew: the shipped program at the workstation, on two volumes of its test part. `make pictures`.
 
-It takes keys of full security (212 MB) and 2 GB of memory; a minute or two.
+It takes keys of full security (142 MB) and 2 GB of memory; a minute or two.
 """
 
 import sys

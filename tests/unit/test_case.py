@@ -200,7 +200,7 @@ def test_a_query_that_fails_leaves_the_case_of_the_one_before(sent, keys, tmp_pa
 
 
 @pytest.mark.parametrize(("first", "then"), [("query.he", "query.bin"), ("a.b.he", "a.b.bin"), ("query", "query.he")])
-def test_a_case_is_replaced_only_with_its_own_query(keys, tmp_path, first, then):
+def test_no_case_is_replaced_by_that_of_another_query(keys, tmp_path, first, then):
     """q.bin beside q.he took the case of q.he, whose result could not be read any more."""
 
     def encrypted(name, patient):
@@ -217,10 +217,17 @@ def test_a_case_is_replaced_only_with_its_own_query(keys, tmp_path, first, then)
         assert decrypt.decrypt(PROGRAM.card, result, keys.secret, **INSECURE).case == made.case
 
 
-def test_a_query_that_is_written_again_replaces_its_case(sent, keys, tmp_path):
-    again = encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", **INSECURE)
-    assert again.beside == sent.beside == tmp_path / "query.case"
-    assert Case.read(again.beside) == again.case
+def test_a_query_that_is_written_again_leaves_the_case_of_what_was_sent(sent, keys, tmp_path):
+    """The result of the first, which was run before, was read with no case any more."""
+    again = encrypt.encrypt(
+        PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", name="case 8", study="S-2", **INSECURE
+    )
+    assert again.beside == tmp_path / f"query-{again.case.query[:12]}.case"
+    assert again.to_json()["case"] == str(again.beside)
+    run.run(PROGRAM, tmp_path / "query.he", keys.evaluation, tmp_path / "again.he")
+    for result, made in (("result.he", sent), ("again.he", again)):
+        found = decrypt.decrypt(PROGRAM.card, tmp_path / result, keys.secret, **INSECURE)
+        assert (found.case, Case.read(made.beside), found.diagnosis.name) == (made.case, made.case, made.case.name)
 
 
 def test_the_digest_of_images_depends_on_all_that_counts():

@@ -10,6 +10,7 @@ from pydicom.encaps import encapsulate
 
 import dataset_trees
 import dicom_kit
+from dicom_reference import files
 from heclstm.data.datasets import load_dataset
 from heclstm.data.dicom import decode, read_dicom
 from heclstm.data.images import read_images
@@ -215,3 +216,17 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
     monkeypatch.setattr(series, place, changed)
     with pytest.raises(FileFormatError, match="changed while it was read|cannot be read"):
         read_images([path]).digests()
+
+
+@pytest.mark.parametrize("place", [3, 20, 44])
+def test_pixels_that_break_their_decoder_end_nothing_else(tmp_path, place):
+    """GDCM aborts, or is stopped, at one altered byte of lossless JPEG: the whole gateway went with it."""
+    found = [path for name, path in files().items() if name.endswith("JPGLosslessP14SV1_1s_1f_8b.dcm")]
+    if not found:
+        pytest.skip("pydicom-data is not installed")
+    whole = bytearray(found[0].read_bytes())
+    whole[whole.index(b"\xff\xd8", whole.index(b"\xe0\x7f\x10\x00")) + place] = 0
+    (tmp_path / "broken.dcm").write_bytes(whole)
+    with pytest.raises(FileFormatError, match="its pixels cannot be decoded: they break the decoder"):
+        read_images([tmp_path / "broken.dcm"])
+    assert len(read_images(found).frames) == 1

@@ -88,6 +88,17 @@ def test_frames_that_were_made_in_several_ways_are_told(tmp_path, keyword, one, 
     assert not read_images(files(tmp_path / "b", {keyword: one}, {keyword: one})).notes
 
 
+def test_a_native_slice_among_those_with_contrast_is_told_and_what_never_has_any_is_not(tmp_path):
+    """It mostly lacks the element. Among others that lack it, there is nothing to tell."""
+    agent = {"ContrastBolusAgent": "X"}
+    for place, (one, other) in enumerate([({}, agent), ({"ContrastBolusAgent": ""}, agent)]):
+        notes = read_images(files(tmp_path / f"{place}", one, other)).notes
+        assert any("in several ways" in note and "(ContrastBolusAgent)" in note for note in notes)
+    for place, each in enumerate([agent, {}, {"Modality": "US"}, {"Modality": "ES"}]):
+        assert not read_images(files(tmp_path / f"alike-{place}", each, each)).notes
+    assert not read_images(files(tmp_path / "empty", {}, {"ContrastBolusAgent": ""})).notes
+
+
 def test_stacks_of_several_directions_are_refused(tmp_path):
     """They stood by their numbers, with a note."""
     with pytest.raises(SequenceError, match="frames of several directions, such as axial and sagittal slices"):

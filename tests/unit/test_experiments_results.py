@@ -141,3 +141,15 @@ def test_sections_of_folds_hold_their_figures():
     taken = {"of": 6, "refused": 0, "agree": 6, "worst_error": 1e-4, "auc": 0.9, "auc_in_clear": 0.9, "keys_mb": 20.0}
     text = SECTIONS["breakhis"]({**slides, "encrypted": {"0": {**taken, "ring_degree": 16384}}})
     assert "6 of 6 decisions are those in clear" in text
+
+
+def test_no_patient_is_called_lost_or_saved_but_by_the_count():
+    result = record.read("annocerv")
+    assert result is not None
+    one = {**result["ranges"][0], "refused": 0}
+    kept = SECTIONS["annocerv"]({**result, "ranges": [one]})
+    assert "0 have a\nscore outside" in kept
+    assert ", so no patient is lost" in kept
+    lost = SECTIONS["annocerv"]({**result, "ranges": [one, {**one, "refused": 2}]})
+    assert "2 have a\nscore outside" in lost
+    assert "is lost" not in lost

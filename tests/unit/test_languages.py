@@ -3,14 +3,20 @@
 import re
 
 import pytest
+from msgspec import structs
 from polib import pofile
 
 from catalogue import deeper, sentences
+from heclstm.card.operating_point import OperatingPoint
+from heclstm.card.ranges import Range
+from heclstm.card.temperature import Temperature
+from heclstm.card.warnings import derived
 from heclstm.report.words import counted
 from heclstm.templates.language import LANGUAGES, gettext, language, marked, ngettext, said, speaking
 from heclstm.templates.retold import WORDS, retold, retold_note
 from heclstm.templates.units import percent, seconds, signed, size
 from import_graph import SOURCE
+from tiny_program import PURPOSE
 
 OTHERS = sorted(set(LANGUAGES) - {"en"})
 VALUE = re.compile(r"\{\w+\}|%\(\w+\)s")
@@ -97,8 +103,15 @@ def test_what_was_put_together_is_told_again_piece_by_piece():
         "share of black is above 0.3; share of red is below 0.1",
         "Anteil von Schwarz liegt über 0.3; Anteil von Rot liegt unter 0.1",
     )
+    many = ("share of black is above 0.3; and 2 more", "Anteil von Schwarz liegt über 0.3; und 2 weitere")
+    short = (
+        "not assessable: got 2 frames, expected 4 or 8; with others, the model was not found to tell positives "
+        "from negatives",
+        "nicht beurteilbar mit 2 Bildern; erwartet werden 4 oder 8. Mit anderen Anzahlen ist nicht "
+        "nachgewiesen, dass das Modell Positive von Negativen unterscheidet",
+    )
     with speaking("de"):
-        for told, expected in (whole, said_by_server, unusual):
+        for told, expected in (whole, said_by_server, unusual, many, short):
             assert retold(told) == expected
         assert retold("labels.csv: column age: expected years") == (
             "Diese Meldung gibt es nur auf Englisch: labels.csv: column age: expected years"
@@ -108,3 +121,29 @@ def test_what_was_put_together_is_told_again_piece_by_piece():
         assert len(retold("a: " * 2000)) > 6000  # however deep, and soon
         assert len(retold("; " * 2000)) > 4000
     assert retold(whole[0]) == whole[0]
+
+
+def test_warnings_of_a_model_hold_no_english():
+    """Whatever its figures are, with one operating point or with some for numbers of frames."""
+    found = []
+    for numbers in ((None,), (4,), (4, 8)):
+        for rates, count in (((1.0, 0.0), 22), ((0.5, 0.5), 22), ((1.0, 0.9), 5)):
+            for threshold in (0.0, 9.0, -9.0):
+                points = tuple(OperatingPoint(threshold, 0.95, *rates, count, 76, frames=each) for each in numbers)
+                changed = structs.replace(PURPOSE, operating_points=points, temperature=Temperature(28.0))
+                found += [derived(changed), derived(structs.replace(changed, ranges=()))]
+    found.append(derived(structs.replace(PURPOSE, operating_points=(), ranges=(Range("score", 2000.0, 2500.0),))))
+    english = {text for texts in found for text in texts}
+    assert len(english) > 15
+    with speaking("de"):
+        german = {text: retold(text) for text in english}
+    for text, told in german.items():
+        for word in ("only in English", "nur auf Englisch", "The operating point", "validation", " or ", "Wert"):
+            assert word not in told, text
+    few = "The operating point was chosen by 5 positive patients on validation: too few to rely on its sensitivity."
+    assert german[few] == (
+        "Der Arbeitspunkt wurde an nur 5 positiven Patienten (Validierung) bestimmt: zu wenige, um sich auf seine "
+        "Sensitivität zu verlassen."
+    )
+    chance = "The operating point for 4 or 8 frames was not found to decide better than chance (on validation)."
+    assert german[chance].startswith("Der Arbeitspunkt für 4 oder 8 Bilder entschied nicht nachweislich besser")

@@ -32,7 +32,7 @@ def parameters_for(depth):
 def compiled(trace, output, spare=0):
     """A checked program of one input; spare: levels that its parameters have too many."""
     parameters = parameters_for(depth_of(trace, output) + spare)
-    operations, result = manage_levels(trace, output, parameters)
+    operations, result, parameters = manage_levels(trace, output, parameters)
     layouts = VectorLayout(SLOTS, 1, SLOTS), ResultLayout(SLOTS, 1, 1, SLOTS - 1)
     return check(Circuit(parameters, *layouts, tuple(operations), result))
 

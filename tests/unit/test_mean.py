@@ -6,7 +6,7 @@ import pytest
 from counting import totals
 from heclstm.backend.clear import ClearEvaluator
 from heclstm.backend.execute import Executor
-from heclstm.circuit.operations import LinearTransform
+from heclstm.circuit.operations import LinearTransform, Rotate
 from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.cells.mean import MeanConfig
@@ -146,7 +146,8 @@ def test_slots_behind_the_frames_stay_empty():
 
     def observe(operation, outputs):
         nonlocal seen
-        if operation.layer.startswith("mean."):
+        turned = isinstance(operation, Rotate)  # an input of the projection, by a coarse step
+        if operation.layer.startswith("mean.") and not turned:
             for output in outputs:
                 assert not output.values.reshape(-1, 4)[:, 3].any(), operation.layer
                 seen += 1

@@ -8,8 +8,7 @@ import torch
 
 from heclstm.data.datasets import Splits
 from heclstm.errors import FileFormatError, ModelError
-from heclstm.model.cells.diagonal import DiagonalConfig
-from heclstm.model.config import BlockConfig, LstmConfig
+from heclstm.model.config import LstmConfig
 from heclstm.model.epochs import METRICS, read_epochs, write_epochs
 from heclstm.model.recipe import Augmentation, Distillation, EarlyStopping, LossSettings, Optimization, RangeBounds
 from heclstm.model.train.checkpoint import load_weights
@@ -127,25 +126,6 @@ def test_a_warm_start_begins_with_the_teacher(dataset, tmp_path):
     wider = replace(CONFIG.model, cell=LstmConfig(8))
     with pytest.raises(ModelError, match="holds another network"):
         load_weights(HeClstm(wider), tmp_path / "teacher-1")
-
-
-def test_training_begins_with_a_given_encoder(dataset, tmp_path):
-    """At a learning rate of almost nothing the encoder stays that of the other model, whose cell is another one."""
-    brief = replace(CONFIG, optimization=replace(CONFIG.optimization, epochs=1, average_from=0.5))
-    train_model(brief, dataset, tmp_path / "other")
-    still = replace(brief.optimization, learning_rate=1e-12)
-    ours = replace(
-        brief, seed=5, optimization=still, model=replace(CONFIG.model, cell=DiagonalConfig(4)), ranges=RangeBounds()
-    )
-    model = train_model(ours, dataset, tmp_path / "ours", encoder=tmp_path / "other")
-    for name, array in load_model(tmp_path / "other").arrays.items():
-        if name.startswith("blocks.") and "bias" not in name:  # batch normalization is measured in another order
-            np.testing.assert_allclose(model.arrays[name], array, rtol=0.02, atol=1e-4, err_msg=name)
-    with pytest.raises(FileFormatError, match="train that model first"):
-        train_model(ours, dataset, tmp_path / "none", encoder=tmp_path / "nothing")
-    wider = replace(ours, model=replace(ours.model, blocks=(BlockConfig(6), BlockConfig(12))))
-    with pytest.raises(ModelError, match=r"has another frame encoder than the training file: blocks.1\S+ differs"):
-        train_model(wider, dataset, tmp_path / "wider", encoder=tmp_path / "other")
 
 
 def test_a_moved_folder_goes_on_as_if_it_stood(dataset, tmp_path):

@@ -9,12 +9,13 @@ from scipy import sparse
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.layout import ImageLayout, Patches
 from heclstm.circuit.operations import LinearTransform
-from heclstm.circuit.parameters import choose
+from heclstm.circuit.parameters import MAX_LOG_QP_128, choose
 from heclstm.compiler.affine import AffineMap
 from heclstm.compiler.compile import Options, compile_circuit
+from heclstm.compiler.demands import RELINEARIZATION, Demand, Use
 from heclstm.compiler.expressions import DiagonalMatrix
 from heclstm.compiler.patches import patched, reading
-from heclstm.compiler.planner import Demand, plan_keys
+from heclstm.compiler.planner import plan_keys
 from heclstm.compiler.rates import WORTH, Rates
 from heclstm.errors import LayoutError
 from random_models import random_frames, random_model, small_config
@@ -42,23 +43,59 @@ def demands(*shapes, worth=WORTH["balance"]):
 
 
 def test_a_key_is_for_the_highest_level_where_it_is_used():
-    planned = plan_keys(demands(([0, 3], 7, ()), ([0, 3], 2, ())), {5: 4}, PARAMETERS, 6.0)
+    planned = plan_keys(demands(([0, 3], 7, ()), ([0, 3], 2, ())), [Use(5, 4)], PARAMETERS, 6.0)
     assert planned.levels == {3: 7, 5: 4}
 
 
 def test_transforms_share_steps():
     """{0, 4} + {0, 32}: with the two that need both, nothing is new; three babies would be a key more."""
     shapes = [([0, 4, 32, 36], 5, ()), ([0, 4], 5, ()), ([0, 32], 5, ())]
-    assert set(plan_keys(demands(*shapes), {}, PARAMETERS, 40.0).levels) == {4, 32}
+    steps = set(plan_keys(demands(*shapes), [], PARAMETERS, 40.0).levels)
+    assert {min(step, PARAMETERS.slots - step) for step in steps} == {4, 32}
 
 
 @pytest.mark.parametrize(("worth", "walked"), [(0.01, False), (400.0, True)])
 def test_a_step_is_walked_where_its_key_is_worth_more(worth, walked):
     """A fold by 16 is two turns by 8."""
-    planned = plan_keys(demands(([0], 6, (16, 8)), worth=worth), {}, PARAMETERS, worth)
+    planned = plan_keys(demands(([0], 6, (16, 8)), worth=worth), [], PARAMETERS, worth)
     assert planned.walks == ({16: (8, 8)} if walked else {})
     assert planned.levels == ({8: 6} if walked else {8: 6, 16: 6})
     assert planned.walks_of(planned.splits[0], (16, 8), PARAMETERS.slots) == (((16, 8, 8),) if walked else ())
+
+
+def test_a_rotation_is_walked_too():
+    """By 16 as twice 8, whose key is there for a transform."""
+    found = demands(([0, 8], 6, ()), worth=400.0)
+    planned = plan_keys(found, [Use(16, 3)], PARAMETERS, 400.0)
+    assert planned.walk(16) == (8, 8)
+    assert planned.levels == {8: 6}
+
+
+def test_a_fold_turns_the_way_that_has_a_key():
+    """What is folded by 8 repeats after 16."""
+    planned = plan_keys(demands(([0, -8], 6, ()), ([0], 6, (8,)), worth=40.0), [], PARAMETERS, 40.0)
+    assert len(planned.levels) == 1
+    (split, _), folds = planned.splits, planned.folds[1]
+    (step,) = split.rotation_steps
+    assert folds[0] % PARAMETERS.slots == step % PARAMETERS.slots
+
+
+def test_keys_of_all_levels_have_the_special_primes_that_are_cheapest():
+    """Two decompositions of one input cost more than a key of some more limbs. Nothing is above the security table."""
+    parameters = choose(20, slots_min=1, price=lambda level, special: Rates.at(level, special, 4.0).typical)
+    matrix = DiagonalMatrix(1, 1, 1, {(0, 0, k): np.ones(1) for k in range(16)})
+    found = [Demand(matrix, level, Rates.at(level, 8, 4.0), parameters.slots) for level in (20, 18, 16)]
+    planned = plan_keys(found, [Use(RELINEARIZATION, 19)], parameters, 4.0)
+    changed = parameters.with_special(planned.special_counts)  # raises if it is not secure
+    assert changed.log_qp <= MAX_LOG_QP_128[15]
+    assert RELINEARIZATION not in planned.levels
+    for level, special in enumerate(planned.special_counts):
+        assert special in parameters.special_options(level)
+        assert changed.log_qp_at(level) <= MAX_LOG_QP_128[15]
+
+
+def test_special_primes_stay_as_they_were_asked_for():
+    assert plan_keys(demands(([0, 3], 7, ())), [], PARAMETERS, 4.0).special_counts == ()
 
 
 def test_what_is_preferred_is_saved():

@@ -21,6 +21,7 @@ from heclstm.report.figure import draw
 from heclstm.report.findings import Findings
 from heclstm.report.page import page
 from heclstm.report.words import chance, meaning, rates, unusual
+from heclstm.templates.language import speaking
 from heclstm.usecases.diagnose import Diagnosed
 from heclstm.usecases.each import Outcome
 from tiny_program import PURPOSE
@@ -98,6 +99,22 @@ def test_a_probability_of_fewer_frames_is_told_to_be_one_of_whole_sequences():
     assert sentence in " ".join(meaning(short))
     assert sentence in page(short, IMAGES)
     assert sentence not in " ".join(meaning(findings()))
+    with speaking("de"):
+        assert " ".join(meaning(short)).endswith(
+            "Die Wahrscheinlichkeit wurde an ganzen Folgen der Validierung angepasst; bei 1 Bild liegt sie vielleicht "
+            "näher an der Mitte, als sie sollte."
+        )
+
+
+def test_numbers_of_frames_that_cannot_be_assessed_are_told_in_german():
+    points = tuple(OperatingPoint(0.0, frames=each) for each in (4, 8))
+    short = findings(undecided="not assessable", frames=2)
+    short = Findings(short.diagnosis, structs.replace(short.purpose, operating_points=points), "ab" * 32)
+    assert "to tell positives from negatives with 4 or 8;" in meaning(short)[0]
+    with speaking("de"):
+        assert meaning(short)[0].startswith(
+            "Mit 2 Bildern nicht beurteilbar. Nur mit 4 oder 8 Bildern ist nachgewiesen"
+        )
 
 
 def test_a_stated_prevalence_moves_the_probability_too():

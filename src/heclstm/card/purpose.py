@@ -57,9 +57,9 @@ class Purpose(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if frames is None:
             return known[max(filter(None, known))]
         if frames not in known:
-            got = f"{frames} frame{'' if frames == 1 else 's'}"
+            counted = f"{frames} frame{'' if frames == 1 else 's'}"
             raise NotAssessableError(
-                f"not assessable: got {got}, expected {self.assessable}; with others, the model was not "
+                f"not assessable: got {counted}, expected {self.assessable}; with others, the model was not "
                 "found to tell positives from negatives"
             )
         return known[frames]

@@ -46,8 +46,9 @@ def _of_points(points: tuple[OperatingPoint, ...]) -> Iterator[str]:
         yield f"{_the(chance)} was not found to decide better than chance (on {chance[0].chosen_on})."
     few = [(count, point.chosen_on) for point in points if (count := point.people) is not None and count <= FEW]
     if few:
+        count, chosen_on = min(few)[0], few[0][1]
         yield (
-            f"The operating point was chosen by {min(few)[0]} positive patients on {few[0][1]}: too few to rely on "
+            f"The operating point was chosen by {count} positive patients on {chosen_on}: too few to rely on "
             "its sensitivity."
         )
 
@@ -61,8 +62,8 @@ def _beats_chance(point: OperatingPoint) -> bool:
 
 
 def _the(points: list[OperatingPoint]) -> str:
-    frames = [str(point.frames) for point in points if point.frames is not None]
-    return "The operating point" + (f" for {' or '.join(frames)} frames" if frames else "")
+    frames = " or ".join(str(point.frames) for point in points if point.frames is not None)
+    return f"The operating point for {frames} frames" if frames else "The operating point"
 
 
 def _of_scores(purpose: Purpose) -> Iterator[str]:

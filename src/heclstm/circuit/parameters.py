@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 from heclstm.errors import ParameterError, SecurityError
@@ -140,6 +141,24 @@ class Parameters:
         """How many special primes an evaluation key of this level has, and how many primes each of its digits."""
         return self.special_counts[level] if self.special_counts else len(self.special_moduli)
 
+    def special_options(self, level: int) -> range:
+        """How many of the special primes a key of this level may have, so that none is larger than allowed."""
+        log_q = math.fsum(map(math.log2, self.moduli[: level + 1]))
+        logs = accumulate(map(math.log2, self.special_moduli))
+        return range(1, 1 + sum(log_q + log_p <= self._log_limit for log_p in logs))
+
+    def with_special(self, counts: tuple[int, ...]) -> Parameters:
+        """With so many special primes on each level, of those that there are."""
+        most = max(counts)
+        own = () if set(counts) == {most} else counts
+        return replace(self, special_moduli=self.special_moduli[:most], special_counts=own)
+
+    @property
+    def _log_limit(self) -> float:
+        """What log2(QP) may be; without security, what it is."""
+        log_degree = self.lattice_degree.bit_length() - 1
+        return MAX_LOG_QP_128[log_degree] if self.security == "128" else self.log_qp
+
     def digits_at(self, level: int, key_level: int | None = None) -> int:
         """Digits of a key switch at this level, by a key of `key_level`, or of this one."""
         return -(-(level + 1) // self.special_at(level if key_level is None else key_level))
@@ -217,9 +236,7 @@ def _special_counts(limbs: int) -> list[int]:
 
 def _counts_by_level(parameters: Parameters, price: Callable[[int, int], float]) -> tuple[int, ...]:
     """The cheapest number of special primes for each level: of those with as many digits, the smallest."""
-    own = parameters.log_qp
-    limit = own if parameters.security != "128" else MAX_LOG_QP_128[parameters.lattice_degree.bit_length() - 1]
-    counts, log_q = [], LOG_SLACK
+    counts, log_q, limit = [], LOG_SLACK, parameters._log_limit
     for level, prime in enumerate(parameters.moduli):
         log_q += math.log2(prime)
         room = min(SPECIAL_COUNT_MAX, int((limit - log_q) // PRIME_BITS_MAX))

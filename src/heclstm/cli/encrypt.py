@@ -65,7 +65,8 @@ def encrypt(
     is made, unless --override says why one should be. Their order is told with its reason, and refused where names,
     a manifest or DICOM do not fix it. The query holds ciphertexts, the program's digest and a random key label; no
     name, no path, no pixel. Beside it lies the case (QUERY.case), which `decrypt` and `report` need: it is private
-    (mode 0600) and never leaves the hospital.
+    (mode 0600) and never leaves the hospital. A case that stands there already stays, since the result of its query
+    may still come; the new one is QUERY-LABEL.case, and `decrypt` finds either by its label.
 
     With --each, every INPUT is another patient, and so is every sequence of a manifest and every row of a NumPy file
     that holds many. Queries are numbered in their order, since their names go to the server; the table at the end says

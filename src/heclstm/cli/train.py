@@ -38,7 +38,7 @@ def train(
         typer.Option(
             "--encoder",
             metavar="MODEL/",
-            help="A trained model; training begins with its frame encoder (not for folds).",
+            help="A finished training; this one begins with its frame encoder (not for folds).",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in MODEL/.")] = False,
@@ -48,7 +48,7 @@ def train(
 
     Follows a training file (see examples/adrenal/train.toml), saves a checkpoint after every epoch, and
     chooses the operating point on the validation part. The test part is never looked at. Needs PyTorch.
-    Beside the model: metrics.csv and learning-curve.png.
+    Beside the model: metrics.csv and learning-curve.png (of an ensemble, in member-1/, member-2/, …).
 
     With --folds 5, patients are dealt into five folds, and each model is measured on the fold that it never
     saw: MODEL/cross-validation.html shows each fold and all of them pooled. Use it to compare training files.

@@ -60,6 +60,15 @@ class Split:
         }
         return {offset: found[offset % self.modulus] for offset in self.offsets}
 
+    def mirrored(self) -> Split:
+        """The same the other way round."""
+
+        def back(steps: Sequence[int]) -> tuple[int, ...]:
+            return tuple(-step for step in steps)
+
+        offsets, chains = back(self.offsets[::-1]), tuple(map(back, self.chains))
+        return Split(offsets, self.modulus, back(self.babies), chains, self.nested, back(self.coarse))
+
     @cached_property
     def turns(self) -> Counter[int]:
         """The turns of a partial sum, for one output: step → how often."""
@@ -105,26 +114,34 @@ def work(matrix: DiagonalMatrix, split: Split, rates: Rates) -> float:
 
 
 def split_offsets(matrix: DiagonalMatrix, known_steps: set[int], slots: int, rates: Rates) -> Split:
-    """The cheapest of all splits, given the rotation steps that have keys already."""
+    """The cheapest of the simpler splits, given the rotation steps that have keys already."""
 
     def cost(split: Split) -> float:
         new_keys = {step % slots for step in split.rotation_steps} - known_steps
         return work(matrix, split, rates) + rates.key * len(new_keys)
 
-    return min(splits(matrix, slots), key=cost)
+    return min(_simpler(tuple(matrix.offsets()), matrix.modulus or slots), key=cost)
 
 
 def splits(matrix: DiagonalMatrix, slots: int) -> tuple[Split, ...]:
-    """All windows m·2^a for the babies, and for each all windows for coarse steps or nested chains."""
+    """All windows m·2^a for the babies, and for each all for coarse steps and nested chains, either way round."""
     return _all(tuple(matrix.offsets()), matrix.modulus or slots)
 
 
 @lru_cache(maxsize=64)  # a recurrent cell has the same offsets in every step
 def _all(offsets: tuple[int, ...], modulus: int) -> tuple[Split, ...]:
-    return tuple(dict.fromkeys(_splits(offsets, modulus)))
+    backwards = tuple(-k for k in reversed(offsets))
+    mirrored = (split.mirrored() for split in _splits(backwards, modulus, both=True))
+    return tuple(dict.fromkeys((*_splits(offsets, modulus, both=True), *mirrored)))
 
 
-def _splits(offsets: tuple[int, ...], modulus: int) -> Iterator[Split]:
+@lru_cache(maxsize=64)
+def _simpler(offsets: tuple[int, ...], modulus: int) -> tuple[Split, ...]:
+    return tuple(dict.fromkeys(_splits(offsets, modulus, both=False)))
+
+
+def _splits(offsets: tuple[int, ...], modulus: int, *, both: bool) -> Iterator[Split]:
+    """both: coarse steps and nested chains in one, too."""
     ks = np.array(offsets or [0])
     windows = _windows(offsets, modulus)
     for window in windows:
@@ -146,9 +163,11 @@ def _splits(offsets: tuple[int, ...], modulus: int) -> Iterator[Split]:
                 steps = tuple(sorted({0, *(coarse - middle).tolist()}, key=abs))
                 for chains in _flat(heads + middle, modulus):
                     yield _named(ks, modulus, babies, chains, coarse=steps)
+                for outermost in windows if both and len(np.unique(heads)) > 2 else ():
+                    if outermost > outer and outermost % outer == 0:
+                        yield from _nested(ks, modulus, babies, heads + middle, (outer, outermost), steps)
             if len(coarse) > 1:
-                first, head = int(inner.min()), int(heads.min())
-                yield from _nested(ks, modulus, babies + first + head, inner - first, heads - head, (window, outer))
+                yield from _nested(ks, modulus, babies, rest, (window, outer))
 
 
 def _windows(offsets: Sequence[int], modulus: int) -> list[int]:
@@ -180,16 +199,20 @@ def _flat(giants: Ints, modulus: int) -> Iterator[tuple[tuple[int, ...], ...]]:
 
 
 def _nested(
-    ks: Ints, modulus: int, babies: Ints, inner: Ints, heads: Ints, spacing: tuple[int, int]
+    ks: Ints, modulus: int, babies: Ints, giants: Ints, spacing: tuple[int, int], coarse: tuple[int, ...] = (0,)
 ) -> Iterator[Split]:
-    """Every chain evenly spaced from its head on, every head evenly spaced from zero on."""
+    """Every chain evenly spaced from its head on, every head evenly spaced from zero on; babies begin where that is."""
     window, outer = spacing
-    last = np.zeros(int(heads.max()) // outer + 1, dtype=np.int64)
-    np.maximum.at(last, heads // outer, inner)
-    if len(last) > 1 and len(last) + int(last.sum()) // window <= TURNS_MAX:
-        tops = enumerate(last.tolist())
-        chains = tuple(tuple(range(top * outer, top * outer + end + 1, window)) for top, end in tops)
-        yield _named(ks, modulus, babies, chains, nested=True)
+    inner = _within(giants, outer)
+    away = giants - inner
+    for heads in (away, away % modulus) if away.min() < 0 and modulus % outer == 0 else (away,):
+        first, head = int(inner.min()), int(heads.min())
+        last = np.zeros(int(heads.max() - head) // outer + 1, dtype=np.int64)
+        np.maximum.at(last, (heads - head) // outer, inner - first)
+        if last.any() and len(last) > 1 and len(last) + int(last.sum()) // window <= TURNS_MAX:
+            tops = enumerate(last.tolist())
+            chains = tuple(tuple(range(top * outer, top * outer + end + 1, window)) for top, end in tops)
+            yield _named(ks, modulus, babies + first + head, chains, nested=True, coarse=coarse)
 
 
 def _named(
@@ -220,12 +243,14 @@ def plan(
     level: int,
     plaintext_scales: tuple[float, ...],
     output_scale: float,
+    folds: tuple[int, ...] = (),
     walks: tuple[tuple[int, ...], ...] = (),
     special_count: int = 0,
 ) -> TransformPlan:
     """The transform with every vector turned back by its giant step, ready to be encoded.
 
     Its inputs are those of the matrix, each turned by all coarse steps, one after another. plaintext_scales: of these.
+    folds: those of the matrix, either way.
     """
     keys = sorted(matrix.vectors)
     index = np.zeros((len(keys), 5), dtype=np.int32)
@@ -246,7 +271,7 @@ def plan(
         vectors=vectors,
         plaintext_scales=plaintext_scales,
         output_scale=output_scale,
-        folds=matrix.folds,
+        folds=folds,
         special_count=special_count,
         nested=split.nested,
         walks=walks,

@@ -73,7 +73,7 @@ def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
         if parameters.ring_degree == ring_degree:
             break
         ring_degree = parameters.ring_degree  # another ring has other slots, hence other layouts
-    operations, result = manage_levels(lowered.trace, lowered.output, parameters, worth)
+    operations, result, parameters = manage_levels(lowered.trace, lowered.output, parameters, worth)
     return check(
         Circuit(
             parameters=parameters,

@@ -11,6 +11,7 @@ import numpy as np
 from heclstm.circuit.layout import ImageLayout, Layout, VectorLayout, power_of_two
 from heclstm.compiler.affine import AffineMap, SequenceMap, Shape
 from heclstm.compiler.bsgs import split_offsets, work
+from heclstm.compiler.displaced import displaced
 from heclstm.compiler.expressions import DiagonalMatrix
 from heclstm.compiler.fuse import Fused
 from heclstm.compiler.linear import fold_of, offsets_of
@@ -38,7 +39,7 @@ def choose_layouts(fused: Fused, slots: int, worth: float = WORTH["balance"]) ->
             reached.append((cost, [*ways[index][1], candidate]))
         ways = reached
     closing = [cost + cell.projections * _projection_cost(way[-1], state, rates) for cost, way in ways]
-    return ways[int(np.argmin(closing))][1]
+    return displaced(fused, ways[int(np.argmin(closing))][1])
 
 
 def image_layout(shape: Shape, frames: int, slots: int, gap_y: int = 1, gap_x: int = 1) -> ImageLayout:

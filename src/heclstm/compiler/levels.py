@@ -27,8 +27,9 @@ from heclstm.circuit.operations import (
 )
 from heclstm.circuit.parameters import LEVEL_MIN, Parameters
 from heclstm.compiler.bsgs import Split, plan
+from heclstm.compiler.demands import RELINEARIZATION, Demand, Use
 from heclstm.compiler.expressions import Expression, Linear, Products, Rotation, Source, Sum, Trace
-from heclstm.compiler.planner import Demand, Planned, plan_keys
+from heclstm.compiler.planner import Planned, plan_keys
 from heclstm.compiler.rates import WORTH, Rates
 from heclstm.errors import LevelError
 
@@ -62,8 +63,10 @@ def depth_of(trace: Trace, output: int) -> int:
 
 def manage_levels(
     trace: Trace, output: int, parameters: Parameters, worth: float = WORTH["balance"]
-) -> tuple[list[Operation], int]:
-    """The operations of the circuit and the value that is its result. worth: of a limb of keys, in NTTs."""
+) -> tuple[list[Operation], int, Parameters]:
+    """The operations of the circuit, the value that is its result, and the parameters with the special primes of each
+    level that its keys are cheapest with. worth: of a limb of keys, in NTTs.
+    """
     writer = _Writer(trace.slots, parameters, required_levels(trace, output))
     if max(writer.needed.values()) > parameters.max_level:
         raise LevelError(
@@ -74,7 +77,7 @@ def manage_levels(
     writer.plan(written, worth)
     for expression in written:
         writer.write(expression)
-    return writer.operations, writer.at(output, LEVEL_MIN)
+    return writer.operations, writer.at(output, LEVEL_MIN), writer.parameters
 
 
 @dataclass
@@ -86,26 +89,31 @@ class _Writer:
     defined: dict[int, tuple[int, int]] = field(default_factory=dict)  # traced value → (operand, level)
     aligned: dict[tuple[int, int], int] = field(default_factory=dict)  # (traced value, level) → operand
     dropped: dict[tuple[int, int], int] = field(default_factory=dict)
-    planned: Planned = field(default_factory=lambda: Planned([]))
-    splits: dict[int, Split] = field(default_factory=dict)  # by the first output of an expression
+    planned: Planned = field(default_factory=lambda: Planned([], []))
+    # By the first output of an expression: its split and its folds.
+    splits: dict[int, tuple[Split, tuple[int, ...]]] = field(default_factory=dict)
     count: int = 0
     layer: str = ""
 
     def plan(self, expressions: list[Expression], worth: float) -> None:
-        """Choose the steps of all transforms together."""
-        rotations: dict[int, int] = {}
+        """Choose the steps of all transforms, and the special primes of their keys, together."""
         linear = [expression for expression in expressions if isinstance(expression, Linear)]
+        uses = []
         for expression in expressions:
             if isinstance(expression, Rotation):
-                step, level = expression.step % self.slots, self._level(expression)
-                rotations[step] = max(rotations.get(step, 0), level)
+                uses.append(Use(expression.step % self.slots, self._level(expression)))
+            elif isinstance(expression, Products) and expression.pairs:
+                uses.append(Use(RELINEARIZATION, self._level(expression) + 1))
         demands = []
         for expression in linear:
             level = self._level(expression) + 1
             rates = Rates.at(level, self.parameters.special_at(level), worth)
             demands.append(Demand(expression.matrix, level, rates, self.slots))
-        self.planned = plan_keys(demands, rotations, self.parameters, worth)
-        self.splits = {e.outputs[0]: split for e, split in zip(linear, self.planned.splits, strict=True)}
+        self.planned = plan_keys(demands, uses, self.parameters, worth)
+        chosen = zip(linear, self.planned.splits, self.planned.folds, strict=True)
+        self.splits = {expression.outputs[0]: (split, folds) for expression, split, folds in chosen}
+        if self.planned.special_counts:
+            self.parameters = self.parameters.with_special(self.planned.special_counts)
 
     def _level(self, expression: Expression) -> int:
         return max(self.needed[value] for value in expression.outputs if value in self.needed)
@@ -122,9 +130,10 @@ class _Writer:
             case Products():
                 results = [self._products(expression, level)]
             case Rotation():
-                step = expression.step % self.slots
                 value = self.at(expression.input, level)
-                results = [self._new(Rotate, level, self.scale(level), input=value, step=step)]
+                for step in self.planned.walk(expression.step % self.slots):
+                    value = self._new(Rotate, level, self.scale(level), input=value, step=step)
+                results = [value]
             case Sum():
                 results = [self._sum(expression, level)]
             case _:
@@ -160,7 +169,7 @@ class _Writer:
     def _linear(self, expression: Linear, level: int) -> list[int]:
         above = level + 1
         sources = [self._down(value, above) for value in expression.inputs]
-        split = self.splits[expression.outputs[0]]
+        split, folds = self.splits[expression.outputs[0]]
         target = self._before_rescale(above)
         transform = plan(
             expression.matrix,
@@ -168,7 +177,8 @@ class _Writer:
             level=above,
             plaintext_scales=tuple(target / scale for _, scale in sources for _ in split.coarse),
             output_scale=target,
-            walks=self.planned.walks_of(split, expression.matrix.folds, self.slots),
+            folds=folds,
+            walks=self.planned.walks_of(split, folds, self.slots),
             special_count=self._special_count(split, above),
         )
         inputs = tuple(turned for operand, scale in sources for turned in self._coarse(operand, split, above, scale))

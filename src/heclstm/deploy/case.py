@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from heclstm.data.sequence import ImageSequence
-from heclstm.deploy.wire import Header, Kind, read_header
+from heclstm.deploy.wire import Header
 from heclstm.errors import DigestError, FileFormatError, HeclstmError, OutputError
 from heclstm.storage.atomic import save_file
 from heclstm.storage.json import SMALL, digest_of, read_json
@@ -145,14 +145,15 @@ def case_path(query: Path) -> Path:
 
 
 def case_place(query: Path, label: str) -> Path:
-    """Where the case of a query that is written here now goes. It replaces one only together with the query that this
-    one is about: q.bin beside q.he, or q.he anew after the first was sent, leave q.case alone, and get q-LABEL.case.
+    """Where the case of a query that is written here now goes: never in place of another one, even where the query is
+    replaced, for that may have been sent, and its result is read with the case that stands there. q.bin beside q.he,
+    or another patient's q.he, leave q.case alone and get q-LABEL.case; a result finds its case by the label.
     """
     path = case_path(query)
     if not lexists(path):
         return path
     with suppress(HeclstmError, OSError):
-        if Case.read(path).query == read_header(query, Kind.QUERY).query:
+        if Case.read(path).query == label:
             return path
     return path.with_stem(f"{query.stem}-{label[:12]}")
 

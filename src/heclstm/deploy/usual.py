@@ -41,5 +41,5 @@ def envelope_facts(purpose: Purpose, sequence: ImageSequence, override: str = ""
 
 def first_of(outside: Sequence[str]) -> str:
     """The first of what is unusual."""
-    more = f"; and {len(outside) - SHOWN} more" if len(outside) > SHOWN else ""
-    return "; ".join(outside[:SHOWN]) + more
+    more = len(outside) - SHOWN
+    return "; ".join([*outside[:SHOWN], *([f"and {more} more"] if more > 0 else [])])

@@ -178,7 +178,7 @@ def _undecided(findings: Findings) -> str:
         return said(
             "Not assessable with {frames}. The model was found to tell positives from negatives with {assessable}; the "
             "score of others is no decision.",
-            frames=counted(findings.frames), assessable=findings.purpose.assessable,
+            frames=counted(findings.frames), assessable=retold_note(findings.purpose.assessable),
         )  # fmt: skip
     return gettext("No decision: the program has no operating point, so its score says neither positive nor negative.")
 
@@ -216,10 +216,11 @@ def _shorter(findings: Findings) -> str:
     scale, frames = findings.purpose.temperature, findings.diagnosis.frames
     if chance(findings) is None or scale is None or frames is None:
         return ""
-    return (
-        f"The probability was fitted on whole {scale.fitted_on} sequences; of {counted(frames)} it may lie closer to "
-        "the middle than it should."
-    )
+    return said(
+        "The probability was fitted on whole {data} sequences; of {frames} it may lie closer to the middle than it "
+        "should.",
+        data=gettext(scale.fitted_on), frames=counted(frames),
+    )  # fmt: skip
 
 
 def _predictive(findings: Findings, prevalence: float | None) -> str:

@@ -11,10 +11,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from heclstm.templates.language import catalogue_of, language, said
+from heclstm.templates.language import catalogue_of, gettext, language, ngettext, said
 
 LITERAL_MIN = 8  # letters beside its values, by which a sentence is told from others
 DEEP_MAX = 8
+NUMBERS, FRAMES = re.compile(r"\d+(?: or \d+)+"), re.compile(r"(\d+) frames?")
 WORDS = frozenset({"kind", "chosen_on", "word"})  # values that are one word, and no name of anything
 
 
@@ -67,6 +68,8 @@ def _retold(text: str, deep: int) -> str | None:
     """None if the catalogue has neither it, nor the sentences that it was put together from."""
     if deep > DEEP_MAX:
         return None
+    if NUMBERS.fullmatch(text):
+        return text.replace(" or ", gettext(" or "))
     plain, sentences = _sentences(language())
     if " " in text and text in plain:
         return plain[text]
@@ -85,6 +88,8 @@ def _retold(text: str, deep: int) -> str | None:
 def _value(name: str, text: str, deep: int) -> str:
     if name in WORDS and (found := _sentences(language())[0].get(text)):
         return found
+    if name == "counted" and (frames := FRAMES.fullmatch(text)):
+        return ngettext("{frames} frame", "{frames} frames", int(frames[1])).format(frames=frames[1])
     return _retold(text, deep + 1) or text
 
 

@@ -75,7 +75,8 @@ def encrypt(
 ) -> Encrypted:
     """images: as `usecases.images` reads them for this card. key: the secret key, or a client that has it. passphrase:
     asked for that of a sealed one. name, study: what the patient's sequence is called, and where it belongs; they stay
-    in the case, which lies beside `output` with the ending .case, and never replaces that of another query.
+    in the case, which lies beside `output` with the ending .case; where that of another query stands there, it stays,
+    and this one is called OUTPUT-LABEL.case.
 
     override_envelope: why a decision is wanted about images that do not look like those of training; the report says
     so. Without it, their case allows none, and `decrypt` makes none.

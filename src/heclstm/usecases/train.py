@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from heclstm.card.operating_point import OperatingPoint
 from heclstm.card.purpose import Purpose
-from heclstm.data.datasets import load_dataset
+from heclstm.data.datasets import Splits, load_dataset
 from heclstm.data.decoded import DECODED
 from heclstm.errors import DivergedError, HeclstmError, InputError, ModelError, NotAssessableError, RangeError
 from heclstm.model.epochs import METRICS, Epoch, read_epochs
 from heclstm.model.evaluate import Fold
 from heclstm.model.recipe import TrainConfig
-from heclstm.model.weights import Model
+from heclstm.model.weights import Model, load_model
 from heclstm.storage.atomic import save_file
 from heclstm.usecases.card import tell_warnings
 from heclstm.usecases.evaluate import Evaluated, evaluate_fold, joined
 from heclstm.usecases.events import SILENT, Events
+from heclstm.usecases.subject import TrainedOn
 
 __all__ = ["CROSS_VALIDATION", "TrainConfig", "Trained", "cross_validate", "train"]
 
@@ -74,9 +75,14 @@ def train(
     """Train one model into `folder`, with a checkpoint after every epoch. data: where the data set of the recipe is.
 
     encoder: the folder of a finished training, with whose frame encoder it begins.
-    resume: go on from the checkpoints there. Raises ModelError if `folder` holds a model or a checkpoint otherwise.
+    resume: go on from the checkpoints there. Raises ModelError if `folder` holds a model or a checkpoint otherwise, or
+    the model of another training file; InputError if the recipe is one of several folds, and there is an encoder.
     """
-    _check_checkpoints(folder, [folder], resume)
+    if encoder is not None and recipe.data.get("folds"):
+        raise InputError(
+            "--encoder: it may have seen the patients of every fold; leave out --encoder, or folds and fold in [data]"
+        )
+    _check_checkpoints(folder, {folder: recipe}, resume)
     with DECODED.kept():
         trained = Trained(_trained(recipe, data, folder, events, encoder), folder)
     tell_warnings(trained.purpose, events)
@@ -102,7 +108,7 @@ def cross_validate(
     numbers = range(1, folds + 1)
     recipes = [replace(recipe, data={**recipe.data, "folds": folds, "fold": k}) for k in numbers]
     folders = [folder / f"fold-{k}" for k in numbers]
-    _check_checkpoints(folder, folders, resume)
+    _check_checkpoints(folder, dict(zip(folders, recipes, strict=True)), resume)
     found: list[Evaluated] = []
     lost: list[str] = []
     with DECODED.kept():  # every fold reads all pictures, some for training and some for measuring
@@ -134,10 +140,12 @@ def _told(fold: Fold) -> str:
     return f"{fold.name}: {what}, {int(labels.sum())} positive of {len(labels)}"
 
 
-def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> None:
+def _check_checkpoints(output: Path, folders: Mapping[Path, TrainConfig], resume: bool) -> None:
+    """folders: where each recipe is trained. A model that is there is replaced by that of the same recipe only."""
     known = [folder / place / CHECKPOINT for folder in folders for place in (".", "teacher-1", "member-1")]
     stopped = any(path.exists() for path in known)
-    if not stopped and (done := [folder for folder in folders if (folder / "model.json").exists()]):
+    done = [folder for folder in folders if (folder / "model.json").exists()]
+    if not stopped and done:
         raise ModelError(f"{done[0]}: holds a model already; choose another folder, or delete it")
     if stopped and not resume:
         raise ModelError(
@@ -145,6 +153,10 @@ def _check_checkpoints(output: Path, folders: Sequence[Path], resume: bool) -> N
         )
     if resume and not stopped:
         raise ModelError(f"{output}: holds no checkpoint to resume from; leave out --resume")
+    for folder in done:
+        training = load_model(folder).metadata.get("training")
+        if training is None or TrainConfig.from_json(training).to_json() != folders[folder].to_json():
+            raise ModelError(f"{folder}: holds the model of another training file; choose another folder, or delete it")
 
 
 def _check_folds(recipes: Sequence[TrainConfig], data: Path | None) -> None:
@@ -163,16 +175,23 @@ def _check_folds(recipes: Sequence[TrainConfig], data: Path | None) -> None:
 def _trained(
     recipe: TrainConfig, data: Path | None, folder: Path, events: Events, encoder: Path | None = None
 ) -> Model:
-    splits = load_dataset(recipe.dataset, data, recipe.data)
-    for text in splits.notes:
-        events.note(text)
-    events.note(f"{splits.name}: {len(splits.train)} sequences to train on, {len(splits.validation)} to validate")
     try:
+        from heclstm.model.train.encoder import Encoder
         from heclstm.model.train.training import train_model
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "torchmetrics", "lightning", "monai"):
             raise
         raise HeclstmError("train: PyTorch is not installed; pip install heclstm[train]") from error
+    start = Encoder.of(encoder) if encoder is not None else None
+    splits = load_dataset(recipe.dataset, data, recipe.data)
+    for text in splits.notes:
+        events.note(text)
+    events.note(f"{splits.name}: {len(splits.train)} sequences to train on, {len(splits.validation)} to validate")
+    if start is not None and _may_have_seen(TrainedOn.of(start.model), recipe, splits):
+        events.note(
+            f"warning: {encoder} was trained on other parts of {recipe.dataset}; if these are the same patients, "
+            "it may have seen those of the test part"
+        )
     seen = []
 
     def on_epoch(epoch: Epoch) -> None:
@@ -185,10 +204,15 @@ def _trained(
 
     try:
         with events.stage(f"training {folder.name}") as update:
-            return train_model(recipe, splits, folder, encoder=encoder, on_epoch=on_epoch)
+            return train_model(recipe, splits, folder, encoder=start, on_epoch=on_epoch)
     finally:  # of a stopped training too
         if seen:
             _draw(recipe, folder)
+
+
+def _may_have_seen(trained_on: TrainedOn, recipe: TrainConfig, splits: Splits) -> bool:
+    """Whether an encoder may know patients of the test part: it was trained on the same data set, dealt otherwise."""
+    return trained_on.dataset == recipe.dataset and trained_on.digest != splits.digest
 
 
 def _draw(recipe: TrainConfig, folder: Path) -> None:

@@ -40,6 +40,12 @@ class Gate:
     constants: list[Floats]
     frames: slice
 
+    @property
+    def affine(self) -> AffineMap:
+        """What a gate of one strand is projected by."""
+        (strand,) = self.strands
+        return self.projection.scaled(strand.scale, strand.shift)
+
     @classmethod
     def of(cls, coefficients: Floats, projection: AffineMap, frames: slice = EVERY) -> Gate:
         """coefficients: (degree + 1,), or (H, degree + 1) for each unit its own."""

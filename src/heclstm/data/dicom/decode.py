@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heclstm.data.budget import Budget
+from heclstm.data.dicom.apart import CRASHES, DECODER
 from heclstm.data.dicom.codestream import claimed_size, runs_to
 from heclstm.data.dicom.header import Form, Header
 from heclstm.data.dicom.library import Dataset, decoded, encoded, guarded, has_plugin, read_whole
@@ -72,7 +73,11 @@ def _frames(source: Source, dataset: Dataset, form: Form, plugin: str) -> Iterat
     shape = (form.rows, form.columns) if form.samples == 1 else (form.rows, form.columns, form.samples)
     count = 0
     shifted = form.high_bit != form.bits_stored - 1 and form.samples == 1
-    for frame in decoded(source, dataset, plugin, unused_bits=shifted):
+    if plugin in CRASHES:
+        frames = iter(DECODER.frames(source, plugin, unused_bits=shifted))
+    else:
+        frames = decoded(source, dataset, plugin, unused_bits=shifted)
+    for frame in frames:
         if frame.shape != shape or count == form.frames:
             raise FileFormatError(f"{source}: no image: its pixels cannot be decoded: another size than in its header")
         count += 1

@@ -276,5 +276,6 @@ def _listed(known: Sequence[Sequence[Header]]) -> str:
             filter(None, (series.modality, series.body_part, series.description and f"“{series.description}”"))
         )
         lines.append(f"{number}: {words or 'without description'}, {frames} frames")
-    more = f"; and {len(known) - SERIES_SHOWN} more" if len(known) > SERIES_SHOWN else ""
-    return "; ".join(lines) + more
+    if (more := len(known) - SERIES_SHOWN) > 0:
+        lines.append(f"and {more} more")
+    return "; ".join(lines)

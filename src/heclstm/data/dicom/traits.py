@@ -79,7 +79,8 @@ def _view(dataset: Dataset) -> str:
 
 
 def _agent(dataset: Dataset) -> str:
-    return ("without", "with")[given(dataset, "ContrastBolusAgent")] if "ContrastBolusAgent" in dataset else ""
+    """Native images mostly lack the element, or have it empty."""
+    return ("without", "with")[given(dataset, "ContrastBolusAgent")]
 
 
 TRAITS = (

@@ -1,6 +1,7 @@
 """Lightning's checkpoints as safetensors: tensors as they are, all else as JSON beside them. No pickle is ever read."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from heclstm.storage.atomic import save_file
 NAME = "checkpoint.safetensors"
 BEST = "best.safetensors"
 AVERAGE = "average.module."  # where TrainingModule keeps the averaged weights
-ENCODER = ("differences.", "blocks.")  # parts of a network
+COUNT = "average.n_averaged"  # of how many epochs they are the mean
+TEACHER, MEMBER = "teacher-{}", "member-{}"  # folders of networks within the model's
+MEMBERS = re.compile(r"member-\d+")
 
 
 class Checkpoint(ModelCheckpoint):
@@ -64,36 +67,35 @@ class SafetensorsIO(CheckpointIO):
 def load_weights(network: nn.Module, folder: Path) -> None:
     """Start a network with the averaged weights of a finished training in `folder`.
 
-    What that network does not have, as an exact twin has no polynomials, stays as it is. Raises FileFormatError if
-    there is no checkpoint, ModelError if its network is another one.
+    What that network does not have, as an exact twin has no polynomials, stays as it is. Raises as `averaged` does,
+    and ModelError if its network is another one.
     """
-    path, known = folder / NAME, averaged(folder)
+    known = averaged(folder)
     try:
         odd = network.load_state_dict(known, strict=False).unexpected_keys
     except RuntimeError as error:
-        raise ModelError(f"{path}: holds another network: {' '.join(str(error).split())}") from error
+        raise ModelError(f"{folder}: holds another network: {' '.join(str(error).split())}") from error
     if odd:
-        raise ModelError(f"{path}: holds another network: {odd[0]} is not part of this one")
-
-
-def load_encoder(network: nn.Module, folder: Path) -> None:
-    """Start the frame encoder of a network with that of a finished training in `folder`; all else stays as it is.
-
-    Raises FileFormatError if there is no checkpoint, ModelError if its encoder is another one.
-    """
-    ours = {name: value.shape for name, value in network.state_dict().items() if name.startswith(ENCODER)}
-    theirs = {name: value for name, value in averaged(folder).items() if name.startswith(ENCODER)}
-    if odd := [name for name in {*ours, *theirs} if name not in theirs or ours.get(name) != theirs[name].shape]:
-        raise ModelError(f"{folder}: has another frame encoder than the training file: {min(odd)} differs")
-    network.load_state_dict(theirs, strict=False)
+        raise ModelError(f"{folder}: holds another network: {odd[0]} is not part of this one")
 
 
 def averaged(folder: Path) -> dict[str, Tensor]:
-    """The averaged weights of a finished training, by the names of its network. Raises FileFormatError."""
-    path = folder / NAME
+    """The averaged weights of a finished training, or of a member of a finished ensemble, by the names of its network.
+
+    They are of the epoch that its model is of: the best one where it stopped early, else the last. Raises
+    FileFormatError if it is not there or not finished, ModelError if the checkpoint is of an epoch before averaging.
+    """
+    whole = folder.resolve().parent if MEMBERS.fullmatch(folder.resolve().name) else folder
+    if not any((place / "model.json").exists() for place in (folder, whole)):
+        raise FileFormatError(f"{folder}: holds no finished training (model.json); train that model first, to its end")
+    path = folder / (BEST if (folder / BEST).exists() else NAME)
     if not path.exists():
-        raise FileFormatError(f"{path}: cannot be read (No such file or directory); train that model first")
+        raise FileFormatError(
+            f"{path}: cannot be read (No such file or directory); copy it from where that model was trained"
+        )
     state = SafetensorsIO().load_checkpoint(path)["state_dict"]
+    if not int(state.get(COUNT, 0)):  # until then the average is what the network was before training
+        raise ModelError(f"{path}: is of an epoch before weights are averaged; finish that training with --resume")
     return {name.removeprefix(AVERAGE): value for name, value in state.items() if name.startswith(AVERAGE)}
 
 

@@ -25,13 +25,21 @@ from heclstm.model.train.losses import Loss, class_weight, range_penalty
 class TrainingModule(LightningModule):
     """network: HeClstm, or anything with its `values`, `blend` and `constrain`. dataset: fitted to the preparation.
 
-    targets: a softened or plain label for each training sequence.
+    targets: a softened or plain label for each training sequence. encoder: the digest of that with which the training
+    began, for its checkpoints.
     """
 
     def __init__(
-        self, network: nn.Module, config: TrainConfig, dataset: Splits, targets: NDArray[np.float32], loss: Loss
+        self,
+        network: nn.Module,
+        config: TrainConfig,
+        dataset: Splits,
+        targets: NDArray[np.float32],
+        loss: Loss,
+        encoder: str | None = None,
     ) -> None:
         super().__init__()
+        self.encoder = encoder
         self.network: Any = network
         self.config = config
         self.average = AveragedModel(network, avg_fn=running_mean)
@@ -102,6 +110,7 @@ class TrainingModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config.to_json()
         checkpoint["data"] = self._dataset.digest
+        checkpoint["encoder"] = self.encoder
 
     @torch.no_grad()
     def finish(self) -> None:

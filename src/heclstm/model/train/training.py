@@ -32,7 +32,8 @@ from heclstm.model.polynomial import sigmoid
 from heclstm.model.recipe import Distillation, TrainConfig
 from heclstm.model.reference import forward
 from heclstm.model.train.augment import transforms_of, try_transforms
-from heclstm.model.train.checkpoint import BEST, NAME, Checkpoint, SafetensorsIO, load_encoder, load_weights
+from heclstm.model.train.checkpoint import BEST, MEMBER, NAME, TEACHER, Checkpoint, SafetensorsIO, load_weights
+from heclstm.model.train.encoder import Encoder
 from heclstm.model.train.history import History
 from heclstm.model.train.losses import Loss, class_weight, loss_of
 from heclstm.model.train.module import TrainingModule
@@ -40,42 +41,46 @@ from heclstm.model.train.network import HeClstm, export
 from heclstm.model.train.threads import use_sensible_threads
 from heclstm.model.weights import Model, save_model
 
-TEACHER, MEMBER = "teacher-{}", "member-{}"  # their folders within the model's
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it greets, and lists the hardware
 
 
 def train_model(
-    config: TrainConfig, dataset: Splits, out: Path, *, encoder: Path | None = None, on_epoch: OnEpoch = None
+    config: TrainConfig, dataset: Splits, out: Path, *, encoder: Encoder | None = None, on_epoch: OnEpoch = None
 ) -> Model:
     """Train on `dataset.train`, choose the operating point on `dataset.validation`, save the model into `out`.
 
-    encoder: the folder of a finished training, with whose frame encoder each network begins. Never looks at
-    `dataset.test`. A stopped run goes on from its checkpoints in `out` and ends with the same weights. Beside the
-    model, metrics.csv tells of every epoch. Uses as many cores as `torch.set_num_threads` allows (by default at most
-    four, and no more than there are processors), and a GPU if there is one.
+    encoder: with which each network begins. Never looks at `dataset.test`. A stopped run goes on from its checkpoints
+    in `out`, with the same encoder, and ends with the same weights. Beside each network's checkpoint, metrics.csv tells
+    of every epoch: in `out`, or for an ensemble in member-1, member-2, … Uses as many cores as `torch.set_num_threads`
+    allows (by default at most four, and no more than there are processors), and a GPU if there is one.
     """
     use_sensible_threads()
     dataset.require_two_classes()
+    if encoder is not None:
+        _check_encoder(encoder, config)
+    began = encoder.digest if encoder else None
     transforms_of(config.augmentation)  # wrong names are refused before images are read
     dataset = fit_training(dataset, config.preparation)
     try_transforms(config.augmentation, np.asarray(dataset.train.images))
-    _refuse_foreign(out, config, dataset)  # before teachers are trained
+    _refuse_foreign(out, config, dataset, began)  # before teachers are trained
     for number in range(1, config.distillation.teachers + 1):
-        _refuse_foreign(out / TEACHER.format(number), taught(config, number), dataset)
+        _refuse_foreign(out / TEACHER.format(number), taught(config, number), dataset, began)
     members = [config.member(number) for number in range(1, config.ensemble + 1)]
     for folder, member in zip(_places(config, out), members, strict=True):
-        _refuse_foreign(folder, member, dataset)
+        _refuse_foreign(folder, member, dataset, began)
     targets = dataset.train.labels.astype(np.float32)
     if config.distillation.teachers:
-        targets = soften(targets, config, dataset, out, on_epoch)
+        targets = soften(targets, config, dataset, out, on_epoch, began)
     networks = []
     for number, (folder, member) in enumerate(zip(_places(config, out), members, strict=True), 1):
         history = _history(config, config.distillation.teachers + number, folder, on_epoch)
         start = _Start(
-            encoder, out / TEACHER.format(1) if config.distillation.warm_start else None, config.ensemble > 1
+            began, encoder, out / TEACHER.format(1) if config.distillation.warm_start else None, config.ensemble > 1
         )
         networks.append(_train(member, dataset, targets, folder, history, start))
     model = _finished(joined(networks), config, dataset)
+    if encoder is not None:
+        model = model.with_metadata(encoder=encoder.to_json())
     save_model(model, out)
     return model
 
@@ -85,16 +90,35 @@ def _places(config: TrainConfig, out: Path) -> list[Path]:
     return [out / MEMBER.format(number) for number in range(1, config.ensemble + 1)] if config.ensemble > 1 else [out]
 
 
+def _check_encoder(encoder: Encoder, config: TrainConfig) -> None:
+    """Before anything is trained. Raises ModelError."""
+    if config.distillation.warm_start:
+        raise ModelError(
+            f"{encoder.folder}: cannot be the start, for distillation.warm_start begins with all weights of a teacher; "
+            "leave out --encoder, or warm_start"
+        )
+    encoder.put_into(HeClstm(config.model))
+
+
 def soften(
-    labels: NDArray[np.float32], config: TrainConfig, dataset: Splits, out: Path, on_epoch: OnEpoch
+    labels: NDArray[np.float32],
+    config: TrainConfig,
+    dataset: Splits,
+    out: Path,
+    on_epoch: OnEpoch,
+    encoder: str | None = None,
 ) -> NDArray[np.float32]:
-    """Mix labels with what the mean of the teachers says about the unchanged training images."""
+    """Mix labels with what the mean of the teachers says about the unchanged training images.
+
+    encoder: the digest of that with which the pupils begin, so that a stopped training goes on with the same.
+    """
     count, weight = config.distillation.teachers, config.distillation.weight
     frames, mask = prepare_part(dataset.train, config.preparation)
     logits = np.zeros(len(labels))
     for number in range(1, count + 1):
         folder, recipe = out / TEACHER.format(number), taught(config, number)
-        network = _train(recipe, dataset, labels, folder, _history(config, number, folder, on_epoch))
+        history = _history(config, number, folder, on_epoch)
+        network = _train(recipe, dataset, labels, folder, history, _Start(encoder))
         teacher = _finished(network, recipe, dataset)
         save_model(teacher, folder)
         logits += forward(teacher, frames, mask)["score"][:, 0] / count
@@ -122,11 +146,14 @@ def _history(config: TrainConfig, number: int, folder: Path, on_epoch: OnEpoch) 
 
 @dataclass(frozen=True)
 class _Start:
-    """Folders of finished trainings, with whose encoder, or with all of whose weights a network begins. alike: one of
-    an ensemble, so that what its members share (`ensemble.shared`) stays as it is.
+    """What a network begins with: an encoder, or all weights of a finished training in a folder.
+
+    began: the digest of the encoder for the whole training, which teachers do not begin with. alike: one of an
+    ensemble, so that what its members share (`ensemble.shared`) stays as it is.
     """
 
-    encoder: Path | None = None
+    began: str | None = None
+    encoder: Encoder | None = None
     network: Path | None = None
     alike: bool = False
 
@@ -137,21 +164,21 @@ def _train(
     targets: NDArray[np.float32],
     out: Path,
     history: History,
-    start: _Start | None = None,
+    start: _Start,
 ) -> Model:
     """One network, without metadata."""
-    start = start or _Start()
     torch.manual_seed(config.seed)
     network = HeClstm(config.model)
     if start.encoder is not None:
-        load_encoder(network, start.encoder)
+        start.encoder.put_into(network)
     if start.network is not None:
         load_weights(network, start.network)
     for name in shared(config.model) if start.alike else ():
         parameter = getattr(network.cell.cell, name.rpartition(".")[2], None)
         if isinstance(parameter, nn.Parameter):
             parameter.requires_grad_(False)
-    train_network(network, config, dataset, targets, loss_of(config.loss), folder=out, history=history)
+    loss = loss_of(config.loss)
+    train_network(network, config, dataset, targets, loss, folder=out, history=history, encoder=start.began)
     return export(network)
 
 
@@ -164,12 +191,14 @@ def train_network(
     *,
     folder: Path | None = None,
     history: History | None = None,
+    encoder: str | None = None,
 ) -> None:
     """Train a network and leave it ready to be evaluated. folder: for its checkpoints; without one, none are written.
 
+    encoder: the digest of that with which the training began, for the checkpoints.
     Raises ModelError if a loss is not finite, KeyboardInterrupt on Ctrl+C.
     """
-    module = TrainingModule(network, config, dataset, targets, loss)
+    module = TrainingModule(network, config, dataset, targets, loss, encoder)
     trainer = Trainer(
         max_epochs=config.optimization.epochs,
         accelerator="gpu" if torch.cuda.is_available() else "cpu",  # Apple's has no float64
@@ -254,13 +283,19 @@ def _fit(trainer: Trainer, module: TrainingModule, saved: Path | None) -> None:
             raise KeyboardInterrupt from end
 
 
-def _refuse_foreign(out: Path, config: TrainConfig, dataset: Splits) -> None:
+def _refuse_foreign(out: Path, config: TrainConfig, dataset: Splits, encoder: str | None) -> None:
     if not (out / NAME).exists():
         return
     checkpoint = SafetensorsIO().load_checkpoint(out / NAME)
     for name, ours, what in (("config", config.to_json(), "training file"), ("data", dataset.digest, "data set")):
         if checkpoint.get(name) != ours:
             raise ModelError(f"{out}: holds the checkpoint of another {what}; choose another folder or delete it")
+    if (began := checkpoint.get("encoder")) != encoder:
+        got = "another encoder" if encoder else "none"
+        raise ModelError(
+            f"{out}: holds the checkpoint of a training that began {'with an' if began else 'without'} --encoder, got "
+            f"{got}; give --encoder as before, choose another folder or delete it"
+        )
 
 
 def _finished(model: Model, config: TrainConfig, dataset: Splits) -> Model:

@@ -15,12 +15,14 @@ from heclstm.circuit.layout import Floats, Layout
 from heclstm.compiler.affine import AffineMap
 from heclstm.compiler.expressions import Trace
 from heclstm.compiler.kernels.recurrence import EVERY, Gate, Recurrence
+from heclstm.compiler.kernels.together import Together
 from heclstm.model.graph import Arrays
 
 if TYPE_CHECKING:
     from heclstm.model.cells.lstm import LstmConfig
 
-FORGET = 1  # of the gates i, f, g, o
+IDENTITY = [0.0, 1.0]
+FORGET, OUTPUT = 1, 3  # of the gates i, f, g, o
 
 
 class Lstm(Recurrence):
@@ -43,23 +45,45 @@ class Lstm(Recurrence):
         self.recurrent = np.split(arrays["recurrent_weight"], 4) if config.recurrent_gates else []
 
     def write(self, values: tuple[int, ...]) -> int:
+        if not self.config.recurrent_gates:
+            return self._scan(self.projection(values))
+        linear = all(len(gate.strands) == 1 for gate in self.gates) and self.cell_output == IDENTITY
+        if linear and Together.pays(self.source, self.layout):
+            return self._steps(*self._together(values))
         projected = self.projection(values)
-        return self._steps(projected) if self.config.recurrent_gates else self._scan(projected)
+        return self._steps(projected, *self._first(projected))
 
     def projection(self, values: tuple[int, ...]) -> list[list[int]]:
         """W·s_t + b for all frames: for each gate its strands."""
         self.enter("projection")
         return self.project(values, self.gates)
 
-    def _steps(self, projected: list[list[int]]) -> int:
-        states = []
-        hidden = cell = -1
-        for t in range(self.frames):
+    def _together(self, values: tuple[int, ...]) -> tuple[list[list[int]], int, int]:
+        """All gates projected into one ciphertext: what later steps read of each, and state and cell of the first."""
+        self.enter("projection")
+        gates = Together(self.trace, values, self.source, [gate.affine for gate in self.gates], self.layout)
+        projected = [[gates.gate(number)] for number in range(len(self.gates))]
+        self.enter("step0")
+        products = gates.opposite()
+        opened = [(gates.gate(OUTPUT, blocks, 0), product) for product, blocks in products]
+        hidden = self.trace.products(pairs=opened)
+        cell = self.trace.products(plains=[(product, gates.mask(blocks, 0)) for product, blocks in products])
+        return projected, hidden, cell
+
+    def _first(self, projected: list[list[int]]) -> tuple[int, int]:
+        """State and cell of the first step, from c = h = 0."""
+        self.enter("step0")
+        i, _, g, o = self._polynomials(projected, None)
+        cell = self.trace.products(pairs=[(i, g)])
+        return self._output(o, cell, 0), cell
+
+    def _steps(self, projected: list[list[int]], hidden: int, cell: int) -> int:
+        """All steps from the second on. hidden, cell: of the first."""
+        states = [hidden]
+        for t in range(1, self.frames):
             self.enter(f"step{t}")
-            sums = projected if t == 0 else self._step_input(projected, hidden, t)
-            i, f, g, o = self._polynomials(sums, None if t == 0 else t)
-            pairs = [(i, g)] if t == 0 else [(i, g), (f, self.trace.rotate(cell, -1))]
-            cell = self.trace.products(pairs=pairs)
+            i, f, g, o = self._polynomials(self._step_input(projected, hidden, t), t)
+            cell = self.trace.products(pairs=[(i, g), (f, self.trace.rotate(cell, -1))])
             hidden = self._output(o, cell, t)
             states.append(hidden)
         self.enter("states")
@@ -79,7 +103,7 @@ class Lstm(Recurrence):
     def _output(self, o: int, cell: int, t: int | None) -> int:
         """o · φ(c), with φ(c) = φ0 + φ1 c + φ2 c² + (φ3 c) c²; two levels before the product unless φ is c itself."""
         phi = self.cell_output
-        if phi == [0.0, 1.0]:
+        if phi == IDENTITY:
             return self.trace.products(pairs=[(o, cell)])
         phi = phi + [0.0] * (4 - len(phi))
         everywhere: list[Floats] = [self.at_frame(None, coefficient) for coefficient in phi]

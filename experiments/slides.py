@@ -1,0 +1,104 @@
+"""The sections of docs/results.md about BreaKHis and about bounds."""
+
+from experiments import texts
+from experiments.tables import Result, difference, encrypted_folds, mean_sd, table
+
+
+def breakhis(result: Result) -> str:
+    methods, choices = result["methods"], {}
+    for found in result["choices"]:
+        choices.setdefault(found["name"], []).append(found)
+    rows = []
+    for name, title in result["titles"].items():
+        if (found := methods.get(name)) is None:
+            continue
+        first, cells = found["runs"][0], []
+        for way in ("patient", "sequence"):
+            value, low, high = first[way]
+            cells += [mean_sd(found[way]) if found[way]["seeds"] > 1 else f"{value:.3f}", f"{low:.3f} to {high:.3f}"]
+        against = [difference(each.get(way)) for each in [found.get("against", {})] for way in ("patient", "sequence")]
+        shown = [f"{cell[0]}, p {cell[1]}" if cell[0] else "" for cell in against]
+        rows.append([title, str(found["patient"]["seeds"]), *cells, *shown])
+    head = ["method", "seeds", "AUC by patient", "95 %, first seed", "AUC by sequence", "95 %, first seed"]
+    head += ["HE-CLSTM − it, by patient", "by sequence"]
+    runs, ensemble, taken = methods["he_clstm"]["runs"], result["ensemble"], list(result["encrypted"].values())
+    each = "; ".join(f"{run['patient'][0]:.3f} / {run['sequence'][0]:.3f}" for run in runs)
+    orders = [
+        f"{result['titles'][name]} {found['orders']['reversed']:.3f} and {found['orders']['shuffled']:.3f}"
+        for name, found in methods.items()
+        if "orders" in found
+    ]
+    others = result.get("encrypted_others", {}).items()
+    also = [_encrypted_other(name, list(folds.values())) for name, folds in others]
+    return texts.BREAKHIS.format(
+        orders=texts.BREAKHIS_ORDERS.format(orders="; ".join(orders)) if orders else "",
+        mean=texts.BREAKHIS_MEAN.format(seeds=_seeds(methods["mean_cell"])) if "mean_cell" in methods else "",
+        **{name: result[name] for name in ("sequences", "patients", "positives")},
+        folds=result["parameters"]["folds"],
+        count=len(runs),
+        table=table(head, rows),
+        each=each,
+        ensemble=" / ".join(f"{ensemble[way][0]:.3f}" for way in ("patient", "sequence")),
+        choices=table(
+            ["choice", "AUC by patient", "AUC by sequence"],
+            [
+                [name, *(f"{sum(one[way][0] for one in found) / len(found):.3f}" for way in ("patient", "sequence"))]
+                for name, found in choices.items()
+            ],
+        ),
+        ablations=_breakhis_ablations(result.get("ablations", {})),
+        encrypted=(encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
+    )
+
+
+def _seeds(method: Result) -> str:
+    return "; ".join(f"{run['sequence'][0]:.3f}" for run in method["runs"])
+
+
+def _encrypted_other(name: str, folds: list[Result]) -> str:
+    agree, of = (sum(fold[each] for fold in folds) for each in ("agree", "of"))
+    title = {"ensemble": "three seeds as one ensemble", "mean_cell": "the mean cell"}.get(name, name)
+    return texts.ENCRYPTED_OTHER.format(
+        title=title,
+        agree=agree,
+        of=of,
+        levels=folds[0]["levels"],
+        keys=folds[0]["keys_mb"],
+        worst=max(fold["worst_error"] for fold in folds),
+        folds=len(folds),
+    )
+
+
+BOUNDED = {"breakhis, he_clstm": "BreaKHis, diagonal cell", "breakhis, mean_cell": "BreaKHis, mean cell"}
+
+
+def bounds(result: Result) -> str:
+    rows = []
+    for name in dict.fromkeys(row["set"] for row in result["rows"]):
+        mine = [row for row in result["rows"] if row["set"] == name]
+        cells = [f"{sum(row['outside'] for row in mine)} of {sum(row['of'] for row in mine)}", str(len(mine))]
+        for value in ("score", "hidden"):
+            for which in ("largest", "searched", "bound"):
+                cells.append(", ".join(f"{row[value][which]:,.0f}" for row in mine))
+        rows.append([BOUNDED.get(name, name), *cells])
+    head = ["networks of", "held-out outside", "folds", "score held out", "score found", "its bound"]
+    return texts.BOUNDS.format(
+        starts=f"{result['parameters']['starts']:,}",
+        steps=result["parameters"]["steps"],
+        table=table([*head, "state held out", "state found", "its bound"], rows),
+        closest=max(
+            row[value]["searched"] / row[value]["bound"] for row in result["rows"] for value in ("score", "hidden")
+        ),
+    )
+
+
+def _breakhis_ablations(found: Result) -> str:
+    rows = []
+    for each in found.values():
+        cost, run = each["program"], each["runs"][0]
+        aucs = [f"{run[way][0]:.3f} ({run[way][1]:.3f} to {run[way][2]:.3f})" for way in ("patient", "sequence")]
+        size = [f"2^{cost['ring_degree'].bit_length() - 1}", str(cost["levels"])]
+        size += [f"{cost['key_bytes'] / 1e6:.0f} MB", f"{cost['memory_bytes'] / 1e6:.0f} MB"]
+        rows.append([each["title"], *aucs, *size])
+    head = ["pictures", "AUC by patient", "AUC by sequence", "ring degree", "levels", "keys", "server memory"]
+    return texts.BREAKHIS_ABLATIONS.format(table=table(head, rows)) if rows else ""
