@@ -124,13 +124,21 @@ def test_a_missing_file_is_named(folder, name):
 
 @pytest.mark.parametrize("start", range(0, 100, 9))
 def test_flipped_bytes_in_the_arrays_are_refused(folder, start):
-    """Eight bytes inverted at `start` per cent of the file: a header, a deflated stream, the directory."""
+    """Eight bytes inverted at `start` per cent of the file: a header, a deflated stream, the directory.
+
+    What the directory says of times and attributes is read by nobody: only there may the program be read, as it was.
+    """
     content = bytearray((folder / "circuit.npz").read_bytes())
     position = start * len(content) // 100
     content[position : position + 8] = bytes(255 - byte for byte in content[position : position + 8])
+    unread = position > content.find(b"PK\x01\x02") > 0
     (folder / "circuit.npz").write_bytes(content)
-    with pytest.raises(FileFormatError):
-        load_program(folder)
+    try:
+        loaded = load_program(folder)
+    except FileFormatError:
+        return
+    assert unread
+    assert loaded.digest == tiny_program().digest
 
 
 def test_a_changed_array_is_noticed(folder):
