@@ -146,7 +146,10 @@ class CpuKit(Kit):
             yield key_name(step), made
 
     def prepare(self, circuit, **options):
-        return CpuBackend(**{**self.options, **options}).prepare(circuit)
+        own = dict(self.options)
+        if own.pop("compact", False):
+            own["memory"] = 0
+        return CpuBackend(**{**own, **options}).prepare(circuit)
 
     def tenant(self, prepared):
         context, circuit = prepared.context, prepared.circuit
