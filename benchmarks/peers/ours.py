@@ -60,7 +60,7 @@ def compiled(network: Network) -> Circuit:
         if parameters.ring_degree == ring_degree:
             break
         ring_degree = parameters.ring_degree
-    operations, value = manage_levels(encoded.trace, output, parameters)
+    operations, value, parameters = manage_levels(encoded.trace, output, parameters)
     return check(Circuit(parameters, layouts[0], result, tuple(operations), value))
 
 

@@ -24,7 +24,7 @@ def test_a_whole_program_gives_the_same_bits(ring):
     names = available_arithmetics()
     variants = {
         **{name: {"arithmetic": name} for name in names},
-        **{f"{name} compact": {"arithmetic": name, "compact": True} for name in names},
+        **{f"{name} compact": {"arithmetic": name, "memory": 0} for name in names},
         **{f"{threads} threads": {"threads": threads} for threads in (1, 3, 8)},
     }
     results = {}

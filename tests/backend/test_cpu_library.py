@@ -1,5 +1,6 @@
 """The native library and its Python side: versions, mirrored numbers, and arguments that no caller of ours makes."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,5 +93,5 @@ def test_the_server_side_imports_nothing_secret():
 
 def test_only_one_module_loads_the_library():
     package = Path(heclstm.__file__).parent
-    users = [path.name for path in package.rglob("*.py") if "ctypes.CDLL" in path.read_text()]
+    users = [path.name for path in package.rglob("*.py") if re.search(r"ctypes\.CDLL\((?!None)", path.read_text())]
     assert users == ["library.py"]

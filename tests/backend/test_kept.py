@@ -58,16 +58,25 @@ def evaluated(program, cache, hospital):
         return bytes(server.evaluate(query, opened))
 
 
-def test_nothing_but_the_card_is_read_of_a_program_that_is_kept(place, hospital):
-    """Its circuit's files may be gone; the result has the same bits."""
+def test_a_circuit_that_is_kept_is_not_parsed(place, hospital, monkeypatch):
+    """Its files are compared with what they were; the result has the same bits."""
     folder, cache, _ = place
     expected = evaluated(load_program(folder), None, hospital)
-    for name in ("circuit.json", "circuit.npz"):
-        (folder / name).unlink()
+    monkeypatch.setattr(kept, "load_program", None)
     program = load_kept(folder, cache)
     assert late(program)
     assert program.card == tiny_program().card
     assert evaluated(program, cache, hospital) == expected
+
+
+@pytest.mark.parametrize("name", ["circuit.json", "circuit.npz"])
+@pytest.mark.parametrize("change", [lambda file: changed(file, 100), lambda file: file.unlink()], ids=["bit", "gone"])
+def test_files_that_changed_are_refused(place, name, change):
+    """As where nothing is kept: what is evaluated is what lies in the folder, or nothing."""
+    folder, cache, _ = place
+    change(folder / name)
+    with pytest.raises((FileFormatError, DigestError)):
+        load_kept(folder, cache)
 
 
 def test_vectors_are_read_when_they_are_needed(place, hospital):

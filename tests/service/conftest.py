@@ -6,7 +6,8 @@ import pytest
 import trustme
 
 from heclstm.compiler.compile import Options, compile_model
-from heclstm.program.files import save_program
+from heclstm.deploy.keys import evaluation_key_blobs
+from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
 from service.kit import Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
@@ -87,6 +88,7 @@ def page_server(launch, tmp_path_factory):
     """With a program that has all that the page shows."""
     program = save_page_program(tmp_path_factory.mktemp("page") / "program")
     with launch(programs=[{"folder": str(program)}]) as running:
+        running.key_bytes = sum(count for _, count in evaluation_key_blobs(load_card(program)))
         yield running
 
 

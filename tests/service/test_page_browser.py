@@ -12,6 +12,7 @@ import zipfile
 import pytest
 from PIL import Image
 
+from heclstm.templates.units import size
 from service.page_kit import picture, series
 from service.person import LOOKS, WAIT_MILLISECONDS, Person, axe_finds, drop, problems_of
 
@@ -55,7 +56,7 @@ def connected(person, page_server):
     ask_for_an_offer(person, page_server)
     person.sees("dd", page_server.config.address[0])
     person.sees("dd", "nobody vouches for it")
-    person.sees("p", "Public ones, 2.7 MB")
+    person.sees("p", f"Public ones, {size(page_server.key_bytes)}")
     person.keeps("offer")
     person.press("form[action='/setup/keys'] button")
     person.sees("p", "You can diagnose now")

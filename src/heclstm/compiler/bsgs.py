@@ -243,14 +243,14 @@ def plan(
     level: int,
     plaintext_scales: tuple[float, ...],
     output_scale: float,
-    folds: tuple[int, ...] = (),
+    folds: tuple[int, ...] | None = None,
     walks: tuple[tuple[int, ...], ...] = (),
     special_count: int = 0,
 ) -> TransformPlan:
     """The transform with every vector turned back by its giant step, ready to be encoded.
 
     Its inputs are those of the matrix, each turned by all coarse steps, one after another. plaintext_scales: of these.
-    folds: those of the matrix, either way.
+    folds: those of the matrix, either way; by default as they are.
     """
     keys = sorted(matrix.vectors)
     index = np.zeros((len(keys), 5), dtype=np.int32)
@@ -271,7 +271,7 @@ def plan(
         vectors=vectors,
         plaintext_scales=plaintext_scales,
         output_scale=output_scale,
-        folds=folds,
+        folds=matrix.folds if folds is None else folds,
         special_count=special_count,
         nested=split.nested,
         walks=walks,

@@ -1,8 +1,9 @@
 """What a process needs of a program whose vectors are kept prepared: all but those vectors.
 
 It stands beside them, as a file named by the program's digest, and is written by a process that has read and checked
-the whole program. Another takes it from a folder and a file of this user that nobody else may read or write. Then
-circuit.json and circuit.npz are not read at all, unless the prepared form is absent or damaged: `LateArray`.
+the whole program. Another takes it from a folder and a file of this user that nobody else may read or write, if the
+program's files have the same bytes as then. So circuit.json and circuit.npz are compared and not parsed, unless the
+prepared form is absent or damaged: `LateArray`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from heclstm.circuit.late import LateArray, values_digest
 from heclstm.circuit.operations import LinearTransform, operation_from_json
 from heclstm.errors import DigestError, HeclstmError, OutputError
 from heclstm.program.encoding import circuit_of
-from heclstm.program.files import load_program
+from heclstm.program.files import CIRCUIT, load_program
 from heclstm.program.program import Program
 from heclstm.program.public import load_card
 from heclstm.storage.atomic import save_file
 from heclstm.storage.own import own
 from heclstm.storage.source import Place, opened
 
-RELEASE = 1  # to be raised whenever what is written, or what follows from it, changes
+RELEASE = 2  # to be raised whenever what is written, or what follows from it, changes
 BYTES_MAX = 256 << 20
 _SHA = hashlib.sha256().digest_size
 
@@ -48,8 +49,11 @@ class _Array(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Outline(msgspec.Struct, frozen=True):
+    """files: the digest of the bytes that it was made of."""
+
     release: int
     program: str
+    files: bytes
     circuit: bytes
     arrays: tuple[_Array, ...]
 
@@ -61,9 +65,23 @@ def load_kept(folder: Place, cache: Path | None) -> Program:
         return load_program(folder)
     if (found := _read(card, Path(folder), cache)) is not None:
         return found
+    before = _digest_of_files(Path(folder))
     program = load_program(folder)
-    _write(program, cache)
+    if before and before == _digest_of_files(Path(folder)):
+        _write(program, before, cache)
     return program
+
+
+def _digest_of_files(folder: Path) -> bytes | None:
+    """Of the circuit's files as they are on disk; None if they cannot be read, which `load_program` then says."""
+    digests = []
+    try:
+        for name in CIRCUIT:
+            with (folder / name).open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").digest())
+    except OSError:
+        return None
+    return hashlib.sha256(b"".join(digests)).digest()
 
 
 def _path(card: ProgramCard, cache: Path) -> Path:
@@ -82,7 +100,7 @@ def _read(card: ProgramCard, folder: Path, cache: Path) -> Program | None:
         if hashlib.sha256(content).digest() != said:
             return None
         outline = msgspec.msgpack.decode(content, type=_Outline)
-        if outline.release != RELEASE or outline.program != card.digest:
+        if outline.release != RELEASE or outline.program != card.digest or outline.files != _digest_of_files(folder):
             return None
         found = _program(outline, card, folder)
     except (OSError, HeclstmError, msgspec.MsgspecError, ValueError, KeyError, TypeError, IndexError, AttributeError):
@@ -125,7 +143,7 @@ def _as_noted(arrays: list[NDArray[Any]], number: int, noted: _Array, folder: Pa
     return found
 
 
-def _write(program: Program, cache: Path) -> None:
+def _write(program: Program, files: bytes, cache: Path) -> None:
     """The program runs without, where it cannot be written."""
     data, arrays = circuit_of(program.circuit)
     transforms = (each for each in program.circuit.operations if isinstance(each, LinearTransform))
@@ -139,7 +157,7 @@ def _write(program: Program, cache: Path) -> None:
         )
         for each in arrays
     )
-    content = msgspec.msgpack.encode(_Outline(RELEASE, program.digest, json.dumps(data).encode(), kept))
+    content = msgspec.msgpack.encode(_Outline(RELEASE, program.digest, files, json.dumps(data).encode(), kept))
     if len(content) > BYTES_MAX - _SHA:
         return
     with suppress(OSError, OutputError):

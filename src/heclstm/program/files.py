@@ -35,7 +35,8 @@ from heclstm.storage.source import Place
 
 __all__ = ["load_card", "load_program", "save_program"]
 
-NAMES = (NAME, "circuit.json", "circuit.npz")
+CIRCUIT = ("circuit.json", "circuit.npz")
+NAMES = (NAME, *CIRCUIT)
 ARRAYS = ArrayLimits(file=8 << 30, unpacked=8 << 30)
 
 
