@@ -11,6 +11,7 @@ MODULES = {
     "storage/atomic.py": ["unit/test_storage_atomic.py", "unit/test_program_files_saving.py"],
     "storage/json.py": ["unit/test_storage_json.py"],
     "storage/sealed.py": ["unit/test_storage_sealed.py"],
+    "storage/own.py": ["backend/test_kept.py", "backend/test_cpu_stored.py"],
     "storage/settings.py": ["unit/test_storage_settings.py"],
     "storage/source.py": [
         *("unit/test_storage_source.py", "unit/test_storage_container.py", "unit/test_storage_json.py"),
@@ -40,6 +41,7 @@ MODULES = {
     "deploy/rounding.py": ["unit/test_rounding.py"],
     "deploy/wire.py": ["unit/test_storage_container.py", "unit/test_client.py"],
     "deploy/keys.py": ["unit/test_client.py", "backend/test_server.py"],
+    "deploy/kept.py": ["backend/test_kept.py"],
     "deploy/client.py": CLIENT,
     "deploy/server.py": ["unit/test_server_refusals.py", "backend/test_server.py", "unit/test_client.py"],
 }
