@@ -44,7 +44,7 @@ settings() { $BUILDAH inspect --format "{{$1}}" "$server"; }
 [ "$(settings .OCIv1.Config.User)" = 10001:10001 ]
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-mkdir -p "$place/etc" "$place/work" "$place/state"
+mkdir -p "$place/etc" "$place/hospital" "$place/state"
 cat >"$place/etc/service.toml" <<END
 state = "/var/lib/heclstm"
 listen = "127.0.0.1:$port"
@@ -53,10 +53,10 @@ workers = 1
 folder = "/etc/heclstm/program"
 END
 cp -r "${PROGRAM:-examples/adrenal/program}" "$place/etc/program"
-cp "${IMAGES:-examples/adrenal/volumes.npz}" "$place/work/"
+cp "${IMAGES:-examples/adrenal/volumes.npz}" "$place/hospital/"
 chmod 755 "$place" && chmod -R a+rX "$place/etc"
 chmod 700 "$place/state"
-chown 10001:10001 "$place/state" "$place/work"
+chown 10001:10001 "$place/state" "$place/hospital"
 
 # A root file system that nobody can write to, but for the volume of the state and a small /tmp, as in compose.yaml.
 inside() {
@@ -77,7 +77,7 @@ inside() {
         HOME=/var/lib/heclstm "$@"
 }
 of_client() {
-    $BUILDAH run --user 10001:10001 --volume "$place/work:/work" --env MPLCONFIGDIR=/tmp/matplotlib "$client" -- heclstm "$@"
+    $BUILDAH run --user 10001:10001 --volume "$place/hospital:/hospital" --env MPLCONFIGDIR=/tmp/matplotlib "$client" -- heclstm "$@"
 }
 get() { python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=3).status)' "http://127.0.0.1:$port$1"; }
 
@@ -88,8 +88,8 @@ echo "try-images: what may be written to"
     touch /tmp/fine /var/lib/heclstm/fine
     id -u')
 (inside heclstm serve --check /etc/heclstm/service.toml)
-(inside heclstm token create /etc/heclstm/service.toml hospital) >"$place/work/token.txt"
-chown 10001:10001 "$place/work/token.txt"
+(inside heclstm token create /etc/heclstm/service.toml hospital) >"$place/hospital/token.txt"
+chown 10001:10001 "$place/hospital/token.txt"
 (inside heclstm serve /etc/heclstm/service.toml) >"$place/server.log" 2>&1 &
 pid=$!
 tries=0
@@ -102,8 +102,8 @@ until [ "$(get /readyz 2>/dev/null)" = 200 ]; do
     sleep 0.2
 done
 echo "try-images: /healthz $(get /healthz), /readyz $(get /readyz)"
-of_client connect "http://127.0.0.1:$port" --token-file /work/token.txt --site /work/site
-of_client diagnose /work/volumes.npz --index 0 --index 1 --site /work/site -o /work/diagnoses
+of_client connect "http://127.0.0.1:$port" --token-file /hospital/token.txt --site /hospital/site
+of_client diagnose /hospital/volumes.npz --index 0 --index 1 --site /hospital/site -o /hospital/diagnoses
 kill -TERM "$pid"
 wait "$pid"
 pid=""
