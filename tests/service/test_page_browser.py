@@ -318,10 +318,10 @@ def test_all_of_it_in_german(diagnosed, workstation, browser, tmp_path):
     page.set_input_files("#files", both)
     reader = Person(page)
     reader.sees("[role=alert]", "enthält Bilder von 2 Patienten; geben Sie den Ordner oder die Dateien von einem")
-    page.click("form[action$='/erase'] button")
+    reader.press("form[action$='/erase'] button")  # waits for the page that follows: this one takes files as well
     page.set_input_files("#files", both[:1])
     reader.sees("[role=alert]", "Anzahl der Bilder: 1, erwartet werden 2")
-    page.click("form[action$='/erase'] button")
+    reader.press("form[action$='/erase'] button")
     context.close()
 
 
