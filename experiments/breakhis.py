@@ -307,7 +307,6 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
         for name in names
     }
     scores["colour"] = [colours(fields)]
-    ensemble = [np.mean(each, axis=0) for each in zip(*scores["he_clstm"], strict=True)]
     methods = {name: measured(each, fields) for name, each in scores.items()}
     ours = methods["he_clstm"]["runs"][0]["folds"]
     for name, each in methods.items():
@@ -316,6 +315,8 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
     for name in set(SEVERAL) & set(methods):
         methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
+        means = [np.mean(each, axis=0) for each in zip(*scores[name], strict=True)]
+        methods[name]["ensemble"] = areas(means, fields.folds)
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
     others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble")}
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
@@ -334,7 +335,6 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             "positives": len(positives),
             "titles": TITLES,
             "methods": methods,
-            "ensemble": areas(ensemble, fields.folds),
             "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
             "encrypted": json.loads(path.read_text()) if path.exists() else {},
             "encrypted_others": {name: json.loads(file.read_text()) for name, file in others.items() if file.exists()},

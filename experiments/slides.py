@@ -21,7 +21,7 @@ def breakhis(result: Result) -> str:
         rows.append([title, str(found["patient"]["seeds"]), *cells, *shown])
     head = ["method", "seeds", "AUC by patient", "95 %, first seed", "AUC by sequence", "95 %, first seed"]
     head += ["HE-CLSTM − it, by patient", "by sequence"]
-    runs, ensemble, taken = methods["he_clstm"]["runs"], result["ensemble"], list(result["encrypted"].values())
+    runs, taken = methods["he_clstm"]["runs"], list(result["encrypted"].values())
     each = "; ".join(f"{run['patient'][0]:.3f} / {run['sequence'][0]:.3f}" for run in runs)
     orders = [
         f"{result['titles'][name]} {found['orders']['reversed']:.3f} and {found['orders']['shuffled']:.3f}"
@@ -38,7 +38,14 @@ def breakhis(result: Result) -> str:
         count=len(runs),
         table=table(head, rows),
         each=each,
-        ensemble=" / ".join(f"{ensemble[way][0]:.3f}" for way in ("patient", "sequence")),
+        ensembles="; ".join(
+            result["titles"][name]
+            + " "
+            + " / ".join(f"{found['ensemble'][way][0]:.3f}" for way in ("patient", "sequence"))
+            for name, found in methods.items()
+            if "ensemble" in found
+        ),
+        jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
         choices=table(
             ["choice", "AUC by patient", "AUC by sequence"],
             [
@@ -57,7 +64,9 @@ def _seeds(method: Result) -> str:
 
 def _encrypted_other(name: str, folds: list[Result]) -> str:
     agree, of = (sum(fold[each] for fold in folds) for each in ("agree", "of"))
-    title = {"ensemble": "three seeds as one ensemble", "mean_cell": "the mean cell"}.get(name, name)
+    title = {"ensemble": "three seeds as one ensemble", "mean_cell": "the mean cell", "jitter": "stain jitter"}.get(
+        name, name
+    )
     return texts.ENCRYPTED_OTHER.format(
         title=title,
         agree=agree,
