@@ -301,11 +301,11 @@ def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, floa
 
 
 def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
-    """The result, of networks that are trained already."""
-    scores = {
-        name: [of_seed(name, fields, base, seed, work) for seed in (seeds if name in SEVERAL else seeds[:1])]
-        for name in names
-    }
+    """The result, of networks that are trained already. names: "jitter:3" has the first three seeds."""
+    scores = {}
+    for name, _, count in (each.partition(":") for each in names):
+        mine = seeds[: int(count)] if count else seeds if name in SEVERAL else seeds[:1]
+        scores[name] = [of_seed(name, fields, base, seed, work) for seed in mine]
     scores["colour"] = [colours(fields)]
     methods = {name: measured(each, fields) for name, each in scores.items()}
     ours = methods["he_clstm"]["runs"][0]["folds"]
@@ -361,7 +361,7 @@ def main() -> None:
     parser.add_argument("what", choices=("choose", "train", "encrypt", "ablate", "test"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
-    parser.add_argument("--names", nargs="+", help="these alone")
+    parser.add_argument("--names", nargs="+", help="these alone; in test, jitter:3 has three seeds")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(1, FOLDS + 1)), help="that are encrypted")
     arguments = parser.parse_args()

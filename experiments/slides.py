@@ -35,7 +35,6 @@ def breakhis(result: Result) -> str:
         mean=texts.BREAKHIS_MEAN.format(seeds=_seeds(methods["mean_cell"])) if "mean_cell" in methods else "",
         **{name: result[name] for name in ("sequences", "patients", "positives")},
         folds=result["parameters"]["folds"],
-        count=len(runs),
         table=table(head, rows),
         each=each,
         ensembles="; ".join(

@@ -146,7 +146,7 @@ the first seed (Student's paired test).
 
 {table}
 
-HE-CLSTM by seed, by patient / by sequence: {each}. The mean score of {count} seeds: {ensembles} (a program of three at
+HE-CLSTM by seed, by patient / by sequence: {each}. The mean score of all seeds: {ensembles} (a program of three at
 once, `ensemble = 3`, costs 2.5 times the work of one). Of the regression on histograms, a weaker and a stronger
 penalty had 0.917 and 0.956 by sequence, and the same by patient. Ten patients are benign, two in each test fold: the
 order of one pair of patients is 0.015 of the AUC by patient.
@@ -166,7 +166,7 @@ BREAKHIS_MEAN = """ The mean cell is one. It was fixed before it was trained, an
 scored once, by sequence: {seeds}. Its program has a level more, 20 MB of keys instead of 14, and 1.23 times the work
 (estimated)."""
 
-BREAKHIS_JITTER = """ Stain jitter was chosen inside the training folds (below), before its five
+BREAKHIS_JITTER = """ Stain jitter was chosen inside the training folds (below), before its
 seeds were scored, by sequence: {seeds}. One seed of it had been scored on these folds before it was chosen."""
 
 BREAKHIS_ORDERS = """ Held-out fields reversed, and shuffled, first seed, by sequence: {orders}."""
