@@ -261,13 +261,14 @@ def encrypted_file(name: str, work: Path) -> Path:
 
 def through_ciphertexts(name: str, fields: Fields, base: TrainConfig, work: Path, folds: Sequence[int]) -> None:
     """Every held-out sequence of one seed, or of an ensemble; each fold's figures are kept as they come."""
-    path, (method, change) = encrypted_file(name, work), VARIANTS.get(name, ("he_clstm", lambda config: config))
+    alone = name.removesuffix("ensemble").rstrip("_")
+    path, (method, change) = encrypted_file(name, work), VARIANTS.get(alone, ("he_clstm", lambda config: config))
     known, config = json.loads(path.read_text()) if path.exists() else {}, change(base)
     for fold in folds:
         if str(fold) in known:
             continue
         splits = fields.without((fold,), fold)
-        seeds = ENSEMBLE if name == "ensemble" else (config.seed,)
+        seeds = ENSEMBLE if name.endswith("ensemble") else (config.seed,)
         networks = [export(fit(method, replace(config, seed=seed), splits, work)) for seed in seeds]
         network = joined(networks)
         known[str(fold)] = encrypted(network, config, [splits.train], splits.train, splits.test)
@@ -315,10 +316,10 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
     for name in set(SEVERAL) & set(methods):
         methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
-        means = [np.mean(each, axis=0) for each in zip(*scores[name], strict=True)]
+        means = [np.mean(each, axis=0) for each in zip(*scores[name][: len(ENSEMBLE)], strict=True)]
         methods[name]["ensemble"] = areas(means, fields.folds)
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
-    others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble")}
+    others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble")}
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
     patients = [patient for part in fields.folds for patient in set(part.patients)]
     positives = [

@@ -61,11 +61,17 @@ def _seeds(method: Result) -> str:
     return "; ".join(f"{run['sequence'][0]:.3f}" for run in method["runs"])
 
 
+ENCRYPTED_OTHERS = {
+    "ensemble": "three seeds as one ensemble",
+    "mean_cell": "the mean cell",
+    "jitter": "stain jitter",
+    "jitter_ensemble": "three seeds with stain jitter as one ensemble",
+}
+
+
 def _encrypted_other(name: str, folds: list[Result]) -> str:
     agree, of = (sum(fold[each] for fold in folds) for each in ("agree", "of"))
-    title = {"ensemble": "three seeds as one ensemble", "mean_cell": "the mean cell", "jitter": "stain jitter"}.get(
-        name, name
-    )
+    title = ENCRYPTED_OTHERS.get(name, name)
     return texts.ENCRYPTED_OTHER.format(
         title=title,
         agree=agree,

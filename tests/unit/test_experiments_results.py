@@ -136,7 +136,7 @@ def test_sections_of_folds_hold_their_figures():
         in text
     )
     assert "| longer | 0.980 | 0.970 |" in text
-    assert "The mean score of all seeds: ours 0.980 / 0.970 (" in text
+    assert "2.5 times the work of one: ours 0.980 / 0.970." in text
     assert "not run" not in text
     assert "ciphertexts" not in text
     taken = {"of": 6, "refused": 0, "agree": 6, "worst_error": 1e-4, "auc": 0.9, "auc_in_clear": 0.9, "keys_mb": 20.0}
