@@ -253,7 +253,7 @@ have theirs above.
 
 PENALTIES = """## Stronger range penalties
 
-`mean_weight` 0.1 and `max_weight` 0.003 of `[ranges]`, and 3 and 10 times as much; {seeds} seeds. Real sets: four
+`mean_weight` 0.1 and `max_weight` 0.003 of `[ranges]`, and ten times as much; {seeds} seeds. Real sets: four
 folds inside the training part of fold 1, each scored by networks of the other three; AUC by fold. Acetowhitening
 (synthetic): validation part, and 2,000 fresh sequences. Each new sequence is held against the limit of the score that
 `calibrate` gives on what the network was trained with.
