@@ -316,8 +316,9 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
     for name in set(SEVERAL) & set(methods):
         methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
-        means = [np.mean(each, axis=0) for each in zip(*scores[name][: len(ENSEMBLE)], strict=True)]
-        methods[name]["ensemble"] = areas(means, fields.folds)
+        threes = itertools.combinations(scores[name], len(ENSEMBLE))
+        means = [[np.mean(each, axis=0) for each in zip(*three, strict=True)] for three in threes]
+        methods[name]["ensembles"] = [areas(each, fields.folds) for each in means]
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
     others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble")}
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))

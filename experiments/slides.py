@@ -38,11 +38,9 @@ def breakhis(result: Result) -> str:
         table=table(head, rows),
         each=each,
         ensembles="; ".join(
-            result["titles"][name]
-            + " "
-            + " / ".join(f"{found['ensemble'][way][0]:.3f}" for way in ("patient", "sequence"))
+            f"{result['titles'][name]} {_threes(found['ensembles'])}"
             for name, found in methods.items()
-            if "ensemble" in found
+            if found.get("ensembles")
         ),
         jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
         choices=table(
@@ -55,6 +53,13 @@ def breakhis(result: Result) -> str:
         ablations=_breakhis_ablations(result.get("ablations", {})),
         encrypted=(encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
     )
+
+
+def _threes(found: list[Result]) -> str:
+    """The first three seeds, and all threes of them."""
+    first = " / ".join(f"{found[0][way][0]:.3f}" for way in ("patient", "sequence"))
+    areas = [each["sequence"][0] for each in found]
+    return f"{first} ({sum(areas) / len(areas):.3f}, {min(areas):.3f} to {max(areas):.3f})"
 
 
 def _seeds(method: Result) -> str:
