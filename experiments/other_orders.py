@@ -27,6 +27,7 @@ from heclstm.model.weights import load_model
 
 logger = logging.getLogger(__name__)
 
+SEEDS = acetowhitening.SEEDS[:1]
 EXAMPLE = record.ROOT / "examples" / "adrenal"
 
 
@@ -49,7 +50,7 @@ def drawn(work: Any) -> list[dict[str, float]]:
     """AUC of each seed, on the test part."""
     base, rows = TrainConfig.from_toml(acetowhitening.TRAINING_FILE), []
     dataset = load_dataset("acetowhitening", options=base.data)
-    for seed in acetowhitening.SEEDS:
+    for seed in SEEDS:
         config = replace(base, seed=seed)
         network = fit("he_clstm", config, dataset, work / "acetowhitening")
         found = {
@@ -69,7 +70,7 @@ def main() -> None:
         "AdrenalMNIST3D, the shipped model": {"seeds": 1, **adrenal()},
         "acetowhitening (synthetic)": {"seeds": len(each), **means},
     }
-    record.write("orders", {**record.provenance(seeds=acetowhitening.SEEDS), "rows": rows})
+    record.write("orders", {**record.provenance(seeds=SEEDS), "rows": rows})
 
 
 if __name__ == "__main__":
