@@ -53,7 +53,7 @@ def test_identical_files_tell_it_too(tmp_path):
     assert patients_of(splits)["s7"] == patients_of(splits)["s3"]
     assert splits.notes == (
         "frames stand by seconds of the manifest in 10 sequences",
-        "1 pairs of patients share identical files and count as one: p3 = p7",
+        "1 pairs of patients share identical pictures and count as one: p3 = p7",
     )
 
 

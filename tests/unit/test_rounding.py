@@ -12,7 +12,7 @@ from msgspec import structs
 
 from heclstm.circuit.noise import Noise
 from heclstm.deploy.diagnosis import read_result
-from heclstm.deploy.rounding import AMPLIFICATION, DECIMALS_MAX, decimals, rounded
+from heclstm.deploy.rounding import AMPLIFICATION, DECIMALS_MAX, border, decimals, rounded
 from heclstm.program.public import load_card
 from tiny_program import tiny_card
 
@@ -61,3 +61,22 @@ def test_a_diagnosis_holds_rounded_numbers_alone():
     assert found.decision == "positive"  # at the operating point of 0.25
     exact = read_result(slots, tiny_card(), unrounded=True)
     assert exact.scores == (0.24999,)
+
+
+@given(st.floats(-20, 20), st.integers(-20_000, 20_000))
+def test_an_operating_point_with_more_digits_than_a_score_divides_as_it_is_shown(threshold, thousandths):
+    score = rounded(np.array([thousandths / 1000]), SHIPPED)[0]
+    shown = border(threshold, SHIPPED)
+    assert (score >= threshold) == (score >= shown) == (float(f"{score:.3f}") >= float(f"{shown:.3f}"))
+    assert 0 <= shown - threshold < 1e-3 + 1e-12
+
+
+def test_a_diagnosis_is_not_below_a_number_that_looks_the_same():
+    """+0.250 was called below an operating point of +0.2504, which every page writes as +0.250."""
+    slots = np.zeros(128)
+    slots[:3] = [0.25, 0.125, 0.125]
+    point = structs.replace(tiny_card().operating_points[0], threshold=0.2504)
+    found = read_result(slots, tiny_card(operating_points=(point,)))
+    assert (found.decision, found.threshold) == ("negative", 0.251)
+    exact = read_result(slots, tiny_card(operating_points=(point,)), unrounded=True)
+    assert exact.threshold == 0.2504

@@ -36,6 +36,10 @@ def share(
     if as_json:
         emit(shared.to_json())
         return
-    rows = {"decision": shared.decision, "score": f"{shared.score:+g}, in steps of {shared.step:g}"}
+    rows = {"decision": shared.decision}
+    if shared.score is not None:
+        rows["score"] = f"{shared.score:+g}, in steps of {shared.step:g}"
+    if shared.remark:
+        rows["remark"] = shared.remark
     rows["releases"] = f"{shared.released} of {shared.allowed} with these keys"
     out().print(facts(rows))

@@ -28,6 +28,15 @@ def decimals(card: Card) -> int:
     return max(0, min(DECIMALS_MAX, math.floor(-math.log10(step))))
 
 
+def border(threshold: float, card: Card) -> float:
+    """The lowest number that can be read and reaches the threshold. It divides scores as the threshold does, and can be
+    shown beside them whole: +0.250 is not below +0.2504 for who reads three decimals, but is below +0.251.
+    """
+    digits = decimals(card)
+    found = round(threshold, digits)
+    return found if found >= threshold else round(found + 10.0**-digits, digits)
+
+
 def rounded(values: Floats, card: Card) -> Floats:
     """What is left of decrypted numbers; 0 for a small negative one, not −0."""
     result: Floats = values.round(decimals(card)) + 0.0

@@ -25,6 +25,7 @@ from heclstm.report.findings import Findings
 from heclstm.storage.json import SMALL, parse_object
 from heclstm.storage.typed import Digest, Line, Positive, typed
 
+UNUSUAL = "The images are unlike those that the model was trained on, so no figure of the model speaks of this."
 NOISE = 2.0**-9  # above the worst error that was seen: 1.2e-3 of 298 encrypted sequences (docs/results.md)
 STEP = 0.1
 BORDERS = 2  # between steps, and that of the decision
@@ -43,19 +44,22 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Shared:
-    """released, allowed: how many different diagnoses left since the oldest key was made, and how many may."""
+    """score: None where there is no decision. remark: what the decision must not be read without. released, allowed:
+    how many different diagnoses left since the oldest key was made, and how many may."""
 
     decision: str
-    score: float
+    score: float | None
     step: float
     program: str
     released: int
     allowed: int
+    remark: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """What leaves."""
         values = {"decision": self.decision, "score": self.score, "step": self.step}
-        return {"format": FORMAT, "version": 1, "program": self.program, **values}
+        remark = {"remark": self.remark} if self.remark else {}
+        return {"format": FORMAT, "version": 1, "program": self.program, **values, **remark}
 
 
 def share(site: Site, findings: Findings, step: float = STEP) -> Shared:
@@ -84,7 +88,9 @@ def share(site: Site, findings: Findings, step: float = STEP) -> Shared:
         _count(site, Release(now(), digest, step))
         counted[digest] = Release(now(), digest, step)
     rounded = round(round(diagnosis.scores[0] / step) * step, 6)
-    return Shared(diagnosis.decision, rounded, step, findings.program, len(counted), allowed)
+    score = rounded if diagnosis.decided else None
+    remark = UNUSUAL if findings.case and findings.case.envelope == "outside" else ""  # its reason may name somebody
+    return Shared(diagnosis.decision, score, step, findings.program, len(counted), allowed, remark)
 
 
 def _borders(step: float) -> float:
