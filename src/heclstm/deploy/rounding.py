@@ -33,7 +33,7 @@ def border(threshold: float, card: Card) -> float:
     shown beside them whole: +0.250 is not below +0.2504 for who reads three decimals, but is below +0.251.
     """
     digits = decimals(card)
-    found = round(threshold, digits)
+    found = round(threshold, digits) + 0.0
     return found if found >= threshold else round(found + 10.0**-digits, digits)
 
 
