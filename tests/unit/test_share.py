@@ -12,13 +12,19 @@ from tiny_program import PURPOSE
 
 
 @pytest.fixture
-def site():
+def site(tmp_path):
     """Of a hospital that released nothing yet."""
-    return SimpleNamespace(state=SimpleNamespace(keys={}), file=lambda name: None, keep=lambda name, text: None)
+    path = tmp_path / "releases"
+
+    def keep(name, text):
+        path.write_text(text)
+
+    state = SimpleNamespace(keys={"0" * 32: SimpleNamespace(made="2026-06-01")})
+    return SimpleNamespace(state=state, file=lambda name: path if path.exists() else None, keep=keep)
 
 
-def findings(**case):
-    whose = Case(program="ab" * 32, key="0" * 32, query="1" * 32, images="cd" * 32, frames=2, **case)
+def findings(query="1" * 32, **case):
+    whose = Case(program="ab" * 32, key="0" * 32, query=query, images="cd" * 32, frames=2, **case)
     return Findings(Diagnosis((1.52,), ((1.52,), (0.0,)), 0.25, "case 7"), PURPOSE, "ab" * 32, case=whose)
 
 
@@ -37,3 +43,14 @@ def test_no_score_leaves_where_nothing_was_decided(site):
     undecided = Findings(found.diagnosis.without_decision(), PURPOSE, "ab" * 32, case=found.case)
     shared = share(site, undecided).to_json()
     assert (shared["decision"], shared["score"], shared["remark"]) == ("not assessable", None, UNUSUAL)
+
+
+def test_a_clock_that_was_set_back_hides_no_release(site, monkeypatch):
+    """The keys seem to be made after what was released with them, and nothing counted."""
+    monkeypatch.setattr("heclstm.usecases.share.now", lambda: "2026-05-01")
+    shared = [share(site, findings(query=digit * 32)) for digit in "1234"]
+    assert [each.released for each in shared] == [1, 2, 3, 4]
+    site.state.keys = {"f" * 32: SimpleNamespace(made="2026-04-01")}  # others, which were made since
+    releases = site.file("").read_text().replace("0" * 32, "e" * 32).replace("2026-05-01", "2026-03-01")
+    site.keep("", releases)
+    assert share(site, findings(query="5" * 32)).released == 1

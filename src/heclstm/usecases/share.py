@@ -15,7 +15,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -23,7 +23,7 @@ from heclstm.errors import InputError
 from heclstm.network.site import RELEASES, Site, now
 from heclstm.report.findings import Findings
 from heclstm.storage.json import SMALL, parse_object
-from heclstm.storage.typed import Digest, Line, Positive, typed
+from heclstm.storage.typed import Digest, Label, Line, Positive, plain, typed
 
 UNUSUAL = "The images are unlike those that the model was trained on, so no figure of the model speaks of this."
 NOISE = 2.0**-9  # above the worst error that was seen: 1.2e-3 of 298 encrypted sequences (docs/results.md)
@@ -35,11 +35,13 @@ FORMAT = "heclstm-shared-diagnosis"
 
 
 class Release(Struct, frozen=True, forbid_unknown_fields=True):
-    """diagnosis: digest of what was shared of which; the same one again is no new release."""
+    """diagnosis: digest of what was shared of which; the same one again is no new release. key: label of that which its
+    query was encrypted under; "" where nobody knew, and in records of earlier releases."""
 
     time: Line
     diagnosis: Digest
     step: Positive
+    key: Label | Literal[""] = ""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,10 @@ def share(site: Site, findings: Findings, step: float = STEP) -> Shared:
     diagnosis = findings.diagnosis
     releases = _releases(site)
     since = min((key.made for key in site.state.keys.values()), default="")
-    counted = {each.diagnosis: each for each in releases if each.time >= since}
-    query = findings.case.query if findings.case else ""
+    query, key = (findings.case.query, findings.case.key) if findings.case else ("", "")
+    # By key, since a clock may be set back; by time where no key is known.
+    mine = {key, *site.state.keys} - {""}
+    counted = {each.diagnosis: each for each in releases if each.key in mine or each.time >= since}
     digest = hashlib.sha256(json.dumps([findings.program, query, *diagnosis.scores]).encode()).hexdigest()
     before = next((each for each in releases if each.diagnosis == digest), None)
     if before is not None and before.step != step:
@@ -85,8 +89,8 @@ def share(site: Site, findings: Findings, step: float = STEP) -> Shared:
                 f"share: {len(counted)} diagnoses left since these keys were made, and one more could tell something "
                 "about them; `heclstm rotate-keys` first"
             )
-        _count(site, Release(now(), digest, step))
-        counted[digest] = Release(now(), digest, step)
+        counted[digest] = Release(now(), digest, step, key)
+        _count(site, counted[digest])
     rounded = round(round(diagnosis.scores[0] / step) * step, 6)
     score = rounded if diagnosis.decided else None
     remark = UNUSUAL if findings.case and findings.case.envelope == "outside" else ""  # its reason may name somebody
@@ -108,5 +112,4 @@ def _count(site: Site, release: Release) -> None:
     """Written before anything is shown."""
     path: Path | None = site.file(RELEASES)
     before = path.read_text() if path else ""
-    line = {"time": release.time, "diagnosis": release.diagnosis, "step": release.step}
-    site.keep(RELEASES, before + json.dumps(line) + "\n")
+    site.keep(RELEASES, before + json.dumps(plain(release)) + "\n")
