@@ -16,7 +16,10 @@ from heclstm.cli.verb import verb
 def share(
     diagnosis: Annotated[Path, typer.Argument(metavar="DIAGNOSIS.JSON", help="Of `heclstm diagnose -o` or `decrypt`.")],
     site: SiteFolder = SITE,
-    step: Annotated[float, typer.Option("--step", help="To which multiple the score is rounded.")] = 0.1,
+    step: Annotated[
+        float | None,
+        typer.Option("--step", help="To which multiple the score is rounded; 0.1, or more for larger scores."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hospital: say what of a diagnosis may leave the hospital: decision and rounded score, without a name.
