@@ -33,6 +33,9 @@ export GOTOOLCHAIN := local
 # clang beside the compiler of the system: its own, or that in the wheel of zig.
 CLANG = $(if $(shell command -v clang),clang,$(abspath $(BIN))/python -m ziglang cc)
 
+# Tests start many programs, which read what is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Many small matrix products: threads of BLAS would only fight with the tests' own.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1

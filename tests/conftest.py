@@ -1,6 +1,7 @@
 """Shared by all tests: hypothesis settings, how a program is run on clear slots, and which tests run alone."""
 
 import fcntl
+import gc
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
@@ -16,9 +17,25 @@ from heclstm.backend.execute import Executor
 settings.register_profile("heclstm", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("heclstm")
 
-# A shell's background ignores Ctrl+C, and so would all programs that tests start and interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background ignores Ctrl+C, `nohup` a closed terminal, and so would all programs that tests start and end.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(number, usual)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Nothing of what is imported for all tests is garbage: it is not looked through for any, here or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_configure(config):
+    config.add_cleanup(gc.unfreeze)  # the last of all, or libraries tell at exit of what is left
 
 
 @pytest.fixture(scope="session", autouse=True)

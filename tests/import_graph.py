@@ -28,36 +28,42 @@ def room(name):
     return "training" if package == "model" and (rest[0] == "train" or name.endswith(".torch_module")) else package
 
 
-class _AtLoad(ast.NodeTransformer):
-    """Leaves what runs when a module is imported: no bodies of functions, nothing that is for types alone."""
+@cache
+def nodes(name):
+    """All of a module's text, parsed."""
+    return list(ast.walk(ast.parse(MODULES[name].read_text())))
 
-    def visit_FunctionDef(self, node):
-        return None
 
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_If(self, node):
-        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+def at_load_of(node):
+    """What runs when a module is imported: no bodies of functions, nothing that is for types alone."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not types:
+            yield from at_load_of(child)
 
 
 @cache
 def imports(name, at_load=False):
     """What a module imports, anywhere in its text or when it is loaded; `from a import b` also as a.b."""
-    tree = ast.parse(MODULES[name].read_text())
     names = set()
     # heclstm itself loads a name when somebody asks for it; no module of ours does, as tests/unit/test_imports.py says.
-    for node in ast.walk(_AtLoad().visit(tree) if at_load or name == "heclstm" else tree):
+    for node in at_load_of(nodes(name)[0]) if at_load or name == "heclstm" else nodes(name):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name}: relative imports hide where a name comes from"
             modules = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= modules if modules <= MODULES.keys() else {node.module} | modules
-        elif isinstance(node, ast.Call) and ast.unparse(node).startswith("kinds(__name__, __path__, "):
+        elif calls(node, "kinds") and ast.unparse(node).startswith("kinds(__name__, __path__, "):
             names |= folders(name)
-        elif isinstance(node, ast.Call) and ast.unparse(node) == "iter_modules(cli.__path__)":
+        elif calls(node, "iter_modules") and ast.unparse(node) == "iter_modules(cli.__path__)":
             names |= {each for each in MODULES if each.rpartition(".")[0] == "heclstm.cli"} - {name}
     return names
+
+
+def calls(node, function):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function
 
 
 def folders(name):

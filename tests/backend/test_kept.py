@@ -1,6 +1,9 @@
 """All of a program but its vectors is kept, too: what is then read of a program, and what of that is trusted."""
 
+import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -34,14 +37,21 @@ def hospital(tmp_path_factory):
     return folder / "evaluation.keys", folder / "query.he"
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder with the program and the cache, after one process has prepared it."""
+    place = tmp_path_factory.mktemp("prepared")
+    save_program(tiny_program(), place / "program")
+    Server(load_kept(place / "program", place / "cache"), CpuBackend(threads=1, cache=place / "cache")).close()
+    assert sorted(path.suffix for path in (place / "cache").iterdir()) == [".outline", ".prepared"]
+    return place
+
+
 @pytest.fixture
-def place(tmp_path):
-    """(program folder, cache folder, the outline in it) after one process has prepared it."""
-    folder, cache = tmp_path / "program", tmp_path / "cache"
-    save_program(tiny_program(), folder)
-    Server(load_kept(folder, cache), CpuBackend(threads=1, cache=cache)).close()
-    assert sorted(path.suffix for path in cache.iterdir()) == [".outline", ".prepared"]
-    return folder, cache, next(cache.glob("*.outline"))
+def place(prepared, tmp_path):
+    """(program folder, cache folder, the outline in it), a copy for each test."""
+    copy = shutil.copytree(prepared, tmp_path / "place")
+    return copy / "program", copy / "cache", next((copy / "cache").glob("*.outline"))
 
 
 def vectors_of(program):
@@ -79,12 +89,15 @@ def test_files_that_changed_are_refused(place, name, change):
         load_kept(folder, cache)
 
 
-def test_vectors_are_read_when_they_are_needed(place, hospital):
+def test_vectors_are_read_when_they_are_needed(place, hospital, monkeypatch):
     """The prepared form is gone, or of another bound on memory: it is made of the program's own files, once."""
     folder, cache, _ = place
     expected = evaluated(load_program(folder), None, hospital)
     next(cache.glob("*.prepared")).unlink()
-    assert evaluated(load_kept(folder, cache), cache, hospital) == expected
+    program, loads = load_kept(folder, cache), []
+    monkeypatch.setattr(kept, "load_program", lambda folder: loads.append(folder) or load_program(folder))
+    assert evaluated(program, cache, hospital) == expected
+    assert loads == [folder]
     assert len(list(cache.glob("*.prepared"))) == 1
     for each, whole in zip(vectors_of(load_kept(folder, cache)), vectors_of(load_program(folder)), strict=True):
         np.testing.assert_array_equal(np.asarray(each), whole)
@@ -147,6 +160,7 @@ REASONS = {
     "its circuit is none": lambda file: of_another(file, circuit=b"[]"),
     "it lacks arrays": lambda file: of_another(file, arrays=()),
     "others may read it": lambda file: file.chmod(0o604),
+    "others may run it": lambda file: file.chmod(0o601),
     "it is a link": lambda file: (file.rename(file.with_suffix(".x")), file.symlink_to(file.with_suffix(".x"))),
     "it is not there": lambda file: file.unlink(),
 }
@@ -179,15 +193,75 @@ def test_vectors_that_are_not_as_noted_are_not_computed_with(place, field):
     of_another(file, arrays=tuple(map(other, outline.arrays)))
     program = load_kept(folder, cache)
     assert late(program)
-    for each in vectors_of(program):
-        with pytest.raises(DigestError, match=r"array \d+ is .* of the outline that was kept; remove \*\.outline"):
+    numbers = [number for number, each in enumerate(outline.arrays) if each.content is None]
+    for number, each in zip(numbers, vectors_of(program), strict=True):
+        noted = outline.arrays[number]
+        got, said = (f"{noted.dtype} {shape}" for shape in (noted.shape, each.shape))
+        told = f"array {number} is {got}, and not, or of other values than, the {said} of the outline that was kept"
+        with pytest.raises(DigestError, match=re.escape(f"{told}; remove *.outline from the cache and start again")):
             np.asarray(each)
+
+
+def test_vectors_that_the_program_does_not_have_are_not_computed_with(place):
+    """A transform whose vectors are said to be the array behind the last one."""
+    folder, cache, file = place
+    outline = read(file)
+    count, circuit = len(outline.arrays), json.loads(outline.circuit)
+    plan = next(each["plan"] for each in circuit["operations"] if each["operation"] == "LinearTransform")
+    one = outline.arrays[plan["vectors"]["array"]]
+    plan["vectors"]["array"] = count
+    of_another(file, arrays=(*outline.arrays, one), circuit=json.dumps(circuit).encode())
+    with pytest.raises(DigestError, match=re.escape(f"array {count} is <f8 (0,), and not")):
+        np.asarray(vectors_of(load_kept(folder, cache))[0])
+
+
+def test_no_file_is_kept_that_would_not_be_read(place, monkeypatch):
+    """A file of as many bytes as are allowed, and of one more."""
+    folder, cache, file = place
+    size = file.stat().st_size
+    monkeypatch.setattr(kept, "BYTES_MAX", size - 1)
+    assert not late(load_kept(folder, cache))
+    file.unlink()
+    assert not late(load_kept(folder, cache))
+    assert not file.exists()
+    monkeypatch.setattr(kept, "BYTES_MAX", size)
+    assert not late(load_kept(folder, cache))
+    assert late(load_kept(folder, cache))
+
+
+def test_a_program_that_is_replaced_while_it_is_read_is_not_kept(place, monkeypatch):
+    folder, cache, file = place
+    file.unlink()
+
+    def replaced(folder):
+        program = load_program(folder)
+        changed(folder / "circuit.json", -1)
+        return program
+
+    monkeypatch.setattr(kept, "load_program", replaced)
+    assert not late(load_kept(folder, cache))
+    assert not file.exists()
+
+
+def test_what_is_used_is_as_new(place):
+    """Those that nobody has used for long are removed first."""
+    folder, cache, file = place
+    os.utime(file, (0, 0))
+    assert late(load_kept(folder, cache))
+    assert file.stat().st_mtime > 0
 
 
 def test_another_users_folder_is_not_taken(place, monkeypatch):
     folder, cache, file = place
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
     assert not late(load_kept(folder, cache))
+
+
+def test_a_folder_is_made_for_it(tmp_path):
+    folder, cache = tmp_path / "program", tmp_path / "new" / "cache"
+    save_program(tiny_program(), folder)
+    assert [late(load_kept(folder, cache)) for _ in range(2)] == [False, True]
+    assert cache.stat().st_mode & 0o777 == 0o700
 
 
 def test_where_nothing_can_be_written_all_of_it_is_read(tmp_path):

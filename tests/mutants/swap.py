@@ -25,6 +25,7 @@ def exchanged(before: str, after: str, file: str) -> list[tuple[CodeType, CodeTy
 def exchange(pairs: list[tuple[CodeType, CodeType]]) -> bool:
     """In all living functions; whether each was found."""
     found = set()
+    gc.unfreeze()  # what tests/conftest.py froze is not told otherwise
     functions = [each for each in gc.get_objects() if type(each) is FunctionType]
     for index, (old, new) in enumerate(pairs):
         place = (old.co_filename, old.co_qualname, old.co_firstlineno)
@@ -38,6 +39,7 @@ def exchange(pairs: list[tuple[CodeType, CodeType]]) -> bool:
 
 def forget(modules: set[str]) -> None:
     """Empty what functions of these modules remember (`functools.cache`): it may come of the code before the change."""
+    gc.unfreeze()
     for each in gc.get_objects():
         if isinstance(each, functools._lru_cache_wrapper) and getattr(each, "__module__", None) in modules:
             each.cache_clear()

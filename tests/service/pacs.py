@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 
 from dicom_kit import save, uid
-from service.kit import ENVIRONMENT, free_port, wait_until
+from service.kit import ENVIRONMENT, free_port, plain_client, wait_until
 
 PATH = "/usr/local/bin:/usr/bin:/usr/sbin"  # pynetdicom has a storescu of its own, in the environment of the tests
 TOOLS = {"Orthanc": "orthanc", "storescu": "dcmtk", "dciodvfy": "dicom3tools"}
@@ -83,7 +83,7 @@ class Orthanc:
             self.process = subprocess.Popen(
                 [shutil.which("Orthanc", path=PATH), str(folder / "orthanc.json")], stdout=log, stderr=log
             )
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False, auth=auth)
+        self.http = plain_client(f"http://127.0.0.1:{self.port}", auth=auth)
         wait_until(self._answers, START_SECONDS, (folder / "log").read_text)
 
     def _answers(self):
@@ -127,6 +127,7 @@ class Gateway:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.port, self.health = folder, changes.pop("port", None) or free_port(), free_port()
         self.path, self.process, self.starts = folder / "gateway.toml", None, 0
+        self.http = plain_client(f"http://127.0.0.1:{self.health}")
         tables = {
             "listen": {"address": f"127.0.0.1:{self.port}"},
             "store": {"title": "ORTHANC", "address": store, "commitment_seconds": 3},
@@ -168,7 +169,7 @@ class Gateway:
         """What /healthz tells; None while nobody answers."""
         assert self.process.poll() is None, self.text()
         try:
-            return httpx.get(f"http://127.0.0.1:{self.health}/healthz", timeout=10, trust_env=False).json()
+            return self.http.get("/healthz").json()
         except httpx.TransportError:
             return None
 
@@ -195,6 +196,7 @@ class Gateway:
         return self.process.wait(seconds)
 
     def close(self):
+        self.http.close()
         if self.process and self.process.poll() is None:
             self.stop()
 

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 
-import httpx
 import numpy as np
 from msgspec import structs
 
@@ -14,7 +13,7 @@ from heclstm.compiler.compile import Options, compile_circuit
 from heclstm.program.files import save_program
 from heclstm.program.program import Program
 from random_models import random_model, small_config
-from service.kit import ENVIRONMENT, wait_until
+from service.kit import ENVIRONMENT, plain_client, wait_until
 from tiny_program import PURPOSE
 
 START_SECONDS = 120  # on a machine that is busy
@@ -67,8 +66,7 @@ class Workstation:
 
     def http(self, **headers):
         """As any program of this machine can ask; without a session."""
-        options = {"base_url": f"http://127.0.0.1:{self.port}", "trust_env": False, "timeout": 30}
-        return httpx.Client(headers={"host": self.host, **headers}, **options)
+        return plain_client(f"http://127.0.0.1:{self.port}", headers={"host": self.host, **headers})
 
     def close(self):
         if self.process.poll() is None:

@@ -117,12 +117,12 @@ def test_server_killed_during_uploads_of_keys_and_queries(launch, hospital):
     with launch(workers=1) as server:
         tenant = server.tenant()
         most = len(hospital.keys) * 3 // 4  # more than the megabyte that is written at once
-        begun = threading.Event()
+        begun, ended = threading.Event(), threading.Event()
 
         def slowly(content):
             yield content[:most]
             begun.set()
-            time.sleep(30)
+            ended.wait(60)
             yield content[most:]
 
         def send():
@@ -134,6 +134,8 @@ def test_server_killed_during_uploads_of_keys_and_queries(launch, hospital):
         assert begun.wait(30)
         wait_until(lambda: tenant.http.get(f"/v1/keys/{hospital.label}").json().get("received_bytes", 0) >= 1 << 20)
         server.kill()
+        ended.set()
+        thread.join(60)
         server.start()
         status = expect(tenant.http.get(f"/v1/keys/{hospital.label}"), 200).json()
         assert status["state"] == "receiving"
