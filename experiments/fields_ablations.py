@@ -56,8 +56,8 @@ def neighbours(config: TrainConfig) -> TrainConfig:
 
 
 def lstm(config: TrainConfig) -> TrainConfig:
-    weights = {name: getattr(config.ranges, name) for name in ("mean_weight", "max_weight", "max_from")}
-    return replace(config, model=replace(config.model, cell=LstmConfig(8)), ranges=type(config.ranges)(**weights))
+    ranges = replace(config.ranges, bounds={})
+    return replace(config, model=replace(config.model, cell=LstmConfig(8)), ranges=ranges)
 
 
 def unchanged(config: TrainConfig) -> TrainConfig:

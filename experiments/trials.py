@@ -24,8 +24,8 @@ def penalties(result: Result) -> str:
                 [
                     each["title"],
                     f"{factor}×",
-                    mean_sd(found),
-                    *difference(found.get("against")),
+                    mean_sd(found) if len(runs) > 1 else f"{found['mean']:.3f}",
+                    *(difference(found.get("against")) if len(runs) > 1 else ["", ""]),
                     f"{max(run['largest_score'] for run in runs):,.1f}",
                     f"{max(run['score_over_limit'] for run in runs):.2f}",
                     f"{sum(run['refused'] for run in runs)} of {sum(run['of'] for run in runs):,}",

@@ -50,7 +50,7 @@ def plain(config: TrainConfig) -> TrainConfig:
 
 def with_cell(cell: Any) -> Change:
     return lambda config: replace(
-        plain(config), model=replace(plain(config).model, cell=cell), ranges=type(config.ranges)()
+        plain(config), model=replace(plain(config).model, cell=cell), ranges=replace(config.ranges, bounds={})
     )
 
 

@@ -99,7 +99,7 @@ def test_bounds_that_are_not_given_are_those_of_block_and_cell():
     config = replace(shipped, ranges=RangeBounds({"gates": 2.5}))
     bounds = {"convolution": 4.0, "gates": 2.5, "candidate": 2.25, "cell": 2.25}
     assert config.ranges.bounds == bounds
-    assert config.to_json()["ranges"] == {**bounds, "mean_weight": 0.1, "max_weight": 0.003, "max_from": 0.55}
+    assert config.to_json()["ranges"] == {**bounds, "mean_weight": 1.0, "max_weight": 0.03, "max_from": 0.55}
     with pytest.raises(ModelError, match="ranges: got list, expected a table"):
         TrainConfig.from_json({**shipped.to_json(), "ranges": []})
 

@@ -136,6 +136,6 @@ def test_the_range_penalty_is_what_its_formula_says():
     }
     mean = 0.1 * (2.0**2 / 2 + 1.0**2 / 3 + 0.75**2)
     largest = 0.003 * (2.0**2 + 1.0**2 + 0.75**2)
-    ranges, bounds = CONFIG.model.graph.ranges, RangeBounds().of(CONFIG.model)
+    ranges, bounds = CONFIG.model.graph.ranges, RangeBounds(mean_weight=0.1, max_weight=0.003).of(CONFIG.model)
     assert float(range_penalty(values, ranges, bounds, late=False)) == pytest.approx(mean)
     assert float(range_penalty(values, ranges, bounds, late=True)) == pytest.approx(mean + largest)

@@ -116,8 +116,8 @@ class RangeBounds:
     """
 
     bounds: Mapping[str, float] = field(default_factory=dict)
-    mean_weight: float = 0.1
-    max_weight: float = 0.003
+    mean_weight: float = 1.0
+    max_weight: float = 0.03
     max_from: float = 0.55
 
     def __post_init__(self) -> None:
