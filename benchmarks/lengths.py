@@ -115,8 +115,8 @@ def main() -> None:
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     machine = {"commit": commit.stdout.strip(), "date": time.strftime("%Y-%m-%d"), "processor": machine_name()}
     for name in names:
-        results[name] = run(name)
-        path.write_text(json.dumps({"machine": machine, "programs": results}, indent=1) + "\n")
+        results[name] = {"machine": machine, **run(name)}
+        path.write_text(json.dumps({"programs": results}, indent=1) + "\n")
         (RESULTS / "lengths.md").write_text(table(results))
     print(table(results))
 

@@ -261,13 +261,14 @@ def encrypted_file(name: str, work: Path) -> Path:
 
 def through_ciphertexts(name: str, fields: Fields, base: TrainConfig, work: Path, folds: Sequence[int]) -> None:
     """Every held-out sequence of one seed, or of an ensemble; each fold's figures are kept as they come."""
-    path, (method, change) = encrypted_file(name, work), VARIANTS.get(name, ("he_clstm", lambda config: config))
+    alone = name.removesuffix("ensemble").rstrip("_")
+    path, (method, change) = encrypted_file(name, work), VARIANTS.get(alone, ("he_clstm", lambda config: config))
     known, config = json.loads(path.read_text()) if path.exists() else {}, change(base)
     for fold in folds:
         if str(fold) in known:
             continue
         splits = fields.without((fold,), fold)
-        seeds = ENSEMBLE if name == "ensemble" else (config.seed,)
+        seeds = ENSEMBLE if name.endswith("ensemble") else (config.seed,)
         networks = [export(fit(method, replace(config, seed=seed), splits, work)) for seed in seeds]
         network = joined(networks)
         known[str(fold)] = encrypted(network, config, [splits.train], splits.train, splits.test)
@@ -301,13 +302,12 @@ def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, floa
 
 
 def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
-    """The result, of networks that are trained already."""
-    scores = {
-        name: [of_seed(name, fields, base, seed, work) for seed in (seeds if name in SEVERAL else seeds[:1])]
-        for name in names
-    }
+    """The result, of networks that are trained already. names: "jitter:3" has the first three seeds."""
+    scores = {}
+    for name, _, count in (each.partition(":") for each in names):
+        mine = seeds[: int(count)] if count else seeds if name in SEVERAL else seeds[:1]
+        scores[name] = [of_seed(name, fields, base, seed, work) for seed in mine]
     scores["colour"] = [colours(fields)]
-    ensemble = [np.mean(each, axis=0) for each in zip(*scores["he_clstm"], strict=True)]
     methods = {name: measured(each, fields) for name, each in scores.items()}
     ours = methods["he_clstm"]["runs"][0]["folds"]
     for name, each in methods.items():
@@ -316,8 +316,11 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
     for name in set(SEVERAL) & set(methods):
         methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
+        threes = itertools.combinations(scores[name], len(ENSEMBLE))
+        means = [[np.mean(each, axis=0) for each in zip(*three, strict=True)] for three in threes]
+        methods[name]["ensembles"] = [areas(each, fields.folds) for each in means]
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
-    others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble")}
+    others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble")}
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
     patients = [patient for part in fields.folds for patient in set(part.patients)]
     positives = [
@@ -334,7 +337,6 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             "positives": len(positives),
             "titles": TITLES,
             "methods": methods,
-            "ensemble": areas(ensemble, fields.folds),
             "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
             "encrypted": json.loads(path.read_text()) if path.exists() else {},
             "encrypted_others": {name: json.loads(file.read_text()) for name, file in others.items() if file.exists()},
@@ -361,7 +363,7 @@ def main() -> None:
     parser.add_argument("what", choices=("choose", "train", "encrypt", "ablate", "test"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
-    parser.add_argument("--names", nargs="+", help="these alone")
+    parser.add_argument("--names", nargs="+", help="these alone; in test, jitter:3 has three seeds")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(1, FOLDS + 1)), help="that are encrypted")
     arguments = parser.parse_args()

@@ -10,6 +10,7 @@
     he_clstm      as shipped; exact_twin: ReLU, sigmoid and tanh
     temporal_only, last_frame, mean_vote
                   he_clstm without weighted unit, without voting, with a vote that is not learned
+    identity      he_clstm whose LSTM begins with the identity as its recurrence
 
 All share the encoder, its polynomial activations and the training of `heclstm.model`.
 """
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from heclstm.model.cells.torch_module import PROJECTION_GAIN
+from heclstm.model.cells.torch_module import PROJECTION_GAIN, RECURRENT_GAIN
 from heclstm.model.config import ModelConfig
 from heclstm.model.train import layers
 from heclstm.model.train.layers import PolynomialActivation
@@ -178,6 +179,16 @@ class TemporalOnly(HeClstm):
         return values
 
 
+class IdentityRecurrence(HeClstm):
+    """The LSTM's recurrent weights begin as a multiple of the identity instead of orthogonal."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        weight = self.get_parameter("lstm.cell.recurrent_weight")
+        each = RECURRENT_GAIN * torch.eye(weight.shape[1])
+        weight.data.copy_(each.repeat(len(weight) // len(each), 1))
+
+
 class LastFrame(HeClstm):
     """Without voting: the last frame's state decides."""
 
@@ -228,6 +239,7 @@ METHODS: dict[str, Method] = {
     "mean_pooled": Method("mean-pooled features, dense", MeanPooled),
     "resnet": Method("small ReLU ResNet, mean score", ResNet),
     "temporal_only": Method("without weighted unit", TemporalOnly),
+    "identity": Method("recurrence that begins as the identity", IdentityRecurrence),
     "last_frame": Method("without voting (last frame)", LastFrame),
     "mean_vote": Method("vote not learned (mean)", MeanVote),
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from experiments import texts
 from experiments.slides import bounds, breakhis
 from experiments.tables import Result, difference, encrypted_folds, interval, listed, mean_sd, table
+from experiments.trials import fields_ablations, orders, penalties
 
 LEVEL = 0.05
 
@@ -269,8 +270,11 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "annocerv": annocerv,
     "visual_fields": visual_fields,
     "visual_fields_unreliable": visual_fields,
+    "fields_ablations": fields_ablations,
     "breakhis": breakhis,
+    "orders": orders,
     "bounds": bounds,
+    "penalties": penalties,
     "adrenal_ablations": adrenal_ablations,
     "adrenal_costs": adrenal_costs,
     "adrenal_robustness": adrenal_robustness,

@@ -21,7 +21,7 @@ def breakhis(result: Result) -> str:
         rows.append([title, str(found["patient"]["seeds"]), *cells, *shown])
     head = ["method", "seeds", "AUC by patient", "95 %, first seed", "AUC by sequence", "95 %, first seed"]
     head += ["HE-CLSTM − it, by patient", "by sequence"]
-    runs, ensemble, taken = methods["he_clstm"]["runs"], result["ensemble"], list(result["encrypted"].values())
+    runs, taken = methods["he_clstm"]["runs"], list(result["encrypted"].values())
     each = "; ".join(f"{run['patient'][0]:.3f} / {run['sequence'][0]:.3f}" for run in runs)
     orders = [
         f"{result['titles'][name]} {found['orders']['reversed']:.3f} and {found['orders']['shuffled']:.3f}"
@@ -35,10 +35,14 @@ def breakhis(result: Result) -> str:
         mean=texts.BREAKHIS_MEAN.format(seeds=_seeds(methods["mean_cell"])) if "mean_cell" in methods else "",
         **{name: result[name] for name in ("sequences", "patients", "positives")},
         folds=result["parameters"]["folds"],
-        count=len(runs),
         table=table(head, rows),
         each=each,
-        ensemble=" / ".join(f"{ensemble[way][0]:.3f}" for way in ("patient", "sequence")),
+        ensembles="; ".join(
+            f"{result['titles'][name]} {_threes(found['ensembles'])}"
+            for name, found in methods.items()
+            if found.get("ensembles")
+        ),
+        jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
         choices=table(
             ["choice", "AUC by patient", "AUC by sequence"],
             [
@@ -51,13 +55,28 @@ def breakhis(result: Result) -> str:
     )
 
 
+def _threes(found: list[Result]) -> str:
+    """The first three seeds, and all threes of them."""
+    first = " / ".join(f"{found[0][way][0]:.3f}" for way in ("patient", "sequence"))
+    areas = [each["sequence"][0] for each in found]
+    return f"{first} ({sum(areas) / len(areas):.3f}, {min(areas):.3f} to {max(areas):.3f})"
+
+
 def _seeds(method: Result) -> str:
     return "; ".join(f"{run['sequence'][0]:.3f}" for run in method["runs"])
 
 
+ENCRYPTED_OTHERS = {
+    "ensemble": "three seeds as one ensemble",
+    "mean_cell": "the mean cell",
+    "jitter": "stain jitter",
+    "jitter_ensemble": "three seeds with stain jitter as one ensemble",
+}
+
+
 def _encrypted_other(name: str, folds: list[Result]) -> str:
     agree, of = (sum(fold[each] for fold in folds) for each in ("agree", "of"))
-    title = {"ensemble": "three seeds as one ensemble", "mean_cell": "the mean cell"}.get(name, name)
+    title = ENCRYPTED_OTHERS.get(name, name)
     return texts.ENCRYPTED_OTHER.format(
         title=title,
         agree=agree,

@@ -26,7 +26,7 @@ type Basis struct {
 	c      *C.basis
 	count  int
 	memory []unsafe.Pointer
-	// weights[j]: for the target prime j, (D/s_i mod p)…, −D mod p, −h mod p
+	// weights[j]: for the target prime j, D/s_i…, −D and −h, each times 2^32, modulo p
 	weights [][]uint32
 	targets []Modulus
 }
@@ -59,10 +59,10 @@ func NewBasis(from, to []uint64) *Basis {
 	for _, p := range to {
 		weight := make([]uint32, len(from)+2)
 		for i, cofactor := range cofactors {
-			weight[i] = uint32(modulo(cofactor, p))
+			weight[i] = shifted(cofactor, p)
 		}
-		weight[len(from)] = uint32((p - modulo(product, p)) % p)
-		weight[len(from)+1] = uint32((p - modulo(half, p)) % p)
+		weight[len(from)] = shifted(new(big.Int).Neg(product), p)
+		weight[len(from)+1] = shifted(new(big.Int).Neg(half), p)
 		b.weights = append(b.weights, weight)
 		b.targets = append(b.targets, NewModulus(p))
 	}
@@ -91,6 +91,11 @@ func (s *Set) Join(b *Basis, j int, out []uint32, y [][]uint32, v []uint32) {
 
 func modulo(x *big.Int, m uint64) uint64 {
 	return new(big.Int).Mod(x, new(big.Int).SetUint64(m)).Uint64()
+}
+
+// shifted is x·2^32 modulo p.
+func shifted(x *big.Int, p uint64) uint32 {
+	return uint32(modulo(new(big.Int).Lsh(x, 32), p))
 }
 
 func (b *Basis) allocate(bytes int) unsafe.Pointer {

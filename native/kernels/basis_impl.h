@@ -12,12 +12,14 @@ static void NAME(split)(uint32_t *const *y, uint32_t *v, const uint32_t *const *
             uint64_t r = b->reciprocal[i];
             const uint32_t *in = x[i] + start; // may be the output
             uint32_t *out = y[i] + start;
-            for (size_t j = 0; j < block; j++) {
-                uint32_t a = in[j] + half; // below 2q
-                uint32_t t = a * f - (uint32_t)((uint64_t)a * f_shoup >> 32) * q, s = t - q;
-                out[j] = s < t ? s : t;
-                sum[j] += out[j] * r; // below 2^60 each: y/s < 1
+            for (size_t j = 0; j < block; j += LANES) {
+                V a = add(load(in + j), set1(half)); // below 2q
+                store(out + j, reduce_once(times(a, set1(f), set1(f_shoup), set1(q)), set1(q)));
             }
+            if (r >> 32) // of a prime below 2^28
+                for (size_t j = 0; j < block; j++) sum[j] += out[j] * r; // below 2^60 each: y/s < 1
+            else
+                for (size_t j = 0; j < block; j++) sum[j] += (uint64_t)out[j] * (uint32_t)r;
         }
         for (size_t j = 0; j < block; j++) v[start + j] = (uint32_t)(sum[j] >> FRACTION);
     }
@@ -28,12 +30,12 @@ static void NAME(join)(uint32_t *out, const uint32_t *const *y, const uint32_t *
     const lanes m = in_lanes(modulus);
     V last = set1(weight[count]), constant = set1(weight[count + 1]);
     for (size_t j = 0; j < n; j += LANES) {
-        pair s = multiply_add(add_residues((pair){wide(0), wide(0)}, constant), load(v + j), last);
+        pair s = multiply_add_by(add_residues((pair){wide(0), wide(0)}, constant), load(v + j), last);
         for (size_t i = 0; i < count; i++) {
             if (i && i % (TERMS - 2) == 0) s = fold(s, &m);
-            s = multiply_add(s, load(y[i] + j), set1(weight[i]));
+            s = multiply_add_by(s, load(y[i] + j), set1(weight[i]));
         }
-        store(out + j, reduce(s.e, s.o, &m));
+        store(out + j, reduce_more(s.e, s.o, &m));
     }
 }
 

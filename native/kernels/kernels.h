@@ -57,7 +57,7 @@ typedef struct {
     // y_i and v of a basis extension, for n values.
     void (*split)(uint32_t *const *y, uint32_t *v, const uint32_t *const *x, const basis *b, size_t n);
 
-    // One target prime: Σ y_i·weight[i] + v·weight[count] + weight[count+1] mod m.
+    // One target prime: (Σ y_i·weight[i] + v·weight[count] + weight[count+1])·2^-32 mod m.
     void (*join)(uint32_t *out, const uint32_t *const *y, const uint32_t *v, const uint32_t *weight, size_t count,
                  size_t n, const modulus *m);
 

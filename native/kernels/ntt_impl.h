@@ -3,6 +3,8 @@
 
 #define LEAF 8192 // values whose remaining stages run in the first-level cache
 
+INLINE V mul_high(V a, V b) { return high_words(mul_even(a, b), mul_odd(a, b)); }
+
 // x·w modulo q, below 2q, for any 32-bit x.
 INLINE V times(V x, V w, V w_shoup, V q) { return sub(mul_low(x, w), mul_low(mul_high(x, w_shoup), q)); }
 INLINE V reduce_once(V x, V q) { return minimum(x, sub(x, q)); } // x − q wraps around if it is negative

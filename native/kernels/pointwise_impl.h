@@ -27,10 +27,27 @@ static void NAME(scale)(uint32_t *out, const uint32_t *a, uint32_t factor, size_
 
 static void NAME(gather)(uint32_t *restrict out, const uint32_t *restrict in, const uint32_t *restrict index,
                          const uint32_t *restrict more, size_t n, uint32_t q) {
+#ifdef PERMUTES
+    // An automorphism takes aligned blocks of transformed values to such blocks, so that a load and a permutation of
+    // lanes do for each what would be LANES loads.
+    V modulus = set1(q);
+    for (size_t i = 0; i < n; i += LANES) {
+        V places = load(index + i), v;
+        if (in_one_block(places, index[i])) {
+            v = permute(load(in + index[i] / LANES * LANES), places);
+        } else {
+            uint32_t each[LANES];
+            for (size_t j = 0; j < LANES; j++) each[j] = in[index[i + j]];
+            v = load(each);
+        }
+        store(out + i, more ? reduce_once(add(v, load(more + i)), modulus) : v);
+    }
+#else
     if (more)
         for (size_t i = 0; i < n; i++) out[i] = wrap(in[index[i]] + more[i], q);
     else
         for (size_t i = 0; i < n; i++) out[i] = in[index[i]];
+#endif
 }
 
 static void NAME(residues)(uint32_t *out, const int64_t *x, size_t n, const modulus *m) {

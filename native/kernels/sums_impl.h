@@ -4,15 +4,17 @@
 
 #define TERMS 15
 
-// A modulus in every lane.
+// A modulus in every lane. inverse: of q modulo 2^32.
 typedef struct {
-    W q, w, w_shoup, one_shoup;
-    V q1, q2;
+    W q, w, w_shoup, one_shoup, inverse;
+    V q1, q2, w1, w1_shoup;
 } lanes;
 
 INLINE lanes in_lanes(const modulus *m) {
-    return (lanes){wide(m->q), wide(m->w), wide(m->w_shoup), wide(m->one_shoup), set1((uint32_t)m->q),
-                   set1((uint32_t)(2 * m->q))};
+    uint32_t q = (uint32_t)m->q, w = (uint32_t)m->w, inverse = q; // right in its lowest 3 bits
+    for (int bits = 3; bits < 32; bits *= 2) inverse *= 2 - q * inverse;
+    return (lanes){wide(q),       wide(w),     wide(m->w_shoup), wide(m->one_shoup), wide(inverse), set1(q),
+                   set1(2 * q), set1(w), set1((uint32_t)m->w_shoup)};
 }
 
 // Any 64-bit x modulo q, below 4q, by Shoup's method on its two halves.
@@ -23,11 +25,22 @@ INLINE W reduce_lazy(W x, const lanes *m) {
     return wide_add(r, s);
 }
 
-// The residues of the even and the odd lanes, together.
+// x·2^-32 modulo q, of sums x of both halves together, below 3q. With t = x/q mod 2^32 the low words of x and t·q are
+// the same, so that their difference over 2^32 is that of their high words (Montgomery).
+INLINE V reduce_high(W e, W o, const lanes *m) {
+    V high = high_words(e, o); // below 4q
+    V multiple = high_words(wide_mul(wide_mul(e, m->inverse), m->q), wide_mul(wide_mul(o, m->inverse), m->q));
+    return add(sub(reduce_once(high, m->q2), multiple), m->q1);
+}
+
+// The residues of sums.
 INLINE V reduce(W e, W o, const lanes *m) {
-    V r = interleave(reduce_lazy(e, m), reduce_lazy(o, m));
-    r = minimum(r, sub(r, m->q2));
-    return minimum(r, sub(r, m->q1));
+    return reduce_once(times(reduce_high(e, o, m), m->w1, m->w1_shoup, m->q1), m->q1);
+}
+
+// The residues of sums of which every product has a factor 2^32 more.
+INLINE V reduce_more(W e, W o, const lanes *m) {
+    return reduce_once(reduce_once(reduce_high(e, o, m), m->q2), m->q1);
 }
 
 typedef struct {
@@ -36,6 +49,11 @@ typedef struct {
 
 INLINE pair multiply_add(pair s, V x, V y) {
     return (pair){wide_add(s.e, mul_even(x, y)), wide_add(s.o, mul_odd(x, y))};
+}
+
+// same: one value in every lane.
+INLINE pair multiply_add_by(pair s, V x, V same) {
+    return (pair){wide_add(s.e, mul_even(x, same)), wide_add(s.o, mul_odd_by(x, same))};
 }
 
 INLINE pair add_residues(pair s, V x) { return (pair){wide_add(s.e, even(x)), wide_add(s.o, odd(x))}; }

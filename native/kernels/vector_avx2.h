@@ -21,16 +21,11 @@ INLINE V add(V a, V b) { return _mm256_add_epi32(a, b); }
 INLINE V sub(V a, V b) { return _mm256_sub_epi32(a, b); }
 INLINE V minimum(V a, V b) { return _mm256_min_epu32(a, b); }
 INLINE V mul_low(V a, V b) { return _mm256_mullo_epi32(a, b); }
-INLINE V mul_high(V a, V b) {
-    V even = _mm256_srli_epi64(_mm256_mul_epu32(a, b), 32);
-    V odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
-    return _mm256_blend_epi32(even, odd, 0xaa);
-}
 INLINE V reverse(V v) { return _mm256_permutevar8x32_epi32(v, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 INLINE W wide(uint64_t x) { return _mm256_set1_epi64x((long long)x); }
 INLINE W even(V v) { return _mm256_and_si256(v, wide(0xffffffff)); }
 INLINE W odd(V v) { return _mm256_srli_epi64(v, 32); }
-INLINE V interleave(W e, W o) { return _mm256_or_si256(e, _mm256_slli_epi64(o, 32)); }
+INLINE V high_words(W e, W o) { return _mm256_blend_epi32(_mm256_srli_epi64(e, 32), o, 0xaa); } // in order
 INLINE W wide_add(W a, W b) { return _mm256_add_epi64(a, b); }
 INLINE W wide_sub(W a, W b) { return _mm256_sub_epi64(a, b); }
 INLINE W wide_mul(W a, W b) { return _mm256_mul_epu32(a, b); } // of the low halves
@@ -38,6 +33,13 @@ INLINE W wide_low(W a) { return _mm256_and_si256(a, wide(0xffffffff)); }
 INLINE W wide_high(W a) { return _mm256_srli_epi64(a, 32); }
 INLINE W mul_even(V a, V b) { return _mm256_mul_epu32(a, b); }
 INLINE W mul_odd(V a, V b) { return _mm256_mul_epu32(odd(a), odd(b)); }
+INLINE W mul_odd_by(V a, V same) { return _mm256_mul_epu32(odd(a), same); }
+// Whether these places lie in one aligned block of LANES, as the first does; and v in their order if they do.
+#define PERMUTES
+INLINE int in_one_block(V places, uint32_t first) {
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi32(_mm256_srli_epi32(places, 3), set1(first >> 3))) == -1;
+}
+INLINE V permute(V v, V places) { return _mm256_permutevar8x32_epi32(v, places); }
 // LANES values of which each stands for `run` neighbours.
 INLINE V spread(const uint32_t *p, size_t run) {
     const V lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);

@@ -21,18 +21,13 @@ INLINE V add(V a, V b) { return _mm512_add_epi32(a, b); }
 INLINE V sub(V a, V b) { return _mm512_sub_epi32(a, b); }
 INLINE V minimum(V a, V b) { return _mm512_min_epu32(a, b); }
 INLINE V mul_low(V a, V b) { return _mm512_mullo_epi32(a, b); }
-INLINE V mul_high(V a, V b) {
-    V even = _mm512_srli_epi64(_mm512_mul_epu32(a, b), 32);
-    V odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
-    return _mm512_mask_mov_epi32(even, 0xaaaa, odd);
-}
 INLINE V reverse(V v) {
     return _mm512_permutexvar_epi32(_mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), v);
 }
 INLINE W wide(uint64_t x) { return _mm512_set1_epi64((long long)x); }
 INLINE W even(V v) { return _mm512_and_si512(v, wide(0xffffffff)); }
 INLINE W odd(V v) { return _mm512_srli_epi64(v, 32); }
-INLINE V interleave(W e, W o) { return _mm512_or_si512(e, _mm512_slli_epi64(o, 32)); }
+INLINE V high_words(W e, W o) { return _mm512_mask_shuffle_epi32(o, 0x5555, e, 0xf5); } // of every lane, in order
 INLINE W wide_add(W a, W b) { return _mm512_add_epi64(a, b); }
 INLINE W wide_sub(W a, W b) { return _mm512_sub_epi64(a, b); }
 INLINE W wide_mul(W a, W b) { return _mm512_mul_epu32(a, b); } // of the low halves
@@ -40,6 +35,13 @@ INLINE W wide_low(W a) { return _mm512_and_si512(a, wide(0xffffffff)); }
 INLINE W wide_high(W a) { return _mm512_srli_epi64(a, 32); }
 INLINE W mul_even(V a, V b) { return _mm512_mul_epu32(a, b); }
 INLINE W mul_odd(V a, V b) { return _mm512_mul_epu32(odd(a), odd(b)); }
+INLINE W mul_odd_by(V a, V same) { return _mm512_mul_epu32(odd(a), same); }
+// Whether these places lie in one aligned block of LANES, as the first does; and v in their order if they do.
+#define PERMUTES
+INLINE int in_one_block(V places, uint32_t first) {
+    return !_mm512_cmpneq_epi32_mask(_mm512_srli_epi32(places, 4), set1(first >> 4));
+}
+INLINE V permute(V v, V places) { return _mm512_permutexvar_epi32(places, v); }
 // LANES values of which each stands for `run` neighbours.
 INLINE V spread(const uint32_t *p, size_t run) {
     const V lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);

@@ -17,9 +17,7 @@ INLINE V mul_low(V a, V b) { return vmulq_u32(a, b); }
 // Lanes 0 and 1 are the "even" half, 2 and 3 the "odd" one: the long multiplications of NEON take them so.
 INLINE W mul_even(V a, V b) { return vmull_u32(vget_low_u32(a), vget_low_u32(b)); }
 INLINE W mul_odd(V a, V b) { return vmull_high_u32(a, b); }
-INLINE V mul_high(V a, V b) {
-    return vuzp2q_u32(vreinterpretq_u32_u64(mul_even(a, b)), vreinterpretq_u32_u64(mul_odd(a, b)));
-}
+INLINE W mul_odd_by(V a, V same) { return vmull_high_u32(a, same); }
 INLINE V reverse(V v) {
     V pairs = vrev64q_u32(v);
     return vextq_u32(pairs, pairs, 2);
@@ -27,7 +25,7 @@ INLINE V reverse(V v) {
 INLINE W wide(uint64_t x) { return vdupq_n_u64(x); }
 INLINE W even(V v) { return vmovl_u32(vget_low_u32(v)); }
 INLINE W odd(V v) { return vmovl_high_u32(v); }
-INLINE V interleave(W e, W o) { return vuzp1q_u32(vreinterpretq_u32_u64(e), vreinterpretq_u32_u64(o)); }
+INLINE V high_words(W e, W o) { return vuzp2q_u32(vreinterpretq_u32_u64(e), vreinterpretq_u32_u64(o)); } // in order
 INLINE W wide_add(W a, W b) { return vaddq_u64(a, b); }
 INLINE W wide_sub(W a, W b) { return vsubq_u64(a, b); }
 INLINE W wide_mul(W a, W b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); } // of the low halves

@@ -158,3 +158,14 @@ def test_queries_of_two_calls_are_never_mixed(refused, call, site, tmp_path):
     arguments = ("encrypt", site.program, site.images, "--key", site.secret, "--each", "-o", tmp_path / "q", INSECURE)
     assert call(*arguments)[0] == 0
     assert "query-001.he: is there already; choose a new folder" in refused(*arguments)
+
+
+def test_the_images_of_one_patient_under_two_names_are_told(call, site, patients, tmp_path):
+    """A folder that was copied and not filled anew: two patients would have one diagnosis."""
+    shutil.copy(patients[0], tmp_path / "clara.npy")
+    inputs = (patients[0], patients[4], tmp_path / "clara.npy")
+    _, _, stderr = call(
+        "encrypt", site.program, *inputs, "--key", site.secret, "--each", "-o", tmp_path / "q", INSECURE
+    )
+    said = [line for line in stderr.splitlines() if "same images" in line]
+    assert said == [f"warning: {inputs[2]}: shows the same images as {inputs[0]}, pixel by pixel"]

@@ -127,7 +127,11 @@ def test_names_that_would_steer_a_terminal_are_shown_as_text(encrypt, tmp_path):
 
 
 def test_an_array_has_its_own_order(encrypt, tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((3, 1, 8, 8), np.uint8))
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), np.uint8)
+    np.save(tmp_path / "a.npy", images)
     code, stdout, stderr = encrypt(tmp_path / "a.npy", "--json")
     assert (code, said(stderr)) == (0, [])
     assert json.loads(stdout)["order"] == "as the array holds them"
+    np.save(tmp_path / "a.npy", images // 16)
+    code, _, stderr = encrypt(tmp_path / "a.npy")
+    assert (code, said(stderr)) == (0, ["no grey is above 15 of 255: its range may not be what was meant"])

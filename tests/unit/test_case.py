@@ -209,6 +209,20 @@ def test_a_query_that_fails_leaves_the_case_of_the_one_before(sent, keys, tmp_pa
     assert (tmp_path / "query.case").read_bytes() == before
 
 
+def test_a_signal_between_case_and_query_leaves_neither(keys, tmp_path, monkeypatch):
+    """The case had its name already, and the query was not begun."""
+    save = Case.save
+
+    def interrupted(case, path):
+        save(case, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Case, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", **INSECURE)
+    assert not list(tmp_path.glob("query*"))
+
+
 @pytest.mark.parametrize(("first", "then"), [("query.he", "query.bin"), ("a.b.he", "a.b.bin"), ("query", "query.he")])
 def test_no_case_is_replaced_by_that_of_another_query(keys, tmp_path, first, then):
     """q.bin beside q.he took the case of q.he, whose result could not be read any more."""

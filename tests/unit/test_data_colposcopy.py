@@ -53,7 +53,7 @@ def test_identical_files_tell_it_too(tmp_path):
     assert patients_of(splits)["s7"] == patients_of(splits)["s3"]
     assert splits.notes == (
         "frames stand by seconds of the manifest in 10 sequences",
-        "1 pairs of patients share identical files and count as one: p3 = p7",
+        "1 pairs of patients share identical pictures and count as one: p3 = p7",
     )
 
 
@@ -226,3 +226,17 @@ def test_clips_by_the_names_of_classes(tmp_path):
         for number in range(4):
             dataset_trees.picture(single / str(label) / f"clip-{number}" / "1.png", 10 * label + number)
     assert patients_of(load_dataset("clips", single))["1/clip-2"] == "1/clip-2"
+
+
+@pytest.mark.parametrize(("more", "told"), [(1, "more frames than negative ones (in 100% of pairs"), (0, "")])
+def test_lengths_that_tell_the_label_are_told(tmp_path, more, told):
+    """If only positive patients were photographed three times, a model learns that."""
+    rows = []
+    for number in range(20):
+        for place in range(2 + more * (number % 2)):
+            dataset_trees.picture(tmp_path / f"{number}-{place}.png", seed=100 * number + place, size=(8, 8))
+            rows.append(f"s{number},p{number},{place},{number}-{place}.png,{number % 2}")
+    (tmp_path / "manifest.csv").write_text("\n".join(["sequence,patient,seconds,file,label", *rows]) + "\n")
+    notes = [note for note in load_dataset("colposcopy", tmp_path).notes if "a model may learn that" in note]
+    assert len(notes) == more
+    assert told in "".join(notes)

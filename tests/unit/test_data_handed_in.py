@@ -1,16 +1,20 @@
 """Arrays as hospitals hand them in: what is read in one way and meant in another is refused."""
 
 from hashlib import sha256
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 
 import dicom_kit
 from heclstm.card.preparation import Preparation
 from heclstm.data.handed_in import read_handed_in
 from heclstm.errors import SequenceError
+from heclstm.usecases.images import read_handed_in as read_by_verb
+from tiny_program import PURPOSE
 
 EXACT = Preparation("frames", (3, 1, 8, 8), 3, 1, 8, 8)
 FLEXIBLE = Preparation("frames", (3, 1, 8, 8), 3, 1, 8, 8, resize="crop", colour="grey", length="sample")
@@ -37,7 +41,11 @@ def test_frames_that_stand_behind_are_not_taken_for_pixels(tmp_path):
     with pytest.raises(SequenceError, match="got 64 frames of 64×3 pixels; if that are 3 frames of 64×64"):
         handed_in(tmp_path, images)
     assert len(handed_in(tmp_path, np.moveaxis(images, -1, 0)).sequence) == 3
-    assert len(handed_in(tmp_path, images[:, :, :1].repeat(40, axis=2)).sequence) == 3  # wide, but not absurd
+    with pytest.raises(SequenceError, match="if that are 40 frames of 64×64"):
+        handed_in(tmp_path, images[:, :, :1].repeat(40, axis=2))
+    with pytest.raises(SequenceError, match="if that are 4 frames of 8×8"):
+        handed_in(tmp_path, images[:8, :8, :1].repeat(4, axis=2))
+    assert len(handed_in(tmp_path, images[:48, :, :1].repeat(40, axis=2)).sequence) == 3  # wide, but not absurd
 
 
 def test_frames_of_an_array_that_are_left_out_are_told(tmp_path):
@@ -57,7 +65,40 @@ def test_several_patients_are_not_taken_for_frames_in_colour(tmp_path):
     with pytest.raises(SequenceError, match="holds 2 images with a label each; say which patient is meant"):
         read_handed_in(tmp_path / "b.npz", FLEXIBLE)
     four = Preparation("frames", (4, 1, 8, 8), 4, 1, 8, 8, resize="crop", colour="grey", length="sample")
-    assert handed_in(tmp_path, images, four).sequence.real_frames == 2  # which has no three frames to be confused with
+    with pytest.raises(SequenceError, match="may hold 2 patients of 3 grey frames"):
+        handed_in(tmp_path, images, four)  # it takes three frames, too
+    two = Preparation("frames", (2, 1, 8, 8), 2, 1, 8, 8, resize="crop", colour="grey", length="exact")
+    assert handed_in(tmp_path, images, two).sequence.real_frames == 2  # which has no three frames to be confused with
+
+
+def test_a_picture_in_colour_is_not_taken_for_grey_frames(tmp_path):
+    """(3, height, width): one picture in red, green and blue, or three grey frames, of which each is made a colour."""
+    colour = Preparation("frames", (4, 3, 8, 8), 4, 3, 8, 8, resize="crop", colour="rgb", length="sample")
+    picture = np.random.default_rng(0).random((3, 8, 8))
+    with pytest.raises(SequenceError, match=r"may be one picture in colour, or 3 grey frames; hand in \(1, 3, height"):
+        handed_in(tmp_path, picture, colour)
+    assert handed_in(tmp_path, picture[None], colour).sequence.real_frames == 1
+    assert handed_in(tmp_path, picture[:, None], colour).sequence.real_frames == 3
+    assert handed_in(tmp_path, picture).sequence.real_frames == 3  # of a model of grey frames
+
+
+def test_frames_that_are_enlarged_are_told(tmp_path):
+    """Thumbnails, for instance."""
+    small = np.random.default_rng(0).integers(0, 256, (3, 9, 7), np.uint8)
+    assert handed_in(tmp_path, small).remarks == ["3 of 3 frames are smaller than 8×8 pixels, and are enlarged"]
+    for number, frame in enumerate((small[0], small[1].repeat(2, axis=1))):
+        Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    found = read_handed_in([tmp_path / "0.png", tmp_path / "1.png"], FLEXIBLE)
+    assert "1 of 2 frames are smaller than 8×8 pixels, and are enlarged" in found.remarks
+
+
+def test_what_is_to_be_said_of_arrays_reaches_the_terminal(tmp_path):
+    """Nothing was said of arrays, since they have no files to be listed."""
+    heard = []
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (7, 8, 8), np.uint8))
+    purpose = structs.replace(PURPOSE, preparation=FLEXIBLE)
+    read_by_verb([tmp_path / "a.npy"], purpose, events=SimpleNamespace(note=heard.append))
+    assert heard == ["3 of 7 frames are used, evenly spaced: 1, 4, 7"]
 
 
 def test_arrays_that_are_dark_all_over_are_told(tmp_path):

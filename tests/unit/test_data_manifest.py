@@ -7,7 +7,7 @@ import dataset_trees
 from heclstm.data.datasets import load_dataset
 from heclstm.data.images import read_images
 from heclstm.data.labels import binary_labels, class_labels
-from heclstm.data.manifest import read_manifest
+from heclstm.data.manifest import read_manifest, sequences_of
 from heclstm.errors import FileFormatError, ModelError
 
 COLUMNS = ["sequence", "patient", "seconds", "file", "label"]
@@ -265,3 +265,50 @@ def test_numbers_too_small_to_be_told_from_0_are_refused(tree):
     write, rows = tree
     with pytest.raises(FileFormatError, match="column 'label': expected 0 or 1"):
         write([[*row[:4], "1e-400"] if row[0] == "s0" else row for row in rows])
+
+
+@pytest.mark.parametrize("spelled", ["S3", "s3\u200b", "s\uff13"])
+def test_a_sequence_in_two_spellings_is_not_served_by_half(tree, tmp_path, spelled):
+    """Training refuses it; serving would have left the other frames out."""
+    write, rows = tree
+    write(rows)
+    assert len(read_images(tmp_path / "manifest.csv", sequence="s3").frames) == 2
+    changed = [[spelled if row[0] == "s3" and row[2] else row[0], *row[1:]] for row in rows]
+    text = "\n".join(",".join(map(str, row)) for row in [COLUMNS, *changed])
+    (tmp_path / "manifest.csv").write_text(text, "utf-8")
+    for read in (lambda path: read_images(path, sequence="s3"), sequences_of):
+        with pytest.raises(FileFormatError, match="line 9: column 'sequence': expected one spelling of each name"):
+            read(tmp_path / "manifest.csv")
+
+
+def test_a_sequence_of_two_patients_is_not_served(tree, tmp_path):
+    write, rows = tree
+    write(rows)
+    text = (tmp_path / "manifest.csv").read_text()
+    (tmp_path / "manifest.csv").write_text(text.replace("s3,p3,60", "s3,p4,60"))
+    with pytest.raises(FileFormatError, match="line 9: column 'patient': expected the same in all lines of a sequence"):
+        read_images(tmp_path / "manifest.csv", sequence="s3")
+    assert len(read_images(tmp_path / "manifest.csv", sequence="s4").frames) == 2
+
+
+@pytest.mark.parametrize(
+    ("times", "right"),
+    [
+        ("0 60 1.200", False),
+        ("1 1.250 2", False),
+        ("0 0.500 1", True),
+        ("0.000 1.500 12.250", True),
+        ("1.000 2.000 3", False),
+    ],
+)
+def test_points_that_may_part_thousands(tree, tmp_path, times, right):
+    """1.200 is one and a fifth, or what some spreadsheets make of 1200: refused where that is another order."""
+    write, rows = tree
+    write(rows)
+    lines = [f"a,{time},s{number}/0.png" for number, time in enumerate(times.split())]
+    (tmp_path / "manifest.csv").write_text("\n".join(["sequence,seconds,file", *lines]))
+    if right:
+        assert read_images(tmp_path / "manifest.csv", sequence="a").order == "by seconds of the manifest"
+        return
+    with pytest.raises(FileFormatError, match="column 'seconds': expected numbers that can be read in one way only"):
+        read_images(tmp_path / "manifest.csv", sequence="a")

@@ -1,5 +1,7 @@
 """One order for training and serving: names, manifests, and what fixes none."""
 
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
 
@@ -175,3 +177,19 @@ def test_frames_that_are_left_out_are_told_once_with_counts(tmp_path, caplog):
         "5 frames of 5 pictures, by names: 0.png, 1.png, 2.png, 3.png, 4.png",
         "3 of 5 frames are used, evenly spaced: 1, 3, 5",
     ]
+
+
+def test_an_archive_or_a_folder_of_one_image_keeps_no_place_in_a_list(tmp_path):
+    """It was read, but stood behind all files of the list."""
+    for number in (1, 2):
+        dataset_trees.picture(tmp_path / f"{number}.png", seed=number)
+    with ZipFile(tmp_path / "first.zip", "w") as archive:
+        archive.write(tmp_path / "1.png", "1.png")
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "1.png").write_bytes((tmp_path / "1.png").read_bytes())
+    for first in ("first.zip", "first"):
+        with pytest.raises(SequenceError, match="as given: expected files, each of them once"):
+            read_images([tmp_path / first, tmp_path / "2.png"], as_given=True)
+        (tmp_path / "m.csv").write_text(f"sequence,order,file\na,1,{first}\na,2,2.png\n")
+        with pytest.raises(SequenceError, match="by order of the manifest: expected files, each of them once"):
+            read_images(tmp_path / "m.csv")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import dataset_trees
 from heclstm.data.datasets import load_dataset
@@ -32,7 +33,7 @@ def test_the_same_pictures_with_two_labels_are_told(tmp_path):
 def test_pictures_that_stand_twice_are_told(tmp_path):
     notes = load_dataset("clips", clips(tmp_path, ("positive", "a", 99), ("positive", "b", 99))).notes
     assert "1 sequences hold the same pictures as others, and count twice: positive/b/clip" in notes
-    assert "1 pairs of patients share identical files and count as one: a = b" in notes
+    assert "1 pairs of patients share identical pictures and count as one: a = b" in notes
 
 
 def test_one_person_has_one_spelling_in_folders_too(tmp_path):
@@ -83,3 +84,27 @@ def test_long_numbers_and_exponents_are_names_of_their_own():
     assert spelling("12e3") != spelling("12000")
     assert spelling("7/2") != spelling("3.5")
     assert spelling("007") == spelling("7.0") == spelling("7")
+
+
+def test_pictures_that_were_written_anew_are_the_same(tmp_path):
+    """An export of the same patient under another name differs in bytes, not in pixels."""
+    root = clips(tmp_path, ("positive", "a", 99), ("positive", "b", 99))
+    for file in (root / "positive" / "b").rglob("*.png"):
+        pixels = Image.open(file).copy()
+        pixels.save(file, compress_level=1)
+        assert file.read_bytes() != (root / "positive" / "a" / "clip" / file.name).read_bytes()
+    splits = load_dataset("clips", root)
+    assert "1 sequences hold the same pictures as others, and count twice: positive/b/clip" in splits.notes
+    assert "1 pairs of patients share identical pictures and count as one: a = b" in splits.notes
+    assert sum("a" in part.patients for part in (splits.train, splits.validation, splits.test)) == 1
+
+
+def test_sets_that_cannot_be_divided_say_why(tmp_path):
+    rows = [f"s{number},p{number},g,0,{number}.png,{number % 2}" for number in range(4)]
+    for number in range(4):
+        dataset_trees.picture(tmp_path / f"{number}.png", seed=number)
+    (tmp_path / "manifest.csv").write_text("\n".join(["sequence,patient,group,seconds,file,label", *rows]) + "\n")
+    assert (
+        "all 4 sequences are of one patient or group, which is never divided"
+        in load_dataset("colposcopy", tmp_path).notes
+    )

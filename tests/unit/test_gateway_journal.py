@@ -55,6 +55,18 @@ def test_an_image_is_taken_once(kept):
     assert [each.label for each in journal.due(0)] == [study.label]
 
 
+def test_a_clock_that_is_set_back_delays_no_study(kept, monkeypatch):
+    """It waited until the clock had come back to where it was, and nobody was told."""
+    journal, places = kept
+    take(image(1), journal, places)
+    came = only(journal).changed
+    monkeypatch.setattr("heclstm.gateway.journal.time.time", lambda: came - 3600)
+    assert journal.due(60) == []
+    assert journal.oldest() == came - 3600
+    monkeypatch.setattr("heclstm.gateway.journal.time.time", lambda: came - 3530)
+    assert [each.label for each in journal.due(60)] == [only(journal).label]
+
+
 def test_what_was_taken_is_known_after_a_crash(kept, tmp_path):
     journal, places = kept
     take(image(1), journal, places)

@@ -15,7 +15,7 @@ from heclstm.model.train.checkpoint import BEST, NAME, SafetensorsIO, averaged
 from heclstm.model.train.encoder import Encoder
 from heclstm.model.train.network import HeClstm
 from heclstm.model.train.training import train_model
-from heclstm.model.weights import load_model
+from heclstm.model.weights import load_model, save_model
 from heclstm.usecases import train as usecase
 from tiny_training import CONFIG, squares
 
@@ -195,4 +195,14 @@ def test_resuming_replaces_no_model_of_another_training_file(noted, pair, other,
     assert (tmp_path / "pair" / "model.json").read_bytes() == before
     assert not (tmp_path / "pair" / NAME).exists()
     noted(PAIR, tmp_path / "pair", resume=True, encoder=other)
+    assert (tmp_path / "pair" / "model.json").read_bytes() == before
+
+
+def test_resuming_undoes_no_calibration(noted, pair, other, tmp_path):
+    shutil.copytree(pair, tmp_path / "pair")
+    model = load_model(tmp_path / "pair")
+    save_model(model.with_metadata(calibration={"sequences": 30, "margin": 1.25}), tmp_path / "pair")
+    before = (tmp_path / "pair" / "model.json").read_bytes()
+    with pytest.raises(ModelError, match="its model was calibrated since it was trained, which --resume would undo"):
+        noted(PAIR, tmp_path / "pair", resume=True, encoder=other)
     assert (tmp_path / "pair" / "model.json").read_bytes() == before

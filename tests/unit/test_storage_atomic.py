@@ -314,3 +314,16 @@ def test_a_file_that_is_not_to_be_replaced_stays(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     save_file(tmp_path / "other", b"new", replace=False)
     assert (tmp_path / "other").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("opened", [new_files, lambda folder: new_folder(folder, "kind", ["a"])])
+def test_what_cannot_be_written_is_told_by_the_name_that_it_would_get(tmp_path, opened):
+    """Not by that of a folder that nobody has seen, and that is gone."""
+
+    def write():
+        with opened(tmp_path / "out") as partial:
+            (partial / "a").mkdir()
+            save_file(partial / "a", b"")
+
+    with pytest.raises(OutputError, match=f"^{re.escape(str(tmp_path / 'out' / 'a'))}: is a folder, expected"):
+        write()

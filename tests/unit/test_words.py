@@ -20,8 +20,9 @@ from heclstm.errors import InputError
 from heclstm.report.figure import draw
 from heclstm.report.findings import Findings
 from heclstm.report.page import page
-from heclstm.report.words import chance, meaning, rates, unusual
+from heclstm.report.words import chance, decision_of, meaning, rates, unusual
 from heclstm.templates.language import speaking
+from heclstm.templates.units import percent
 from heclstm.usecases.diagnose import Diagnosed
 from heclstm.usecases.each import Outcome
 from tiny_program import PURPOSE
@@ -185,3 +186,26 @@ def test_padded_frames_are_no_pictures():
     other = ImageSequence(np.concatenate([IMAGES.frames[:1], 1 - IMAGES.frames[1:]]))
     assert draw(found, IMAGES) == draw(found, other)  # what pads is not drawn
     assert found.operating_point.frames == 1
+
+
+@pytest.mark.parametrize(
+    ("offset", "shown", "words"),
+    [
+        (-12.0, "< 0.1 %", "fewer than 1 % are positive"),
+        (12.0, "> 99.9 %", "more than 99 % are positive"),
+        (0.0, "81.8 %", "about 82 %"),
+    ],
+)
+def test_no_probability_is_told_to_be_certain(offset, shown, words, capsys):
+    """0.0 % and 100.0 % stood there for what is only unlikely, or likely."""
+    found = findings(offset=offset)
+    assert words in decision_of(found)[1]
+    assert shown.replace("<", "&lt;").replace(">", "&gt;") in page(found, IMAGES)
+    tell_diagnoses([Outcome("one", Diagnosed(found))], as_json=False, as_csv=False)
+    assert shown in capsys.readouterr().out
+    assert (percent(0.0), percent(1.0), percent(0.9995), percent(0.0004, 0)) == (
+        "0.0 %",
+        "100.0 %",
+        "> 99.9 %",
+        "< 1 %",
+    )

@@ -62,9 +62,10 @@ def tell_diagnoses(outcomes: Sequence[Outcome[Diagnosed]], *, as_json: bool, as_
 
 def _row(made: Diagnosed) -> tuple[str, str, str]:
     from heclstm.report.words import chance
+    from heclstm.templates.units import percent
 
     diagnosis, found = made.findings.diagnosis, chance(made.findings)
-    share = "" if found is None else f"{100 * found:.1f} %"
+    share = "" if found is None else percent(found)
     return diagnosis.decision, f"{diagnosis.score:+.3f}", share
 
 

@@ -114,6 +114,7 @@ def _row(findings: Findings) -> tuple[str, str, str]:
 
 def _print(findings: Findings, prevalence: float | None) -> None:
     from heclstm.report.words import chance, meaning, rates, unusual
+    from heclstm.templates.units import percent
 
     diagnosis = findings.diagnosis
     rows: dict[str, str | Text] = {"sequence": diagnosis.name} if diagnosis.name else {}
@@ -123,7 +124,7 @@ def _print(findings: Findings, prevalence: float | None) -> None:
         "operating point": "none" if diagnosis.threshold is None else f"{diagnosis.threshold:+.3f}",
     }
     if (found := chance(findings, prevalence)) is not None:
-        rows["probability of a positive"] = f"{100 * found:.1f} %"
+        rows["probability of a positive"] = percent(found)
     out().print(facts(rows))
     point = rates(findings.operating_point)
     for sentence in (

@@ -16,7 +16,10 @@ from heclstm.cli.verb import verb
 def share(
     diagnosis: Annotated[Path, typer.Argument(metavar="DIAGNOSIS.JSON", help="Of `heclstm diagnose -o` or `decrypt`.")],
     site: SiteFolder = SITE,
-    step: Annotated[float, typer.Option("--step", help="To which multiple the score is rounded.")] = 0.1,
+    step: Annotated[
+        float | None,
+        typer.Option("--step", help="To which multiple the score is rounded; 0.1, or more for larger scores."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hospital: say what of a diagnosis may leave the hospital: decision and rounded score, without a name.
@@ -36,6 +39,10 @@ def share(
     if as_json:
         emit(shared.to_json())
         return
-    rows = {"decision": shared.decision, "score": f"{shared.score:+g}, in steps of {shared.step:g}"}
+    rows = {"decision": shared.decision}
+    if shared.score is not None:
+        rows["score"] = f"{shared.score:+g}, in steps of {shared.step:g}"
+    if shared.remark:
+        rows["remark"] = shared.remark
     rows["releases"] = f"{shared.released} of {shared.allowed} with these keys"
     out().print(facts(rows))

@@ -14,7 +14,7 @@ from heclstm.compiler.fuse import fuse
 from heclstm.compiler.layouts import choose_layouts
 from heclstm.compiler.levels import depth_of, manage_levels
 from heclstm.compiler.lower import Lowered, lower
-from heclstm.compiler.rates import WORTH, Preference, Rates
+from heclstm.compiler.rates import TRIES, WORTH, Preference, Rates
 from heclstm.compiler.reach import reach
 from heclstm.errors import ParameterError
 from heclstm.model.weights import Model
@@ -73,7 +73,9 @@ def compile_circuit(model: Model, options: Options = Options()) -> Circuit:
         if parameters.ring_degree == ring_degree:
             break
         ring_degree = parameters.ring_degree  # another ring has other slots, hence other layouts
-    operations, result, parameters = manage_levels(lowered.trace, lowered.output, parameters, worth)
+    operations, result, parameters = manage_levels(
+        lowered.trace, lowered.output, parameters, worth, TRIES[options.prefer]
+    )
     return check(
         Circuit(
             parameters=parameters,

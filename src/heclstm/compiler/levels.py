@@ -30,7 +30,7 @@ from heclstm.compiler.bsgs import Split, plan
 from heclstm.compiler.demands import RELINEARIZATION, Demand, Use
 from heclstm.compiler.expressions import Expression, Linear, Products, Rotation, Source, Sum, Trace
 from heclstm.compiler.planner import Planned, plan_keys
-from heclstm.compiler.rates import WORTH, Rates
+from heclstm.compiler.rates import TRIES, WORTH, Rates
 from heclstm.errors import LevelError
 
 ONE = np.ones(1)
@@ -62,10 +62,14 @@ def depth_of(trace: Trace, output: int) -> int:
 
 
 def manage_levels(
-    trace: Trace, output: int, parameters: Parameters, worth: float = WORTH["balance"]
+    trace: Trace,
+    output: int,
+    parameters: Parameters,
+    worth: float = WORTH["balance"],
+    tries: int = TRIES["balance"],
 ) -> tuple[list[Operation], int, Parameters]:
     """The operations of the circuit, the value that is its result, and the parameters with the special primes of each
-    level that its keys are cheapest with. worth: of a limb of keys, in NTTs.
+    level that its keys are cheapest with. worth: of a limb of keys, in NTTs. tries: more plans than the first ones.
     """
     writer = _Writer(trace.slots, parameters, required_levels(trace, output))
     if max(writer.needed.values()) > parameters.max_level:
@@ -74,7 +78,7 @@ def manage_levels(
             "shorten the sequence, lower the gate degree, or choose larger parameters"
         )
     written = [item for item in trace.expressions if any(value in writer.needed for value in item.outputs)]
-    writer.plan(written, worth)
+    writer.plan(written, worth, tries)
     for expression in written:
         writer.write(expression)
     return writer.operations, writer.at(output, LEVEL_MIN), writer.parameters
@@ -95,7 +99,7 @@ class _Writer:
     count: int = 0
     layer: str = ""
 
-    def plan(self, expressions: list[Expression], worth: float) -> None:
+    def plan(self, expressions: list[Expression], worth: float, tries: int) -> None:
         """Choose the steps of all transforms, and the special primes of their keys, together."""
         linear = [expression for expression in expressions if isinstance(expression, Linear)]
         uses = []
@@ -109,7 +113,7 @@ class _Writer:
             level = self._level(expression) + 1
             rates = Rates.at(level, self.parameters.special_at(level), worth)
             demands.append(Demand(expression.matrix, level, rates, self.slots))
-        self.planned = plan_keys(demands, uses, self.parameters, worth)
+        self.planned = plan_keys(demands, uses, self.parameters, worth, tries)
         chosen = zip(linear, self.planned.splits, self.planned.folds, strict=True)
         self.splits = {expression.outputs[0]: (split, folds) for expression, split, folds in chosen}
         if self.planned.special_counts:

@@ -26,11 +26,11 @@ from heclstm.circuit.layout import Floats
 from heclstm.circuit.parameters import Parameters
 from heclstm.compiler.bsgs import Split
 from heclstm.compiler.demands import RELINEARIZATION, Demand, Use
-from heclstm.compiler.rates import DIAGONAL, Rates
+from heclstm.compiler.rates import DIAGONAL, TRIES, Rates
 
 ROUNDS = 6
 STARTS = (4.0, 1.0, 0.25)  # from plans that are cheapest where keys are worth as much more
-TRIES, MOOD = 8, 1.0  # more plans from the best one, with keys worth by chance e^±MOOD as much for a moment
+MOOD = 1.0  # for more plans from the best one: keys are worth by chance e^±MOOD as much for a moment
 WALK_MAX = 16  # turns in place of one
 
 
@@ -56,8 +56,14 @@ class Planned:
         return self.walks.get(step, (step,))
 
 
-def plan_keys(demands: Sequence[Demand], uses: Iterable[Use], parameters: Parameters, worth: float) -> Planned:
-    """uses: of keys beside the transforms. worth: of a limb of keys, in NTTs."""
+def plan_keys(
+    demands: Sequence[Demand],
+    uses: Iterable[Use],
+    parameters: Parameters,
+    worth: float,
+    tries: int = TRIES["balance"],
+) -> Planned:
+    """uses: of keys beside the transforms. worth: of a limb of keys, in NTTs. tries: more plans than the first ones."""
     merged = [Use(*use, count) for use, count in _merged(uses).items()]
     first = tuple(map(parameters.special_at, range(len(parameters.moduli))))
     best: _Board | None = None
@@ -85,7 +91,7 @@ def plan_keys(demands: Sequence[Demand], uses: Iterable[Use], parameters: Parame
         descend(start, first)
     assert best is not None
     random = np.random.default_rng(0)
-    for _ in range(TRIES if parameters.security == "128" else 0):  # circuits of tests are small and many
+    for _ in range(tries if parameters.security == "128" else 0):  # circuits of tests are small and many
         board = _Board(demands, merged, parameters.slots, best.special, worth)
         board.moods = random.lognormal(0.0, MOOD, parameters.slots)
         board.choose_splits(best.chosen, rounds=2)

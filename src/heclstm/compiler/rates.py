@@ -12,7 +12,10 @@ from typing import Literal
 Preference = Literal["keys", "balance", "time"]
 
 # How many NTTs of a limb the evaluation may take longer for a limb less of keys: 0.12 MB against 20 µs at N = 2^15.
-WORTH: dict[Preference, float] = {"keys": 100.0, "balance": 12.0, "time": 0.3}
+WORTH: dict[Preference, float] = {"keys": 250.0, "balance": 12.0, "time": 0.3}
+
+# How many more plans are tried from the best one: the more a key is worth, the further off are the first ones.
+TRIES: dict[Preference, int] = {"keys": 64, "balance": 8, "time": 8}
 
 DIAGONAL = 0.31  # a product with a diagonal
 GATHER = 0.4  # an automorphism of one polynomial

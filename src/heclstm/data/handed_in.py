@@ -84,6 +84,7 @@ def read_handed_in(
             notes += ("all values are the same: there is no image in it",)
         elif preparation.kind == "frames" and (copies := count_copies(list(array))):
             notes += (f"{copies} of {len(array)} frames are the same as others, pixel by pixel",)
+        notes += _enlarged(array, preparation)
         files = (sha256_of(Source(paths[0])),)
         return HandedIn(prepared, "as the array holds them", (), "arrays", (), notes, files=files)
     images = read_images(paths, sequence=sequence, as_given=as_given, selection=selection)
@@ -93,9 +94,20 @@ def read_handed_in(
     else:
         prepared = prepare(stacked(images.frames, name, preparation.axis), preparation, name)
         used = list(range(len(images.frames)))
+    notes = (*images.notes, *_enlarged(images.frames, preparation))
     return HandedIn(
-        prepared, images.order, images.names, images.kind, tuple(used), images.notes, images.origins, images.digests()
+        prepared, images.order, images.names, images.kind, tuple(used), notes, images.origins, images.digests()
     )
+
+
+def _enlarged(frames: Sequence[NDArray[Any]] | NDArray[Any], preparation: Preparation) -> tuple[str, ...]:
+    """That there are fewer pixels than the model takes, as in thumbnails."""
+    if preparation.resize == "none":
+        return ()
+    height, width = preparation.source[2:]
+    if not (small := sum(frame.shape[-2] < height or frame.shape[-1] < width for frame in frames)):
+        return ()
+    return (f"{small} of {len(frames)} frames are smaller than {height}×{width} pixels, and are enlarged",)
 
 
 def _left_out(used: Sequence[int], count: int) -> tuple[str, ...]:
@@ -107,7 +119,8 @@ def _left_out(used: Sequence[int], count: int) -> tuple[str, ...]:
 def _require_one_patient(path: Path, array: NDArray[Any], preparation: Preparation) -> None:
     """Raise SequenceError for an array that may hold several: nobody said which one is meant."""
     grey, frames = preparation.source[1] == 1, preparation.source[0]
-    if preparation.kind == "frames" and grey and frames == 3 and array.ndim == 4 and array.shape[1] == 3:
+    three = frames == 3 or (preparation.padded and frames > 3)  # whether it takes sequences of so many
+    if preparation.kind == "frames" and grey and three and array.ndim == 4 and array.shape[1] == 3:
         raise SequenceError(
             f"{path}: may hold {len(array)} patients of 3 grey frames, or {len(array)} frames in colour; say which "
             "patient is meant (--index), or hand in grey frames as (frames, height, width)"
@@ -121,9 +134,14 @@ def _require_plausible(array: NDArray[Any], preparation: Preparation, name: str)
             f"{name}: got uint8 of 0 and 1 alone, which is black, where white is 255; hand in a mask as bool, or "
             "multiply it by 255"
         )
+    if preparation.kind == "frames" and preparation.source[1] == 3 and array.ndim == 3 and len(array) == 3:
+        raise SequenceError(
+            f"{name}: may be one picture in colour, or 3 grey frames; hand in (1, 3, height, width), or (3, 1, height, "
+            "width)"
+        )
     if preparation.flexible and array.ndim == 3 and array.shape[1:] != preparation.source[2:]:
         first, second, last = array.shape
-        if FRAMES_BEHIND * last <= min(first, second):
+        if FRAMES_BEHIND * last <= min(first, second) or first == second != last:
             raise SequenceError(
                 f"{name}: got {first} frames of {second}×{last} pixels; if that are {last} frames of {first}×{second}, "
                 "hand in (frames, height, width), as by np.moveaxis(images, -1, 0)"

@@ -74,9 +74,13 @@ def read_images(
 def read_listed(files: Sequence[Path], reason: str, selection: Selection = ANY) -> Images:
     """Files whose order is known. reason: why they stand so, in words."""
     found = find(files)
-    if len(found.pictures) + len(found.dicom) != len(files) or len(files) != len(set(map(os.path.normpath, files))):
+    dicom = _is_dicom(found, files[0])
+    places = [source.path for source in (*found.dicom, *found.pictures)]
+    # An archive or a folder that holds one image stands behind the files that `find` was given beside it.
+    moved = len(files) > 1 and places != list(files)
+    if moved or len(places) != len(files) or len(files) != len(set(map(os.path.normpath, files))):
         raise SequenceError(f"{files[0]}: {reason}: expected files, each of them once")
-    if not _is_dicom(found, files[0]):
+    if not dicom:
         return _made(read_pictures(found.pictures, Budget()), reason, found.pictures, found.notes)
     headers, _ = headers_of(found.dicom)
     where = where_are(found.dicom)

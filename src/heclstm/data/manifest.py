@@ -25,10 +25,14 @@ MANIFEST = ".csv"
 LARGEST_BYTES = 64 << 20
 DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
 ROUNDED = re.compile(r"[+-]?\d+[.,]?\d*E\+\d+")  # a long number as spreadsheets show it: several become one
+# One thousand two hundred, as some countries write it, or one and a fifth.
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
+WHOLE = re.compile(r"[+-]?\d+")
 EXAMPLES = 5  # lines that a message names
 SEPARATORS = ";\t,"
 # What tools write where nothing is known; no name, no label, no time.
 PLACEHOLDERS = ("nan", "na", "n/a", "none", "null", "nil", "#n/a", "?", "-")
+ENCODING = "save it as “CSV UTF-8”"
 REMEDY = "a manifest has the columns sequence, file, and order or seconds"
 
 
@@ -116,7 +120,7 @@ def read_manifest(path: Path, required: Sequence[str], remedy: str) -> list[Row]
 
 def sequences_of(path: Path) -> list[str]:
     """The names of all sequences of a manifest, as they come. Raises FileFormatError."""
-    return list(dict.fromkeys(row["sequence"] for row in read_manifest(path, ("sequence", "file"), REMEDY)))
+    return list(dict.fromkeys(row["sequence"] for row in _rows_of_sequences(path)))
 
 
 def files_of_sequence(path: Path, name: str) -> tuple[list[Path], str]:
@@ -124,7 +128,7 @@ def files_of_sequence(path: Path, name: str) -> tuple[list[Path], str]:
 
     name: may be "" where there is only one. Raises FileFormatError.
     """
-    rows = read_manifest(path, ("sequence", "file"), REMEDY)
+    rows = _rows_of_sequences(path)
     names = {row["sequence"] for row in rows}
     if not name and len(names) != 1:
         raise FileFormatError(f"{path}: holds {len(names)} sequences; name one by --sequence")
@@ -132,10 +136,19 @@ def files_of_sequence(path: Path, name: str) -> tuple[list[Path], str]:
     if not found:
         raise FileFormatError(f"{path}: holds no sequence of that name, but {len(names)} others")
     problems = Problems(path)
+    require_one_value(found, "patient", problems)
     order = order_of(found, problems)
     problems.refuse()
     assert order is not None  # nothing was refused
     return [found[row].file("file") for row in order.rows], order.reason
+
+
+def _rows_of_sequences(path: Path) -> list[Row]:
+    """All lines; none of a sequence that another spelling would cut in two."""
+    rows, problems = read_manifest(path, ("sequence", "file"), REMEDY), Problems(path)
+    require_one_spelling(rows, "sequence", problems)
+    problems.refuse()
+    return rows
 
 
 def order_of(rows: Sequence[Row], problems: Problems) -> Order | None:
@@ -156,6 +169,9 @@ def order_of(rows: Sequence[Row], problems: Problems) -> Order | None:
         if len(values) < len(rows):
             return None
         orders.append(by_values(values, f"by {column} of the manifest", str(rows[0].path)))
+        if (others := _ungrouped([row[column] for row in rows])) and _ranks(others) != _ranks(values):
+            problems.add(rows[0], column, "numbers that can be read in one way only (1.200 may be 1200)")
+            return None
     if len({order.rows for order in orders}) > 1:
         problems.add(rows[0], "order", "the same order as by seconds")
         return None
@@ -165,6 +181,19 @@ def order_of(rows: Sequence[Row], problems: Problems) -> Order | None:
             problems.add(row, "file", "each file once in a sequence")
         files.add(row["file"])
     return orders[0]
+
+
+def _ungrouped(texts: Sequence[str]) -> list[float]:
+    """What they are if points part thousands; empty if they cannot be meant so."""
+    if not any(map(GROUPED.fullmatch, texts)) or not all(
+        GROUPED.fullmatch(text) or WHOLE.fullmatch(text) for text in texts
+    ):
+        return []
+    return [float(text.replace(".", "")) for text in texts]
+
+
+def _ranks(values: Sequence[float]) -> list[int]:
+    return sorted(range(len(values)), key=values.__getitem__)
 
 
 def label_of(row: Row, column: str, problems: Problems, positive_from: float | None = None) -> int:
@@ -212,13 +241,13 @@ def _text(path: Path, remedy: str) -> str:
             raise FileFormatError(f"{path}: got more than {LARGEST_BYTES} bytes; {remedy}")
         if b"\0" in content:
             raise FileFormatError(
-                f"{path}: not readable as comma-separated text in UTF-8 (it holds bytes of 0); {remedy}"
+                f"{path}: not readable as comma-separated text in UTF-8 (it holds bytes of 0); {ENCODING}; {remedy}"
             )
         return content.decode("utf-8-sig")
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path}: not readable as comma-separated text in UTF-8; {remedy}") from error
+        raise FileFormatError(f"{path}: not readable as comma-separated text in UTF-8; {ENCODING}; {remedy}") from error
 
 
 def _separator(path: Path, remedy: str) -> str:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, structs
 from heclstm.card.program_card import Card
 from heclstm.card.temperature import Temperature
 from heclstm.circuit.layout import Floats
-from heclstm.deploy.rounding import rounded
+from heclstm.deploy.rounding import border, rounded
 from heclstm.errors import FileFormatError, InputError, RangeError, SequenceError
 from heclstm.storage.typed import Finite, Logit, Name, Positive, plain, typed
 
@@ -21,7 +21,8 @@ Scores = Annotated[tuple[Logit, ...], Meta(min_length=1, max_length=64)]
 
 class Diagnosis(Struct, frozen=True, forbid_unknown_fields=True):
     """scores: (K,) logits. contributions: (T, K), they sum to the scores. threshold: of the operating point for this
-    number of frames; None where there is none, and then `undecided` says why no decision is made.
+    number of frames, with as many decimals as a score has; None where there is none, and then `undecided` says why no
+    decision is made.
 
     temperature, offset: turn the first score into a probability; None if the model was not calibrated for that.
     frames: how many of the contributions are those of real frames; None for all, else padding follows.
@@ -149,15 +150,17 @@ def read_result(
             f"result: its contributions do not sum to its score within {allowed:.3g}; do not use this result"
         )
     scale = card.temperature
+    point = card.operating_point(real) if card.can_assess(real) else None
+    threshold = None if point is None else point.threshold
     if not unrounded:
         scores, contributions = rounded(scores, card), rounded(contributions, card)
-    point = card.operating_point(real) if card.can_assess(real) else None
+        threshold = None if threshold is None else border(threshold, card)
     if point is None and card.operating_points:
         scale = None  # a probability would be a decision in other words
     return Diagnosis(
         scores=tuple(scores.tolist()),
         contributions=tuple(tuple(row) for row in contributions.tolist()),
-        threshold=None if point is None else point.threshold,
+        threshold=threshold,
         name=name,
         temperature=None if scale is None else scale.temperature,
         offset=0.0 if scale is None else scale.offset,

@@ -181,6 +181,9 @@ class Journal:
     def due(self, quiet_seconds: float) -> list[Study]:
         """Those that something is to be done for now, the longest waiting first."""
         now = time.time()
+        if self._studies("changed > ?", now + 1):  # the clock was set back: quiet begins anew, not an hour from now
+            with self._writing():
+                self._base.execute("UPDATE studies SET changed = ? WHERE changed > ?", (now, now))
         return self._studies(
             "(state = 'collecting' AND arrivals > 0 AND changed <= ?) OR "
             "(state IN ('diagnosing', 'storing', 'committing') AND next <= ?)",

@@ -25,7 +25,9 @@ from heclstm.model.metrics import Array, rates, split_by_label
 from heclstm.model.reference import forward
 from heclstm.model.weights import Model
 
-MARGIN = 2.0**-9  # between a threshold and the lowest score found: four times the worst error of the shipped program
+# Between a threshold and the lowest score found, for each time that scores reach SCORE: 1.6 times the worst error of an
+# encrypted score of the shipped program, whose scores do; noise grows with what is held.
+MARGIN, SCORE = 2.0**-9, 4.0
 SPECIFICITY_MIN = 0.1  # of a number of frames that can be assessed: below, nearly everybody is called positive
 
 
@@ -41,7 +43,8 @@ def choose_operating_point(
     """Of all thresholds that miss no more than allowed the most specific ones, and of those the one that misses fewest.
 
     It lies halfway in the gap between the highest negative below and the lowest positive found, but at least MARGIN
-    below that, so that the error of an encrypted score does not flip a decision. patients: whose sequence each is.
+    below that (more where scores are large), so that the error of an encrypted score flips no decision. patients:
+    whose sequence each is.
     """
     if not 0 < wanted_sensitivity <= 1:
         raise ModelError(f"operating point: got sensitivity {wanted_sensitivity}, expected more than 0 and at most 1")
@@ -50,7 +53,8 @@ def choose_operating_point(
     below = negatives[negatives < np.sort(positives)[::-1][needed - 1]]
     highest = below.max() if below.size else -np.inf
     lowest = positives[positives > highest].min()
-    threshold = min(float(highest + lowest) / 2, float(lowest) - MARGIN) if below.size else float(lowest) - MARGIN
+    clear = float(lowest) - MARGIN * max(1.0, float(np.abs(scores).max()) / SCORE)
+    threshold = min(float(highest + lowest) / 2, clear) if below.size else clear
     people = {patient for patient, label in zip(patients, labels, strict=True) if label == 1} if patients else None
     return OperatingPoint(
         threshold,

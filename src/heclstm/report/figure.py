@@ -193,9 +193,10 @@ def _line(page: Page, findings: Findings, top: float) -> None:
             axes.text(end, -0.5, f"{known}{signed(end, 1)}", ha=side, va="top", fontsize=9.5, color=MUTED)
     colour = colour_of(diagnosis)
     diamond = {"marker": "D", "markersize": 12, "markeredgecolor": "white", "markeredgewidth": 1.5}
-    axes.plot([score], [0], color=colour, zorder=4, **diamond)
+    place = max(-limit, min(limit, score))  # a diagnosis that somebody altered may lie anywhere
+    axes.plot([place], [0], color=colour, zorder=4, **diamond)
     label = {"ha": _side(score, limit), "va": "bottom", "fontsize": 12, "fontweight": "bold", "color": colour}
-    axes.text(score, 0.5, f"score {signed(score)}", **label)
+    axes.text(place, 0.5, f"score {signed(score)}", **label)
     axes.set_axis_off()
 
 

@@ -61,6 +61,15 @@ def decision_of(findings: Findings) -> tuple[str, ...]:
         )
     if (found := chance(findings)) is None:
         return (decided,)
+    # No model knows that it is never wrong.
+    if found < 0.005:
+        return decided, gettext(
+            "Of patients with such a score, fewer than 1 % are positive, where they are like those of validation."
+        )
+    if found > 0.995:
+        return decided, gettext(
+            "Of patients with such a score, more than 99 % are positive, where they are like those of validation."
+        )
     often = said(
         "Of patients with such a score, about {share} are positive, where they are like those of validation.",
         share=percent(found, 0),

@@ -66,7 +66,8 @@ def new_files(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     partial = _partial(folder / "files", FILES)
     partial.mkdir(mode=0o700)
     try:
-        yield partial
+        with _told_as(partial, folder):
+            yield partial
         names = sorted(path.name for path in partial.iterdir())
         if replace:
             for name in names:
@@ -145,7 +146,8 @@ def new_folder(folder: Path, kind: str, names: Collection[str]) -> Iterator[Path
     partial, old = _partial(folder), _partial(folder)
     partial.mkdir()
     try:
-        yield partial
+        with _told_as(partial, folder):
+            yield partial
         if folder.exists():
             os.replace(folder, old)
         try:
@@ -157,6 +159,15 @@ def new_folder(folder: Path, kind: str, names: Collection[str]) -> Iterator[Path
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _told_as(partial: Path, folder: Path) -> Iterator[None]:
+    """What goes wrong inside is told with the folder that the user knows."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(partial), str(folder))) from error
 
 
 def _partial(path: Path, start: str = ".heclstm-") -> Path:

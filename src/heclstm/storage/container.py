@@ -188,16 +188,16 @@ def received(source: Source, *kinds: Kind) -> Iterator[Received]:
 
     Its length must be that of a file or of bytes; after a stream's, another message may follow. Raises FileFormatError.
     """
+    wanted = " or ".join(Kind(each).title for each in kinds or Kind)
     with opened(source) as file:
         prefix = file.read(PREFIX.size)
         if len(prefix) < PREFIX.size or not prefix.startswith(MAGIC):
-            raise FileFormatError(f"{file.name}: is no heclstm file")
+            raise FileFormatError(f"{file.name}: is no heclstm file; expected: {wanted}")
         _, version, kind, length = PREFIX.unpack(prefix)
         if version != VERSION:
             raise FileFormatError(f"{file.name}: has version {version}, this release reads version {VERSION}")
         if kind not in (kinds or set(Kind)):
             title = Kind(kind).title if kind in set(Kind) else f"file of unknown kind {kind}"
-            wanted = " or ".join(Kind(each).title for each in kinds or Kind)
             raise FileFormatError(f"{file.name}: holds: {title}; expected: {wanted}")
         if length > HEADER_BYTES_MAX:
             raise FileFormatError(f"{file.name}: has a header of {length} bytes, expected at most {HEADER_BYTES_MAX}")

@@ -32,5 +32,8 @@ def error(value: float | None) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """97.5 %."""
+    """97.5 %; of what is neither 0 nor 1, never 0.0 or 100.0 %, but < 0.1 % and > 99.9 %."""
+    edge = 10.0**-digits
+    if 0 < share < 1 and not edge / 2 < 100 * share < 100 - edge / 2:
+        return decimal(f"< {edge:.{digits}f} %" if share < 0.5 else f"> {100 - edge:.{digits}f} %")
     return decimal(f"{100 * share:.{digits}f} %")

@@ -129,7 +129,8 @@ def _way(case: _Volume, hospital: Path, folder: Path, threads: int | None, event
         stages.append(Stage("upload keys", "hospital", timed.seconds["uploading keys"]))
         with Remote(hospital / "site", threads=threads) as remote:
             findings = _diagnosed(remote, case, stages, events)
-    clear, shares = _in_clear(case.model, case.images.sequence.frames, findings.diagnosis.threshold)
+    point = findings.operating_point
+    clear, shares = _in_clear(case.model, case.images.sequence.frames, None if point is None else point.threshold)
     return replace(
         findings,
         truth=case.truth,

@@ -28,7 +28,7 @@ from heclstm.report.words import chance, remarks
 from heclstm.storage.typed import one_line
 from heclstm.usecases import encrypt_each
 from heclstm.usecases.card import tell_warnings
-from heclstm.usecases.each import Outcome, Told, attempt
+from heclstm.usecases.each import Alike, Outcome, Told, attempt
 from heclstm.usecases.encrypt import encrypt
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.images import read_handed_in
@@ -112,7 +112,7 @@ def diagnose(
     if earlier := hospital.pending.all():
         events.note(f"note: {len(earlier)} earlier queries are under way; `heclstm jobs --collect` reads their results")
     hospital.open()  # asks for a passphrase now, and not in the middle of it
-    heard = Told(events)  # what holds for all of them is said once
+    alike, heard = Alike(events), Told(events)  # what holds for all of them is said once
 
     def one(patient: Patient, told: OnStatus, keep: Keep) -> Diagnosis:
         images = read_handed_in(
@@ -122,6 +122,7 @@ def diagnose(
 
         def make(client: Client) -> tuple[Message, Case]:
             made = encrypt(card, images, client, name=patient.name, study=study, events=heard)
+            alike.look(patient.name, made.case.images)
             return made.query, made.case
 
         return remote.transport.run(hospital.diagnose(make, told, keep))

@@ -69,6 +69,19 @@ class Told:
             self.events.note(text)
 
 
+@dataclass(frozen=True)
+class Alike:
+    """Notices what is handed in for two patients, as a folder that was copied and not filled anew."""
+
+    events: Events
+    _first: dict[str, str] = field(default_factory=dict)
+
+    def look(self, item: str, images: str) -> None:
+        """images: digest of those that are prepared. Threads may share it."""
+        if (other := self._first.setdefault(images, item)) != item:
+            self.events.note(f"warning: {item}: shows the same images as {other}, pixel by pixel")
+
+
 def named(inputs: Iterable[Path], folder: Path, ending: str) -> dict[Path, Path]:
     """input → its file in the folder, of the same name with another ending. Raises InputError if two would be one."""
     files: dict[Path, Path] = {}

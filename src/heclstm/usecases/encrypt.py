@@ -122,8 +122,8 @@ def _tell(envelope: Mapping[str, Any], events: Events) -> None:
 def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:
     """The case first, since a query without one is of no use; if it fails, what stood there before stands again."""
     before = beside.read_bytes() if beside.is_file() else None
-    case.save(beside)
     try:
+        case.save(beside)
         query.save(output)
     except BaseException:
         if before is None:

@@ -18,7 +18,7 @@ from heclstm.deploy.client import Passphrase
 from heclstm.errors import FileFormatError, HeclstmError, InputError
 from heclstm.storage.source import Source
 from heclstm.storage.typed import one_line
-from heclstm.usecases.each import Outcome, Told, attempt
+from heclstm.usecases.each import Alike, Outcome, Told, attempt
 from heclstm.usecases.encrypt import Encrypted, encrypt
 from heclstm.usecases.events import SILENT, Events
 from heclstm.usecases.hospital import hospital
@@ -115,7 +115,7 @@ def encrypt_each(
             f"{there[0]}: is there already; choose a new folder, so that no two patients are mixed up"
         )
     options: dict[str, Any] = {"passphrase": passphrase, "threads": threads, "allow_insecure": allow_insecure}
-    outcomes = []
+    outcomes, alike = [], Alike(events)
     with hospital(card, key, events=events, **options) as client, events.stage(f"encrypting {len(patients)}") as update:
         for done, (patient, output) in enumerate(zip(patients, outputs, strict=True)):
             told = Told(events, patient.label)
@@ -125,9 +125,11 @@ def encrypt_each(
                 images = read_handed_in([patient.path], card, patient.row, **which, events=told)
                 name = one_line(patient.name, 200)
                 reason = reasons.get(patient, "")
-                return encrypt(
+                made = encrypt(
                     card, images, client, output, name=name, study=study, override_envelope=reason, events=told
                 )
+                alike.look(patient.label, made.case.images)
+                return made
 
             outcomes.append(attempt(patient.label, work, events))
             update(done + 1, len(patients))

@@ -45,7 +45,9 @@ def inspect(file: Path | bytes) -> Described:
     if start == MAGIC:
         return _message(file)
     if not start.lstrip().startswith(b"{"):
-        raise FileFormatError(f"{name_of(file)}: is no heclstm file")
+        raise FileFormatError(
+            f"{name_of(file)}: is no heclstm file; give a model, program, keys, query, case, result or diagnosis"
+        )
     kind = read_json(file).get("format")
     if kind not in READERS:
         raise FileFormatError(f"{name_of(file)}: has the format {kind!r}, expected one of {sorted(READERS)}")

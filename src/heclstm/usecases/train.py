@@ -154,7 +154,13 @@ def _check_checkpoints(output: Path, folders: Mapping[Path, TrainConfig], resume
     if resume and not stopped:
         raise ModelError(f"{output}: holds no checkpoint to resume from; leave out --resume")
     for folder in done:
-        training = load_model(folder).metadata.get("training")
+        metadata = load_model(folder).metadata
+        if "calibration" in metadata:
+            raise ModelError(
+                f"{folder}: its model was calibrated since it was trained, which --resume would undo; "
+                "leave it as it is, or choose another folder"
+            )
+        training = metadata.get("training")
         if training is None or TrainConfig.from_json(training).to_json() != folders[folder].to_json():
             raise ModelError(f"{folder}: holds the model of another training file; choose another folder, or delete it")
 
