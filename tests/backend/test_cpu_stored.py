@@ -88,11 +88,18 @@ def plans_of(circuit):
     return [operation.plan for operation in circuit.operations if isinstance(operation, LinearTransform)]
 
 
-@pytest.fixture
-def kept(circuit, tmp_path):
-    """(store, its file, whether `open` takes it) after a program was prepared once."""
-    folder = tmp_path / "prepared"
+@pytest.fixture(scope="module")
+def prepared(circuit, tmp_path_factory):
+    """The folder of a program that was prepared once."""
+    folder = tmp_path_factory.mktemp("once") / "prepared"
     CpuBackend(threads=1, cache=folder).prepare(circuit).close()
+    return folder
+
+
+@pytest.fixture
+def kept(prepared, circuit, tmp_path):
+    """(store, its file, whether `open` takes it), a copy for each test."""
+    folder = shutil.copytree(prepared, tmp_path / "prepared")
     (file,) = folder.iterdir()
     store, identity = Stored(folder), identity_for(circuit)
     assert store.path(identity) == file

@@ -142,8 +142,9 @@ def test_other_data_than_in_training_is_told(call, done, refused, training, tmp_
     arrays["train_labels"][:2] = arrays["train_labels"][1::-1]  # two labels changed
     np.savez(data, **arrays)
     assert told in call("evaluate", model, "--data", data, "--json")[2]
-    assert told in call("calibrate", model, "--data", data)[2]
     assert "checkpoint of another data set" in refused("train", config, "--data", data, "-o", model, "--resume")
+    assert told in call("calibrate", model, "--data", data)[2]
+    assert "was calibrated since it was trained" in refused("train", config, "--data", data, "-o", model, "--resume")
 
 
 def test_a_fold_is_not_divided_again(refused, training, tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -39,14 +40,23 @@ def keys(tmp_path_factory):
     return keygen.keygen(PROGRAM.card, tmp_path_factory.mktemp("keys") / "keys", **INSECURE)
 
 
-@pytest.fixture
-def sent(keys, tmp_path):
-    """One patient's query, its case, and the result, in a folder."""
+@pytest.fixture(scope="module")
+def sent_once(keys, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sent") / "files"
+    folder.mkdir()
     made = encrypt.encrypt(
-        PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", name="case 7", study="S-1", **INSECURE
+        PROGRAM.card, handed(SHORT), keys.secret, folder / "query.he", name="case 7", study="S-1", **INSECURE
     )
-    run.run(PROGRAM, tmp_path / "query.he", keys.evaluation, tmp_path / "result.he")
-    return made
+    run.run(PROGRAM, folder / "query.he", keys.evaluation, folder / "result.he")
+    return folder, made
+
+
+@pytest.fixture
+def sent(sent_once, tmp_path):
+    """One patient's query, its case, and the result, in a folder: copies for each test."""
+    folder, made = sent_once
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return replace(made, output=tmp_path / made.output.name, beside=tmp_path / made.beside.name)
 
 
 def test_the_case_says_all_that_decrypt_and_report_need(sent, keys, tmp_path):
