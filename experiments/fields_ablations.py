@@ -182,9 +182,10 @@ def write(base: TrainConfig, known: dict[str, dict[str, Any]]) -> None:
         values = {seed: auc for seed, auc in each.items() if isinstance(auc, float)}
         rows[name] = {"title": variant.title, "auc": values, **record.spread(list(values.values()) or [0.0])}
         rows[name]["failed"] = len(each) - len(values)
-        ours = [known["as it is"][seed] for seed in values if seed in known.get("as it is", {})]
-        if name != "as it is" and ours:
-            rows[name]["difference"] = float(np.mean(list(values.values())[: len(ours)]) - np.mean(ours))
+        ours = {seed: auc for seed, auc in known.get("as it is", {}).items() if isinstance(auc, float)}
+        both = [seed for seed in values if seed in ours]
+        if name != "as it is" and both:
+            rows[name]["difference"] = float(np.mean([values[seed] - ours[seed] for seed in both]))
     record.write("fields_ablations", {**record.provenance(training=base.to_json()), "variants": rows})
 
 

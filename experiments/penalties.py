@@ -93,6 +93,8 @@ def measured(each: Set, factor: float, seed: int, work: Path) -> dict[str, Any]:
         model = export(network).with_metadata(training=config.to_json())
         limits = limits_of(model, prepare_part(splits.train, config.preparation)[0])
         scores = largest_of(model, prepare_part(new, config.preparation)[0])["score"]
+        if not np.isfinite(scores).all():
+            raise HeclstmError("new sequences: a score is not finite")
         found["largest_score"] = max(found["largest_score"], float(scores.max()))
         found["score_over_limit"] = max(found["score_over_limit"], float(scores.max() / limits["score"]))
         found["refused"] += int((~(scores <= limits["score"])).sum())
@@ -122,9 +124,9 @@ def main() -> None:
                 continue
             runs[f"{factor:g}"] = {**record.spread([run["auc"] for run in found]), "runs": found}
             logger.info("%s, %g times: %s", name, factor, [{k: round(v, 3) for k, v in run.items()} for run in found])
-        ours = runs["1"]["runs"]
+        ours = runs["1"].get("runs")
         for run in runs.values():
-            if "runs" in run and run["runs"] is not ours:
+            if ours and "runs" in run and run["runs"] is not ours:
                 run["against"] = record.paired([one["auc"] for one in run["runs"]], [one["auc"] for one in ours])
         rows[name] = {"title": each.title, "seeds": arguments.seeds, "factors": runs}
         record.write("penalties", {**record.provenance(weights=WEIGHTS), "sets": rows})

@@ -90,6 +90,11 @@ def test_frames_that_are_enlarged_are_told(tmp_path):
         Image.fromarray(frame).save(tmp_path / f"{number}.png")
     found = read_handed_in([tmp_path / "0.png", tmp_path / "1.png"], FLEXIBLE)
     assert "1 of 2 frames are smaller than 8×8 pixels, and are enlarged" in found.remarks
+    boxed = structs.replace(FLEXIBLE, resize="letterbox")  # a side that is short is filled up, and nothing enlarged
+    for size, told in (((20, 5), False), ((5, 5), True)):
+        Image.fromarray(np.resize(small, size)).save(tmp_path / "0.png")
+        remarks = read_handed_in([tmp_path / "0.png"], boxed).remarks
+        assert any("enlarged" in remark for remark in remarks) is told
 
 
 def test_what_is_to_be_said_of_arrays_reaches_the_terminal(tmp_path):

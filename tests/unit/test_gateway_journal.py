@@ -1,6 +1,7 @@
 """What a gateway remembers: every image once, every study one step at a time, also across a crash."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_a_clock_that_is_set_back_delays_no_study(kept, monkeypatch):
     assert journal.due(60) == []
     assert journal.oldest() == came - 3600
     monkeypatch.setattr("heclstm.gateway.journal.time.time", lambda: came - 3530)
+    assert [each.label for each in journal.due(60)] == [only(journal).label]
+
+
+def test_a_clock_that_is_set_back_ends_pauses(kept, monkeypatch):
+    """Of a study that came before the jump, and waits for its next attempt."""
+    journal, places = kept
+    now = time.time()
+    monkeypatch.setattr("heclstm.gateway.journal.time.time", lambda: now - 7200)
+    take(image(1), journal, places)
+    journal.move(only(journal), "storing")
+    monkeypatch.setattr("heclstm.gateway.journal.time.time", lambda: now)
+    journal.again(only(journal), 5, "no answer")
+    assert journal.due(60) == []
+    monkeypatch.setattr("heclstm.gateway.journal.time.time", lambda: now - 3600)
     assert [each.label for each in journal.due(60)] == [only(journal).label]
 
 

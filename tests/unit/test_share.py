@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from heclstm.deploy.case import Case
 from heclstm.deploy.diagnosis import Diagnosis
+from heclstm.errors import InputError
 from heclstm.report.findings import Findings
 from heclstm.usecases.share import UNUSUAL, share
 from tiny_program import PURPOSE
@@ -19,7 +21,7 @@ def site(tmp_path):
     def keep(name, text):
         path.write_text(text)
 
-    state = SimpleNamespace(keys={"0" * 32: SimpleNamespace(made="2026-06-01")})
+    state = SimpleNamespace(key="0" * 32, keys={"0" * 32: SimpleNamespace(made="2026-06-01")})
     return SimpleNamespace(state=state, file=lambda name: path if path.exists() else None, keep=keep)
 
 
@@ -54,3 +56,30 @@ def test_a_clock_that_was_set_back_hides_no_release(site, monkeypatch):
     releases = site.file("").read_text().replace("0" * 32, "e" * 32).replace("2026-05-01", "2026-03-01")
     site.keep("", releases)
     assert share(site, findings(query="5" * 32)).released == 1
+
+
+def test_diagnoses_without_a_case_count_for_the_keys_in_use(site, monkeypatch):
+    monkeypatch.setattr("heclstm.usecases.share.now", lambda: "2026-05-01")
+    alone = [Findings(Diagnosis((score,), ((score,),), 0.25), PURPOSE, "ab" * 32) for score in (1.0, 2.0)]
+    assert [share(site, each).released for each in alone] == [1, 2]
+    assert share(site, alone[0]).released == 2
+    assert share(site, findings()).released == 3
+
+
+def test_what_left_once_leaves_again_as_it_did(site):
+    """Also with a step that would be too fine today."""
+    share(site, findings(), step=0.1)
+    larger = structs.replace(PURPOSE, ranges=tuple(structs.replace(each, limit=12.2) for each in PURPOSE.ranges))
+    again = Findings(findings().diagnosis, larger, "ab" * 32, case=findings().case)
+    assert (share(site, again).step, share(site, again).released) == (0.1, 1)
+    with pytest.raises(InputError, match=r"step: got 0\.1, expected at least 0\.13"):
+        share(site, Findings(again.diagnosis, larger, "ab" * 32, case=findings(query="3" * 32).case), step=0.1)
+
+
+def test_keys_that_are_gone_are_not_to_be_rotated(site, monkeypatch):
+    monkeypatch.setattr("heclstm.usecases.share.BUDGET", 0.0)
+    with pytest.raises(InputError, match="rotate-keys"):
+        share(site, findings())
+    site.state.keys = {"f" * 32: SimpleNamespace(made="2026-06-01")}
+    with pytest.raises(InputError, match="no longer in use, so nothing more of theirs may leave"):
+        share(site, findings())

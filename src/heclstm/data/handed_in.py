@@ -105,7 +105,9 @@ def _enlarged(frames: Sequence[NDArray[Any]] | NDArray[Any], preparation: Prepar
     if preparation.resize == "none":
         return ()
     height, width = preparation.source[2:]
-    if not (small := sum(frame.shape[-2] < height or frame.shape[-1] < width for frame in frames)):
+    one_side = all if preparation.resize == "letterbox" else any  # that is small makes it enlarge the other, too
+    sizes = [zip(frame.shape[-2:], (height, width), strict=True) for frame in frames]
+    if not (small := sum(one_side(got < wanted for got, wanted in size) for size in sizes)):
         return ()
     return (f"{small} of {len(frames)} frames are smaller than {height}×{width} pixels, and are enlarged",)
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 
@@ -225,6 +226,7 @@ def require_one_spelling(rows: Sequence[Row], column: str, problems: Problems) -
             problems.add(row, column, "names that no spreadsheet has rounded (1.23E+11); format the column as text")
 
 
+@lru_cache(1 << 16)  # a table is read anew for each of its sequences
 def spelling(name: str) -> str:
     """What two spellings of one name share."""
     seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")  # without what takes no place

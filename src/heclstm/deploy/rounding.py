@@ -5,16 +5,19 @@ ia.cr/2020/1533; docs/security.md). A rescale leaves an error whose slots have t
 
     σ = √(g/12 · (1 + g·2/3)) / Δ,     g = 2N or N/2 (`circuit.noise`)
 
-and what a circuit does to it afterwards multiplies it: by 10 in the shipped program, whose scores are calibrated to
-±5.5, by 50 in that of docs/your-data.md, to ±12.2 (root mean squares of 298 and of 10 encrypted scores). So a step of
-rounding is at least AMPLIFICATION · σ, and PER_UNIT · σ for each unit that scores may reach. That is 3.6 times the root
-mean square of the one, and 7 times that of the other. Parameters and the calibrated range tell it, and no card can ask
-for more than DECIMALS_MAX.
+and a turn of the input, before all that multiplies it, one that is small beside it but in rings with room for few
+special primes: 7 σ where N is 2^13. What a circuit does to both afterwards multiplies them: by 10 in the shipped
+program, whose scores are calibrated to ±5.5, by 50 in that of docs/your-data.md, to ±12.2 (root mean squares of 298 and
+of 10 encrypted scores). So a step of rounding is at least AMPLIFICATION · σ, and PER_UNIT · σ for each unit that scores
+may reach. That is 3.6 times the root mean square of the one, and 7 times that of the other. Parameters and the
+calibrated range tell it, and no card can ask for more than DECIMALS_MAX.
 """
 
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from heclstm.card.program_card import Card
 from heclstm.circuit.layout import Floats
@@ -27,8 +30,9 @@ DECIMALS_MAX = 3  # no reader of a logit needs more
 
 def decimals(card: Card) -> int:
     """Of scores and contributions: 3 for a scale of 29 bits, rings up to 2^16 and scores up to 5; 2 up to 50."""
-    amplified = max(AMPLIFICATION, PER_UNIT * (card.limit("score") or 0.0))
-    step = amplified * Noise(card.parameters).rounding / card.parameters.scales[card.result_level]
+    noise = Noise(card.parameters)
+    each = math.hypot(noise.rounding, noise.key_switch(card.input_level)) / card.parameters.scales[card.result_level]
+    step = each * max(AMPLIFICATION, PER_UNIT * (card.limit("score") or 0.0))
     return max(0, min(DECIMALS_MAX, math.floor(-math.log10(step))))
 
 
@@ -36,7 +40,7 @@ def border(threshold: float, card: Card) -> float:
     """The operating point, with as many decimals as a score: what reaches it exactly also does when both are rounded,
     and a page can show both whole. +0.250 is below +0.2504, but not for who reads three decimals.
     """
-    return round(threshold, decimals(card)) + 0.0
+    return float(np.round(threshold, decimals(card))) + 0.0
 
 
 def rounded(values: Floats, card: Card) -> Floats:

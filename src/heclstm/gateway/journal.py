@@ -90,6 +90,7 @@ class Journal:
         except sqlite3.Error as error:
             raise OutputError(f"{path}: cannot be used as a journal ({error})") from error
         self._secret: bytes = found[0]
+        self._lead = time.time() - time.monotonic()  # of the clock that may be set
 
     def close(self) -> None:
         with self._lock:
@@ -181,9 +182,12 @@ class Journal:
     def due(self, quiet_seconds: float) -> list[Study]:
         """Those that something is to be done for now, the longest waiting first."""
         now = time.time()
-        if self._studies("changed > ?", now + 1):  # the clock was set back: quiet begins anew, not an hour from now
+        lead = now - time.monotonic()
+        if self._lead - lead > 1 or self._studies("changed > ?", now + 1):
+            # The clock was set back: quiet begins anew, and pauses end, not an hour from now.
             with self._writing():
-                self._base.execute("UPDATE studies SET changed = ? WHERE changed > ?", (now, now))
+                self._base.execute("UPDATE studies SET changed = min(changed, ?), next = min(next, ?)", (now, now))
+        self._lead = lead
         return self._studies(
             "(state = 'collecting' AND arrivals > 0 AND changed <= ?) OR "
             "(state IN ('diagnosing', 'storing', 'committing') AND next <= ?)",

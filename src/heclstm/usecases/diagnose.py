@@ -122,7 +122,7 @@ def diagnose(
 
         def make(client: Client) -> tuple[Message, Case]:
             made = encrypt(card, images, client, name=patient.name, study=study, events=heard)
-            alike.look(patient.name, made.case.images)
+            alike.look(str(patient.path) if patient.place else patient.name, made.case.images, patient)
             return made.query, made.case
 
         return remote.transport.run(hospital.diagnose(make, told, keep))

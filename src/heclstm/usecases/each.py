@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +74,13 @@ class Alike:
     """Notices what is handed in for two patients, as a folder that was copied and not filled anew."""
 
     events: Events
-    _first: dict[str, str] = field(default_factory=dict)
+    _first: dict[str, tuple[Hashable, str]] = field(default_factory=dict)
 
-    def look(self, item: str, images: str) -> None:
-        """images: digest of those that are prepared. Threads may share it."""
-        if (other := self._first.setdefault(images, item)) != item:
+    def look(self, item: str, images: str, patient: Hashable = None) -> None:
+        """images: digest of those that are prepared. patient: tells apart who have one name. Threads may share it."""
+        whose = patient or item
+        first, other = self._first.setdefault(images, (whose, item))
+        if first != whose:
             self.events.note(f"warning: {item}: shows the same images as {other}, pixel by pixel")
 
 

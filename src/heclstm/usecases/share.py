@@ -15,7 +15,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -38,12 +38,12 @@ FORMAT = "heclstm-shared-diagnosis"
 
 class Release(Struct, frozen=True, forbid_unknown_fields=True):
     """diagnosis: digest of what was shared of which; the same one again is no new release. key: label of that which its
-    query was encrypted under; "" where nobody knew, and in records of earlier releases."""
+    query was encrypted under, or of the one in use where nobody knew; None in records of earlier releases."""
 
     time: Line
     diagnosis: Digest
     step: Positive
-    key: Label | Literal[""] = ""
+    key: Label | None = None
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ def share(site: Site, findings: Findings, step: float | None = None) -> Shared:
     """Raises InputError if the step is within the noise, or if too much has left already."""
     noise = NOISE * max(1.0, (findings.purpose.limit("score") or 0.0) / LIMIT)
     finest = STEP_MIN * noise
-    if step is None:
-        step = next((each for each in STEPS if each >= finest), finest)
-    if not math.isfinite(step) or step < finest:
-        raise InputError(f"step: got {step:g}, expected at least {finest:.3g}: a finer score would show the noise")
     diagnosis = findings.diagnosis
     releases = _releases(site)
-    since = min((key.made for key in site.state.keys.values()), default="")
-    query, key = (findings.case.query, findings.case.key) if findings.case else ("", "")
-    # By key, since a clock may be set back; by time where no key is known.
-    mine = {key, *site.state.keys} - {""}
-    counted = {each.diagnosis: each for each in releases if each.key in mine or each.time >= since}
+    query, key = (findings.case.query, findings.case.key) if findings.case else ("", site.state.key)
     digest = hashlib.sha256(json.dumps([findings.program, query, *diagnosis.scores]).encode()).hexdigest()
     before = next((each for each in releases if each.diagnosis == digest), None)
+    if step is None:  # the one with which it left already, by whatever release
+        step = before.step if before else next((each for each in STEPS if each >= finest), finest)
+    if not math.isfinite(step) or (step < finest and before is None):
+        raise InputError(f"step: got {step:g}, expected at least {finest:.3g}: a finer score would show the noise")
+    since = min((known.made for known in site.state.keys.values()), default="")
+    # By key, since a clock may be set back; by time where no key is known.
+    mine = {key, *site.state.keys} - {None}
+    counted = {each.diagnosis: each for each in releases if each.key in mine or each.time >= since}
     if before is not None and before.step != step:
         raise InputError(
             f"share: this diagnosis left rounded to {before.step:g} already; a second step would tell more; use that"
@@ -91,9 +91,12 @@ def share(site: Site, findings: Findings, step: float | None = None) -> Shared:
     allowed = len(counted) + max(0, int((BUDGET - told) / _borders(step, noise)))
     if before is None:
         if len(counted) >= allowed:
+            remedy = "`heclstm rotate-keys` first"
+            if key not in site.state.keys:
+                remedy = "they are no longer in use, so nothing more of theirs may leave"
             raise InputError(
                 f"share: {len(counted)} diagnoses left since these keys were made, and one more could tell something "
-                "about them; `heclstm rotate-keys` first"
+                f"about them; {remedy}"
             )
         counted[digest] = Release(now(), digest, step, key)
         _count(site, counted[digest])
