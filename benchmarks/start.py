@@ -38,11 +38,10 @@ def first_result(program: Path, query: Path, keys: Path, cache: str, memory: flo
 
     if hasattr(Server, "open_keys"):
         from heclstm.backend.cpu.backend import CpuBackend
-        from heclstm.program.files import load_program
+        from heclstm.deploy.kept import load_kept
 
-        server = Server(
-            load_program(program), CpuBackend(threads=2, memory=memory, cache=Path(cache) if cache else None)
-        )
+        kept = Path(cache) if cache else None  # as `heclstm run` and a worker of the service have it
+        server = Server(load_kept(program, kept), CpuBackend(threads=2, memory=memory, cache=kept))
         opened = server.open_keys(keys)
         server.evaluate(query, opened, query.with_name("result.he"))
         if save:
