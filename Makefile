@@ -40,8 +40,9 @@ unexport PYTHONDONTWRITEBYTECODE
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-# Of the tests: each takes whole files, in the order of their folders. More need more memory.
-WORKERS ?= 2
+# Of the tests: each takes whole files, in the order of their folders. Three keep two cores busy, since many tests wait
+# for what they start. More need more memory: two gigabytes each, and what tests start.
+WORKERS ?= 3
 
 .PHONY: images screenshots pictures demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example breakhis clean
 .DELETE_ON_ERROR:
