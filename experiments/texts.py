@@ -164,7 +164,9 @@ all folds, so that the labels of each had a part in it, though no network that w
 {choices}
 
 Stain jitter was best; the shipped model is from before, and its recipe is as it was. Of that, the first seed had been
-scored on these folds before, a tenth of the training patients held back for validation: 0.985 / 0.973.{encrypted}"""
+scored on these folds before, a tenth of the training patients held back for validation: 0.985 / 0.973. Bytes of keys
+below are of the compiler of each run: the first programs, and those of the ablations, of one that made 14 MB of a shape
+for which that of stain jitter makes 11.{encrypted}"""
 
 BREAKHIS_MEAN = """ The mean cell is one. It was fixed before it was trained, and its seeds were
 scored once, by sequence: {seeds}. Its program has a level more, 20 MB of keys instead of 14, and 1.23 times the work
