@@ -139,5 +139,34 @@ def test_ctrl_c_while_the_command_line_still_imports_itself():
         "    return real(name, *rest)\n"
         "builtins.__import__ = interrupted; main()"
     )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")
+    assert_stopped(["-c", script, "inspect", "nothing"])
+
+
+@pytest.mark.parametrize("method", ["main", "make_context"])
+def test_ctrl_c_between_the_command_line_and_a_verb(method):
+    """Typer answers KeyboardInterrupt by an empty line."""
+    script = (
+        "import os, signal; from heclstm.cli.start import main; from typer.core import TyperGroup\n"
+        f"real = TyperGroup.{method}\n"
+        "def interrupted(*given, **named): os.kill(os.getpid(), signal.SIGINT); return real(*given, **named)\n"
+        f"TyperGroup.{method} = interrupted; main()"
+    )
+    assert_stopped(["-c", script, "inspect", "nothing"])
+
+
+def test_ctrl_c_after_a_verb():
+    script = (
+        "import os, signal; from heclstm.cli.start import main\n"
+        "try: main()\n"
+        "finally: os.kill(os.getpid(), signal.SIGINT); print('went on')"
+    )
+    assert_stopped(["-c", script, "inspect", "nothing"], before=1)
+
+
+def assert_stopped(arguments, before=0):
+    """before: how many lines may stand before the one that says so."""
+    ran = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (130, "")
+    lines = ran.stderr.splitlines()
+    assert len(lines) == 1 + before
+    assert lines[-1] == "heclstm: stopped by Ctrl+C; nothing half made stays behind"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heclstm.cli.plain import emit, fail
+from heclstm.cli.start import stopped
 from heclstm.errors import HeclstmError, NotAssessableError
 from heclstm.extras import missing
 
@@ -91,10 +92,12 @@ def ending_of(error: BaseException, output: Path | None, verb: str) -> Ending | 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind the stack, so that temporary files (of secret keys, too) are removed on the way out.
+    """Ctrl+C, SIGTERM and SIGHUP unwind the stack, so that temporary files (of secret keys, too) are removed on the
+    way out.
 
     One that is ignored already, as under nohup, stays so.
     """
+    at_once = signal.getsignal(signal.SIGINT) is stopped
     taken = [number for number in SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
 
     def end(number: int, frame: object) -> None:
@@ -105,11 +108,15 @@ def ended_by_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    for number in taken:
-        signal.signal(number, end)
     try:
+        for number in taken:
+            signal.signal(number, end)
+        if at_once:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
     finally:
+        if at_once:
+            signal.signal(signal.SIGINT, stopped)
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
 
