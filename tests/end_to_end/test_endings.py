@@ -63,7 +63,7 @@ def test_what_nobody_expects_keeps_its_traceback():
 
 def test_an_interrupted_training_says_how_to_go_on():
     assert "add --resume" in ending_of(KeyboardInterrupt(), None, "train").text
-    assert "add --resume" in ending_of(Ended(143), None, "train").text
+    assert "add --resume" in ending_of(Ended(signal.SIGTERM), None, "train").text
 
 
 def test_wrong_usage_is_json_too(call):
@@ -152,6 +152,23 @@ def test_ctrl_c_between_the_command_line_and_a_verb(method):
         f"TyperGroup.{method} = interrupted; main()"
     )
     assert_stopped(["-c", script, "inspect", "nothing"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_python_drops_comes_again(site, number):
+    """A callback of a weak reference, as importing makes them, cannot raise: the command went on to its end."""
+    script = (
+        "import os, time, weakref; from heclstm.cli.start import main; from heclstm.usecases import inspect\n"
+        "class Held: pass\n"
+        f"def last(_): os.kill(os.getpid(), {int(number)}); time.sleep(0.01)\n"
+        "def wait(*_):\n"
+        "    held = Held(); seen = weakref.ref(held, last); del held; time.sleep(60)\n"
+        "inspect.inspect = wait; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, "inspect", site.query], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (128 + number, "")
+    assert "nothing half made stays behind" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
 
 
 def test_ctrl_c_after_a_verb():
