@@ -7,7 +7,7 @@ from engine_kit import CpuKit, small_parameters
 from heclstm.backend.execute import Executor
 from heclstm.circuit.cost import UNITS
 from heclstm.compiler.compile import Options, compile_circuit
-from heclstm.devtools.measure import measure
+from heclstm.devtools.measure import SHAPES, TRANSFORM_UNITS, _transform, measure
 from heclstm.devtools.shadow import LayerError, Shadow
 from random_models import random_frames, random_model, small_config
 
@@ -77,5 +77,14 @@ def test_every_unit_has_a_price():
     )
     assert found.tables.keys() == set(UNITS)
     assert all(levels == [2, 4] and min(seconds) >= 0 for levels, seconds in found.tables.values())
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(done, 6) for done in range(1, 7)]  # rounds
     assert found.seconds("rotate", 3) > 0
+
+
+def test_shapes_tell_all_units_of_transforms_apart():
+    """With as many babies in every decomposition, one price took all of what both cost."""
+    works = [_transform(4, *shape, small_parameters(depth=3)).work() for shape in SHAPES]
+    counts = np.array([[work[unit] for unit in TRANSFORM_UNITS] for work in works], dtype=float)
+    scaled = counts / np.linalg.norm(counts, axis=1, keepdims=True)
+    assert np.linalg.matrix_rank(counts) == len(TRANSFORM_UNITS)
+    assert np.linalg.cond(scaled) < 100
