@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.memory import MEMORY, encodings, held, held_whole, process_memory
 from heclstm.circuit.operations import OPERATIONS
+from heclstm.circuit.operations.linear_transform import WORD
 from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evaluation_key_memory, rotation_table_memory
 
 # What a machine's prices are measured for.
@@ -126,12 +127,14 @@ def _layers(circuit: Circuit, prices: Prices | None, whole: frozenset[int]) -> l
 
 
 def _working_memory(circuit: Circuit) -> int:
-    """The ciphertexts alive (64-bit words), and what the operation beside them takes, at the worst moment."""
+    """The ciphertexts alive, and what the operation beside them takes, at the worst moment. As measured, ciphertexts
+    count twice: the engine keeps the limbs of those that ended for the next.
+    """
     alive: dict[int, int] = {}
     peak = 0
     for operation, dead in zip(circuit.operations, circuit.last_uses(), strict=True):
         for value in operation.outputs:
-            alive[value] = 2 * 8 * circuit.parameters.ring_degree * (operation.level + 1)
+            alive[value] = 2 * 2 * WORD * circuit.parameters.ring_degree * (operation.level + 1)
         peak = max(peak, operation.working_bytes(circuit.parameters) + sum(alive.values()))
         for value in dead:
             del alive[value]

@@ -8,17 +8,19 @@ from math import inf, log2
 
 from heclstm.circuit.circuit import Circuit
 from heclstm.circuit.operations import LinearTransform, Operation
+from heclstm.circuit.operations.linear_transform import WORD
 from heclstm.circuit.parameters import Parameters
 
 MEMORY = inf  # bytes that a server's process with one tenant keeps to, where it is not told others: the fastest
 PROCESS = 70_000_000  # Python, NumPy, Go's runtime, the program but for its vectors, as measured
 TABLES = 82  # bytes of twiddles and other tables, of the engine and of Lattigo, for each residue of a limb, as measured
-WORD = 4  # bytes
+READY = 800  # bytes of limbs that lie ready between operations, for each residue of a limb, as measured
 
 
 def process_memory(parameters: Parameters) -> int:
     """Of a process that serves a program, without its plaintexts, keys and working memory."""
-    return PROCESS + TABLES * parameters.ring_degree * (len(parameters.moduli) + len(parameters.special_moduli))
+    limbs = len(parameters.moduli) + len(parameters.special_moduli)
+    return PROCESS + (TABLES * limbs + READY) * parameters.ring_degree
 
 
 def held_whole(circuit: Circuit, memory: float, beside: int) -> frozenset[int]:

@@ -17,6 +17,9 @@ from heclstm.circuit.operations.fields import LATER
 from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LayoutError, LevelError
 
+WORD = 4  # bytes of a residue
+WORKERS = 2  # that are counted with: more take a limb of each turned input more
+
 
 @dataclass(frozen=True, eq=False)
 class TransformPlan:
@@ -143,10 +146,18 @@ class LinearTransform(Operation):
         return len(self.plan.vectors) * parameters.residues(self.plan.period) * self._limbs(parameters)
 
     def working_bytes(self, parameters: Parameters) -> int:
-        """The turned inputs (32-bit) and the partial sums (64-bit), both polynomials of each."""
-        plan = self.plan
-        words = 4 * len(plan.babies) * plan.n_inputs + 8 * plan.n_outputs * len(plan.chains)
-        return 2 * parameters.ring_degree * self._limbs(parameters) * words
+        """The decomposed inputs and all inner sums, both polynomials of each, and one limb of every turned input for
+        each of the workers; or the inner sums and the turns of as many chains. See native/apply.go.
+        """
+        plan, limbs, level = self.plan, self._limbs(parameters), self.plan.level + 1
+        special = limbs - level
+        digits = -(-level // special) if special else 0
+        turned = plan.n_inputs if any(plan.babies) else 0
+        sums = 2 * limbs * len(np.unique(plan.index[:, :3], axis=0))
+        decomposed = turned * (level + digits)
+        lanes = WORKERS * (2 * len(plan.babies) * plan.n_inputs + turned * digits + plan.n_inputs)
+        turns = 2 * (level + limbs) * min(WORKERS, len(plan.chains) * plan.n_outputs)
+        return WORD * parameters.ring_degree * (sums + max(decomposed + lanes, turns))
 
     def prepare(self, evaluator: Evaluator[Any, Any, Any]) -> Any:
         return evaluator.transform(self.plan)
