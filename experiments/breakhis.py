@@ -1,13 +1,12 @@
 """BreaKHis at 200×, five folds by patient: HE-CLSTM and others, by patient and by sequence.
 
-    python -m experiments.breakhis choose --data breakhis200/ --work runs/     # inside training folds
     python -m experiments.breakhis train --data breakhis200/ --work runs/ --names he_clstm --seeds 0 1 2 3 4
     python -m experiments.breakhis encrypt --data breakhis200/ --work runs/
     python -m experiments.breakhis ablate --data breakhis200/ --work runs/
     python -m experiments.breakhis test --data breakhis200/ --work runs/ --names he_clstm per_frame --seeds 0 1 2 3 4
 
-Choosing leaves two folds out: what is chosen for a test fold is judged on the other four, each scored by networks
-that saw neither of the two. Every network is trained on all patients of its folds, since no threshold is needed.
+What was chosen inside training folds is told by `experiments.breakhis_choices`. Every network is trained on all
+patients of its folds, since no threshold is needed.
 The sequences of a patient count once, by their mean, or each by itself; AUCs are those of each fold, weighted by its
 pairs: scores of different networks are not compared.
 """
@@ -66,13 +65,6 @@ def jittered_mean(config: TrainConfig) -> TrainConfig:
     return augmented(stain=0.05)(mean_of_fields(2)(config))
 
 
-CHOICES: dict[str, tuple[str, Change]] = {
-    "as it is": ("he_clstm", augmented(exchanged=False)),
-    "mean cell, square": ("he_clstm", mean_of_fields(2)),
-    "stain jitter": ("he_clstm", augmented(stain=0.05)),
-    "mean cell, square, and stain jitter": ("he_clstm", jittered_mean),
-    "fields of a patient exchanged in every epoch": ("he_clstm", augmented(exchanged=True)),
-}
 # method → its title; each is trained by the recipe of HE-CLSTM
 TITLES = {
     "he_clstm": "HE-CLSTM, diagonal cell",
@@ -181,25 +173,6 @@ def areas(scores: Sequence[NDArray[np.float64]], parts: Sequence[Part]) -> dict[
     return {name: [each.value, each.low, each.high] for name, each in intervals.items()}
 
 
-def choose(fields: Fields, base: TrainConfig, work: Path, names: Sequence[str], seeds: Sequence[int]) -> None:
-    """Mean over pairs of folds that are left out, for each choice and seed; one JSON line each."""
-    for seed, name in itertools.product(seeds, names):
-        method, change = CHOICES[name]
-        config = change(replace(base, seed=seed))
-        scores: list[NDArray[np.float64]] = []
-        parts: list[Part] = []
-        for left_out in itertools.combinations(range(FOLDS), 2):
-            for tested in left_out:
-                splits = fields.without(left_out, tested)
-                network = fit(method, config, splits, work)
-                scores.append(evaluate(network, config, splits.test)["score"])
-                parts.append(splits.test)
-        measured = areas(scores, parts)
-        logger.info("%s seed %d: %s", name, seed, {way: round(each[0], 4) for way, each in measured.items()})
-        with (work / "choices.jsonl").open("a") as file:
-            file.write(json.dumps({"name": name, "seed": seed, **measured}) + "\n")
-
-
 def in_other_orders(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> dict[str, Any]:
     """AUC by fold where the held-out sequences have their fields in another order."""
     return {
@@ -255,6 +228,11 @@ def colours(fields: Fields, ridge: float = 10.0) -> list[NDArray[np.float64]]:
     return scores
 
 
+def kept(path: Path) -> dict[str, Any]:
+    """What was measured so far."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def encrypted_file(name: str, work: Path) -> Path:
     return work / ("encrypted.json" if name == "he_clstm" else f"encrypted-{name}.json")
 
@@ -263,7 +241,7 @@ def through_ciphertexts(name: str, fields: Fields, base: TrainConfig, work: Path
     """Every held-out sequence of one seed, or of an ensemble; each fold's figures are kept as they come."""
     alone = name.removesuffix("ensemble").rstrip("_")
     path, (method, change) = encrypted_file(name, work), VARIANTS.get(alone, ("he_clstm", lambda config: config))
-    known, config = json.loads(path.read_text()) if path.exists() else {}, change(base)
+    known, config = kept(path), change(base)
     for fold in folds:
         if str(fold) in known:
             continue
@@ -279,7 +257,7 @@ def through_ciphertexts(name: str, fields: Fields, base: TrainConfig, work: Path
 def ablated(data: Path, base: TrainConfig, work: Path, names: Sequence[str]) -> None:
     """One seed of HE-CLSTM each, and what its program costs; kept as they come."""
     path = work / "ablations.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = kept(path)
     for name in names:
         if name in known:
             continue
@@ -337,10 +315,14 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             "positives": len(positives),
             "titles": TITLES,
             "methods": methods,
-            "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
-            "encrypted": json.loads(path.read_text()) if path.exists() else {},
-            "encrypted_others": {name: json.loads(file.read_text()) for name, file in others.items() if file.exists()},
-            "ablations": json.loads(tried.read_text()) if tried.exists() else {},
+            "choices": [
+                {"name": name, "seeds": seeds, **found}
+                for name, each in kept(work / "choices.json").items()
+                for seeds, found in each.items()
+            ],
+            "encrypted": kept(path),
+            "encrypted_others": {name: kept(file) for name, file in others.items() if file.exists()},
+            "ablations": kept(tried),
         },
     )
 
@@ -360,7 +342,7 @@ def measured(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("choose", "train", "encrypt", "ablate", "test"))
+    parser.add_argument("what", choices=("train", "encrypt", "ablate", "test"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
     parser.add_argument("--names", nargs="+", help="these alone; in test, jitter:3 has three seeds")
@@ -372,9 +354,7 @@ def main() -> None:
     torch.set_num_threads(1)
     base = TrainConfig.from_toml(TRAINING_FILE)
     fields = Fields.load(arguments.data, base)
-    if arguments.what == "choose":
-        choose(fields, base, arguments.work, arguments.names or list(CHOICES), arguments.seeds)
-    elif arguments.what == "train":
+    if arguments.what == "train":
         for seed, name in itertools.product(arguments.seeds, arguments.names):
             of_seed(name, fields, base, seed, arguments.work)
     elif arguments.what == "encrypt":
