@@ -115,8 +115,10 @@ class ConstantGates(BoundedGates):
     moving = False
 
 
-METHODS["bounded_gates"] = Method("gates in [0, 1] for every picture", BoundedGates)
-METHODS["constant_gates"] = Method("the same cell, its gates constants", ConstantGates)
+MINE = {
+    "bounded_gates": Method("gates in [0, 1] for every picture", BoundedGates),
+    "constant_gates": Method("the same cell, its gates constants", ConstantGates),
+}
 
 
 @torch.no_grad()
@@ -154,6 +156,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("heclstm").setLevel(logging.WARNING)
     torch.set_num_threads(1)
+    METHODS.update(MINE)
     bases = {name: TrainConfig.from_toml(each.TRAINING_FILE) for name, each in SETS.items()}
     rows = []
     for name, seeds in (("visual_fields", arguments.seeds), ("breakhis", arguments.seeds[:1])):
