@@ -101,6 +101,8 @@ class BoundedGates(HeClstm):
         state, states, gates = candidate[:, 0], [candidate[:, 0]], []
         for t in range(1, frames.shape[1]):
             entering = own[:, t] + (state / largest) @ self.gate_recurrence.T / span[t]
+            if self.training:  # where running statistics are not yet those of the batch
+                entering = entering.clamp(-1, 1)
             gates.append((1 + m + (1 - m.abs()) * entering * self.moving) / 2)
             state = candidate[:, t] + gates[-1] * (state - candidate[:, t])
             states.append(state)
