@@ -168,7 +168,7 @@ def main() -> None:
             runs = [judged(method, replace(base, seed=seed), folds, arguments.work / name) for seed in seeds]
             rows.append({"set": name, "method": method, "seeds": seeds, "runs": runs})
             logger.info("%s", rows[-1])
-            titles = {each: METHODS[each].title for each in ("he_clstm", "bounded_gates", "constant_gates")}
+            titles = {"he_clstm": "diagonal cell", **{each: method.title for each, method in MINE.items()}}
             head = record.provenance(training={each: base.to_json() for each, base in bases.items()})
             record.write("bounded_gates", {**head, "titles": titles, "rows": rows})
 

@@ -28,6 +28,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from experiments import record
+from experiments.colours import colours
 from experiments.encrypted import encrypted
 from experiments.fit import evaluate, fit
 from experiments.orders import ORDERS, reordered
@@ -69,6 +70,8 @@ def jittered_mean(config: TrainConfig) -> TrainConfig:
 TITLES = {
     "he_clstm": "HE-CLSTM, diagonal cell",
     "jitter": "HE-CLSTM, diagonal cell, stain jitter",
+    "jitter_more": "HE-CLSTM, diagonal cell, stain jitter 0.1",
+    "jitter_more_ensemble": "three of these as one program",
     "mean_cell": "HE-CLSTM, mean cell with a square",
     "mean_cell_jitter": "HE-CLSTM, mean cell with a square, stain jitter",
     "exact_twin": "exact twin (ReLU)",
@@ -84,6 +87,7 @@ TITLES = {
 VARIANTS: dict[str, tuple[str, Change]] = {
     "mean_cell": ("he_clstm", mean_of_fields(2)),
     "jitter": ("he_clstm", augmented(stain=0.05)),
+    "jitter_more": ("he_clstm", augmented(stain=0.1)),
     "mean_cell_jitter": ("he_clstm", jittered_mean),
 }
 ENSEMBLE = (0, 1, 2)  # seeds
@@ -195,39 +199,6 @@ def of_seed(
     return found
 
 
-def histograms(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """fields (N, 3, H, W) → shares of 16 intervals of each colour and of the gradient, means and deviations."""
-
-    def one(field: NDArray[np.float64]) -> NDArray[np.float64]:
-        steep = np.hypot(*np.gradient(field.mean(0)))
-        parts = [np.histogram(colour, 16, (0, 1))[0] / colour.size for colour in field]
-        parts += [np.histogram(steep, 16, (0, 0.3))[0] / steep.size, field.mean((1, 2)), field.std((1, 2))]
-        return np.concatenate(parts)
-
-    return np.stack([one(field) for field in images / 255])
-
-
-def colours(fields: Fields, ridge: float = 10.0) -> list[NDArray[np.float64]]:
-    """The mean score of a sequence's fields, by logistic regression with balanced classes (Newton's method)."""
-    known = [histograms(np.asarray(part.images).reshape(-1, *np.shape(part.images)[2:])) for part in fields.folds]
-    scores = []
-    for fold, part in enumerate(fields.folds):
-        others = [k for k in range(FOLDS) if k != fold]
-        count = np.shape(part.images)[1]
-        labels = np.concatenate([np.repeat(fields.folds[k].labels, count) for k in others])
-        train = np.concatenate([known[k] for k in others])
-        middle, spread = train.mean(0), train.std(0) + 1e-6
-        x, asked = (np.c_[(each - middle) / spread, np.ones(len(each))] for each in (train, known[fold]))
-        weight = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
-        penalty, found = np.diag([ridge] * train.shape[1] + [1e-9]), np.zeros(x.shape[1])
-        for _ in range(50):
-            chances = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
-            curvature = (x.T * (weight * chances * (1 - chances))) @ x + penalty
-            found -= np.linalg.solve(curvature, x.T @ (weight * (chances - labels)) + penalty @ found)
-        scores.append((asked @ found).reshape(-1, count).mean(1))
-    return scores
-
-
 def kept(path: Path) -> dict[str, Any]:
     """What was measured so far."""
     return json.loads(path.read_text()) if path.exists() else {}
@@ -279,13 +250,37 @@ def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, floa
     return record.paired(ours, theirs)
 
 
+def programs(
+    name: str, fields: Fields, base: TrainConfig, seeds: Sequence[int], work: Path
+) -> list[list[NDArray[np.float64]]]:
+    """The scores of each seed, or of disjoint groups of seeds if an ensemble is asked for."""
+    alone, size = name.removesuffix("_ensemble"), len(ENSEMBLE)
+    each = [of_seed(alone, fields, base, seed, work) for seed in seeds]
+    if alone == name:
+        return each
+    groups = [each[first : first + size] for first in range(0, len(each) - size + 1, size)]
+    return [[np.mean(one, axis=0) for one in zip(*group, strict=True)] for group in groups]
+
+
+def lost(scores: Sequence[NDArray[np.float64]], fields: Fields, least: float = 0.1) -> list[dict[str, Any]]:
+    """Sequences that stand on the wrong side of at least this share of those of the other outcome in their fold."""
+    found = []
+    for fold, (mine, part) in enumerate(zip(scores, fields.folds, strict=True), 1):
+        for row, (score, label) in enumerate(zip(mine, part.labels, strict=True)):
+            others = mine[part.labels != label]
+            share = float(np.mean(others >= score if label else others <= score))
+            if share >= least:
+                found.append({"fold": fold, "name": part.names[row], "label": int(label), "share": share})
+    return sorted(found, key=lambda each: -each["share"])
+
+
 def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
     """The result, of networks that are trained already. names: "jitter:3" has the first three seeds."""
     scores = {}
     for name, _, count in (each.partition(":") for each in names):
         mine = seeds[: int(count)] if count else seeds if name in SEVERAL else seeds[:1]
-        scores[name] = [of_seed(name, fields, base, seed, work) for seed in mine]
-    scores["colour"] = [colours(fields)]
+        scores[name] = programs(name, fields, base, mine, work)
+    scores["colour"] = [colours(fields.folds)]
     methods = {name: measured(each, fields) for name, each in scores.items()}
     ours = methods["he_clstm"]["runs"][0]["folds"]
     for name, each in methods.items():
@@ -294,11 +289,17 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
     for name in set(SEVERAL) & set(methods):
         methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
-        threes = itertools.combinations(scores[name], len(ENSEMBLE))
+        threes = itertools.combinations(scores[name][: len(SEEDS)], len(ENSEMBLE))
         means = [[np.mean(each, axis=0) for each in zip(*three, strict=True)] for three in threes]
         methods[name]["ensembles"] = [areas(each, fields.folds) for each in means]
+    for name in methods:
+        if name.endswith("_ensemble"):
+            means = [np.mean(each, axis=0) for each in zip(*scores[name], strict=True)]
+            methods[name]["lost"] = lost(means, fields)
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
-    others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble")}
+    others = {
+        name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble", "jitter_more_ensemble")
+    }
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
     patients = [patient for part in fields.folds for patient in set(part.patients)]
     positives = [

@@ -1,14 +1,11 @@
 """The sections of docs/results.md about BreaKHis and about bounds."""
 
 from experiments import texts
-from experiments.tables import Result, difference, encrypted_folds, mean_sd, table
+from experiments.tables import Result, difference, encrypted_folds, listed, mean_sd, table
 
 
 def breakhis(result: Result) -> str:
-    methods, choices = result["methods"], {}
-    for found in result["choices"]:
-        choices.setdefault(found["name"], []).append(found)
-    rows = []
+    methods, rows = result["methods"], []
     for name, title in result["titles"].items():
         if (found := methods.get(name)) is None:
             continue
@@ -43,15 +40,48 @@ def breakhis(result: Result) -> str:
             if found.get("ensembles")
         ),
         jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
-        choices=table(
-            ["choice", "AUC by patient", "AUC by sequence"],
-            [
-                [name, *(f"{sum(one[way][0] for one in found) / len(found):.3f}" for way in ("patient", "sequence"))]
-                for name, found in choices.items()
-            ],
-        ),
+        programs=_programs(methods["jitter_more_ensemble"]) if "jitter_more_ensemble" in methods else "",
+        choices=_choices(result["choices"]),
         ablations=_breakhis_ablations(result.get("ablations", {})),
         encrypted=(encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
+    )
+
+
+def _choices(found: list[Result]) -> str:
+    """One row for networks alone, one for several as one program; each with the held-out folds that it is best for."""
+    rows: dict[str, list[Result]] = {}
+    for each in found:
+        count = each["seeds"].count("+") + 1
+        rows.setdefault(each["name"] + (f", {count} seeds as one program" if count > 1 else ""), []).append(each)
+
+    def mean(of: str, each: list[Result], place: int) -> float:
+        return sum(one[of][place] for one in each) / len(each)
+
+    folds = range(len(found[0]["by_fold"]))
+    best = {fold: max(rows, key=lambda name: mean("by_fold", rows[name], fold)) for fold in folds}
+    cells = [
+        [
+            name,
+            str(len(each)),
+            *(f"{mean(way, each, 0):.3f}" for way in ("patient", "sequence")),
+            listed(fold + 1 for fold in folds if best[fold] == name),
+        ]
+        for name, each in rows.items()
+    ]
+    return table(["choice", "runs", "AUC by patient", "AUC by sequence", "best for held-out fold"], cells)
+
+
+def _programs(method: Result) -> str:
+    """Those of disjoint groups of three seeds, and what they get wrong."""
+    count = len(method["runs"])
+    rows = [
+        [str(each["fold"]), f"`{each['name']}`", "malignant" if each["label"] else "benign", f"{each['share']:.2f}"]
+        for each in method["lost"]
+    ]
+    return texts.BREAKHIS_PROGRAMS.format(
+        groups=listed(f"{3 * k} to {3 * k + 2}" for k in range(count)),
+        each=_seeds(method),
+        lost=table(["fold", "sequence", "which is", "share"], rows),
     )
 
 
@@ -71,6 +101,8 @@ ENCRYPTED_OTHERS = {
     "mean_cell": "the mean cell",
     "jitter": "stain jitter",
     "jitter_ensemble": "three seeds with stain jitter as one ensemble",
+    "jitter_more": "stain jitter 0.1",
+    "jitter_more_ensemble": "three seeds with stain jitter 0.1 as one ensemble",
 }
 
 
