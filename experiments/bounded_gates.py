@@ -60,8 +60,6 @@ def of_block(block: ConvolutionBlock, box: Box) -> Box:
 class BoundedGates(HeClstm):
     """HE-CLSTM with the cell above; what enters it is projected, and called, as by the diagonal cell of its shape."""
 
-    moving = True
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         features, hidden = config.features, config.cell.hidden_size
@@ -103,7 +101,7 @@ class BoundedGates(HeClstm):
             entering = own[:, t] + (state / largest) @ self.gate_recurrence.T / span[t]
             if self.training:  # where running statistics are not yet those of the batch
                 entering = entering.clamp(-1, 1)
-            gates.append((1 + m + (1 - m.abs()) * entering * self.moving) / 2)
+            gates.append((1 + m + (1 - m.abs()) * entering) / 2)
             state = candidate[:, t] + gates[-1] * (state - candidate[:, t])
             states.append(state)
         kind, hidden = self.config.cell.kind, torch.stack(states, 1)
@@ -113,14 +111,8 @@ class BoundedGates(HeClstm):
         return {**values, "score": values["contributions"].sum(1), "largest": largest}
 
 
-class ConstantGates(BoundedGates):
-    moving = False
-
-
-MINE = {
-    "bounded_gates": Method("gates in [0, 1] for every picture", BoundedGates),
-    "constant_gates": Method("the same cell, its gates constants", ConstantGates),
-}
+NAME = "bounded_gates"
+GATED = Method("gates in [0, 1] for every picture", BoundedGates)
 
 
 @torch.no_grad()
@@ -139,7 +131,7 @@ def judged(name: str, config: TrainConfig, folds: list[Splits], work: Path) -> d
     for splits in folds:
         network = fit(name, config, splits, work)
         outcomes.append((evaluate(network, config, splits.test)["score"], splits.test.labels))
-        if name != "he_clstm":
+        if name == NAME:
             spans.append(moved(network, config, splits.test))
     found: dict[str, Any] = {"auc": auc_by_fold(outcomes).value}
     if spans:
@@ -158,17 +150,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("heclstm").setLevel(logging.WARNING)
     torch.set_num_threads(1)
-    METHODS.update(MINE)
+    METHODS[NAME] = GATED
     bases = {name: TrainConfig.from_toml(each.TRAINING_FILE) for name, each in SETS.items()}
     rows = []
     for name, seeds in (("visual_fields", arguments.seeds), ("breakhis", arguments.seeds[:1])):
         base = bases[name]
         folds = FOLDS[name](arguments.fields if name == "visual_fields" else arguments.breakhis, base)
-        for method in ("he_clstm", "bounded_gates", "constant_gates"):
+        for method in ("he_clstm", NAME):
             runs = [judged(method, replace(base, seed=seed), folds, arguments.work / name) for seed in seeds]
             rows.append({"set": name, "method": method, "seeds": seeds, "runs": runs})
             logger.info("%s", rows[-1])
-            titles = {"he_clstm": "diagonal cell", **{each: method.title for each, method in MINE.items()}}
+            titles = {"he_clstm": "diagonal cell", NAME: GATED.title}
             head = record.provenance(training={each: base.to_json() for each, base in bases.items()})
             record.write("bounded_gates", {**head, "titles": titles, "rows": rows})
 

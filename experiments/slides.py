@@ -40,7 +40,8 @@ def breakhis(result: Result) -> str:
             if found.get("ensembles")
         ),
         jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
-        programs=_programs(methods["jitter_more_ensemble"]) if "jitter_more_ensemble" in methods else "",
+        more=_more(methods["jitter_more"], methods["jitter_more_ensemble"]) if "jitter_more" in methods else "",
+        programs=_programs(methods["jitter_more_ensemble"]) if "jitter_more" in methods else "",
         choices=_choices(result["choices"]),
         ablations=_breakhis_ablations(result.get("ablations", {})),
         encrypted=(encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
@@ -69,6 +70,11 @@ def _choices(found: list[Result]) -> str:
         for name, each in rows.items()
     ]
     return table(["choice", "runs", "AUC by patient", "AUC by sequence", "best for held-out fold"], cells)
+
+
+def _more(alone: Result, three: Result) -> str:
+    means = {"mean": alone["sequence"]["mean"], "programs": three["sequence"]["mean"]}
+    return texts.BREAKHIS_MORE.format(seeds=_seeds(alone), **means)
 
 
 def _programs(method: Result) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from experiments.bounded_gates import MINE  # noqa: E402  torch is optional
+from experiments.bounded_gates import BoundedGates  # noqa: E402  torch is optional
 from experiments.breakhis import Fields  # noqa: E402
 from experiments.breakhis_choices import CHOICES, judged, softened  # noqa: E402
 
@@ -58,7 +58,7 @@ def test_a_taught_network_learns_from_the_mean_of_its_teachers(tmp_path):
 def test_no_search_drives_a_gate_out_of_0_to_1():
     """From 1,000 starts, upwards and downwards, and no feature leaves its box."""
     torch.manual_seed(0)
-    network = MINE["bounded_gates"].build(MODEL).double()
+    network = BoundedGates(MODEL).double()
     shape = (3, 1, 8, 8)
     with torch.no_grad():
         for parameter in network.parameters():
