@@ -71,7 +71,6 @@ TITLES = {
     "he_clstm": "HE-CLSTM, diagonal cell",
     "jitter": "HE-CLSTM, diagonal cell, stain jitter",
     "jitter_more": "HE-CLSTM, diagonal cell, stain jitter 0.1",
-    "jitter_more_ensemble": "three of these as one program",
     "mean_cell": "HE-CLSTM, mean cell with a square",
     "mean_cell_jitter": "HE-CLSTM, mean cell with a square, stain jitter",
     "exact_twin": "exact twin (ReLU)",
@@ -250,18 +249,6 @@ def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, floa
     return record.paired(ours, theirs)
 
 
-def programs(
-    name: str, fields: Fields, base: TrainConfig, seeds: Sequence[int], work: Path
-) -> list[list[NDArray[np.float64]]]:
-    """The scores of each seed, or of disjoint groups of seeds if an ensemble is asked for."""
-    alone, size = name.removesuffix("_ensemble"), len(ENSEMBLE)
-    each = [of_seed(alone, fields, base, seed, work) for seed in seeds]
-    if alone == name:
-        return each
-    groups = [each[first : first + size] for first in range(0, len(each) - size + 1, size)]
-    return [[np.mean(one, axis=0) for one in zip(*group, strict=True)] for group in groups]
-
-
 def lost(scores: Sequence[NDArray[np.float64]], fields: Fields, least: float = 0.1) -> list[dict[str, Any]]:
     """Sequences that stand on the wrong side of at least this share of those of the other outcome in their fold."""
     found = []
@@ -274,12 +261,25 @@ def lost(scores: Sequence[NDArray[np.float64]], fields: Fields, least: float = 0
     return sorted(found, key=lambda each: -each["share"])
 
 
+def limit(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) -> dict[str, Any]:
+    """What all seeds together get wrong, the slide that most of it is of, and the AUC of each seed without that."""
+    wrong = lost([np.mean(each, axis=0) for each in zip(*scores, strict=True)], fields)
+    slides = [each["name"].rpartition("/")[0] for each in wrong]
+    worst = max(slides, key=slides.count)
+    kept_rows = [np.array([name.rpartition("/")[0] != worst for name in part.names]) for part in fields.folds]
+    without = [
+        auc_by_fold([(s[k], part.labels[k]) for s, part, k in zip(mine, fields.folds, kept_rows, strict=True)]).value
+        for mine in scores
+    ]
+    return {"lost": wrong, "slide": worst, "without": without}
+
+
 def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
     """The result, of networks that are trained already. names: "jitter:3" has the first three seeds."""
     scores = {}
     for name, _, count in (each.partition(":") for each in names):
         mine = seeds[: int(count)] if count else seeds if name in SEVERAL else seeds[:1]
-        scores[name] = programs(name, fields, base, mine, work)
+        scores[name] = [of_seed(name, fields, base, seed, work) for seed in mine]
     scores["colour"] = [colours(fields.folds)]
     methods = {name: measured(each, fields) for name, each in scores.items()}
     ours = methods["he_clstm"]["runs"][0]["folds"]
@@ -292,10 +292,8 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
         threes = itertools.combinations(scores[name][: len(SEEDS)], len(ENSEMBLE))
         means = [[np.mean(each, axis=0) for each in zip(*three, strict=True)] for three in threes]
         methods[name]["ensembles"] = [areas(each, fields.folds) for each in means]
-    for name in methods:
-        if name.endswith("_ensemble"):
-            means = [np.mean(each, axis=0) for each in zip(*scores[name], strict=True)]
-            methods[name]["lost"] = lost(means, fields)
+    if "jitter" in methods:
+        methods["jitter"]["limit"] = limit(scores["jitter"], fields)
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
     others = {
         name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble", "jitter_more_ensemble")

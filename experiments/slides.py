@@ -40,8 +40,8 @@ def breakhis(result: Result) -> str:
             if found.get("ensembles")
         ),
         jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
-        more=_more(methods["jitter_more"], methods["jitter_more_ensemble"]) if "jitter_more" in methods else "",
-        programs=_programs(methods["jitter_more_ensemble"]) if "jitter_more" in methods else "",
+        more=texts.BREAKHIS_MORE.format(seeds=_seeds(methods["jitter_more"])) if "jitter_more" in methods else "",
+        lost=_lost(methods["jitter"]["limit"]) if "jitter" in methods else "",
         choices=_choices(result["choices"]),
         ablations=_breakhis_ablations(result.get("ablations", {})),
         encrypted=(encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
@@ -72,22 +72,20 @@ def _choices(found: list[Result]) -> str:
     return table(["choice", "runs", "AUC by patient", "AUC by sequence", "best for held-out fold"], cells)
 
 
-def _more(alone: Result, three: Result) -> str:
-    means = {"mean": alone["sequence"]["mean"], "programs": three["sequence"]["mean"]}
-    return texts.BREAKHIS_MORE.format(seeds=_seeds(alone), **means)
-
-
-def _programs(method: Result) -> str:
-    """Those of disjoint groups of three seeds, and what they get wrong."""
-    count = len(method["runs"])
+def _lost(found: Result) -> str:
+    """What several seeds get wrong together, and what there would be without the slide that most of it is of."""
+    lost, slide = found["lost"], found["slide"]
     rows = [
         [str(each["fold"]), f"`{each['name']}`", "malignant" if each["label"] else "benign", f"{each['share']:.2f}"]
-        for each in method["lost"]
+        for each in lost
     ]
-    return texts.BREAKHIS_PROGRAMS.format(
-        groups=listed(f"{3 * k} to {3 * k + 2}" for k in range(count)),
-        each=_seeds(method),
+    return texts.BREAKHIS_LOST.format(
+        count=len(found["without"]),
         lost=table(["fold", "sequence", "which is", "share"], rows),
+        worst=sum(each["name"].startswith(f"{slide}/") for each in lost),
+        of=len(lost),
+        slide=f"`{slide}`",
+        without=sum(found["without"]) / len(found["without"]),
     )
 
 
@@ -108,7 +106,6 @@ ENCRYPTED_OTHERS = {
     "jitter": "stain jitter",
     "jitter_ensemble": "three seeds with stain jitter as one ensemble",
     "jitter_more": "stain jitter 0.1",
-    "jitter_more_ensemble": "three seeds with stain jitter 0.1 as one ensemble",
 }
 
 

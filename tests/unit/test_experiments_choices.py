@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from experiments.bounded_gates import BoundedGates  # noqa: E402  torch is optional
-from experiments.breakhis import Fields  # noqa: E402
+from experiments.breakhis import Fields, limit  # noqa: E402
 from experiments.breakhis_choices import CHOICES, judged, softened  # noqa: E402
 
 from heclstm.card.preparation import Preparation  # noqa: E402
@@ -36,6 +36,18 @@ def test_what_is_chosen_for_a_fold_has_not_seen_it():
     same = [before == after for before, after in zip(found["by_fold"], again["by_fold"], strict=True)]
     assert same == [False, False, True, False, False]
     assert again["sequence"][0] > found["sequence"][0]
+
+
+def test_the_limit_is_the_slide_that_most_seeds_get_wrong():
+    labels, names = np.array([0, 0, 1, 1, 1]), ("a/1", "b/1", "c/1", "c/2", "d/1")
+    part = Part(np.zeros((5, 1)), labels, tuple("abccd"), names)
+    scores = [[np.array([0.0, 2.5, 1.0, 2.0, 3.0])], [np.array([0.0, 2.5, 1.0, 2.0, 1.0])]]
+    found = limit(scores, Fields((part,)))  # means 0, 2.5, 1, 2, 2
+    assert [(each["name"], round(each["share"], 3)) for each in found["lost"]] == [
+        ("b/1", 1.0), ("c/1", 0.5), ("c/2", 0.5), ("d/1", 0.5),
+    ]  # fmt: skip
+    assert found["slide"] == "c"
+    assert found["without"] == [1.0, 0.5]
 
 
 def test_a_taught_network_learns_from_the_mean_of_its_teachers(tmp_path):

@@ -144,6 +144,13 @@ def test_sections_of_folds_hold_their_figures():
     assert "ours 0.980 / 0.970 (0.970, 0.970 to 0.970)." in text
     assert "not run" not in text
     assert "ciphertexts" not in text
+    wrong = {"fold": 2, "name": "slide/1", "label": 1, "share": 0.75}
+    limit = {"lost": [wrong, {**wrong, "name": "other/4", "label": 0}], "slide": "slide", "without": [0.99, 1.0]}
+    jitter = {**ways, "runs": [run], "limit": limit}
+    text = SECTIONS["breakhis"]({**slides, "methods": {**slides["methods"], "jitter": jitter}})
+    assert "| 2 | `slide/1` | malignant | 0.75 |" in text
+    assert "1 of these 2 are of `slide`" in text
+    assert "0.9950" in text
     taken = {"of": 6, "refused": 0, "agree": 6, "worst_error": 1e-4, "auc": 0.9, "auc_in_clear": 0.9, "keys_mb": 20.0}
     text = SECTIONS["breakhis"]({**slides, "encrypted": {"0": {**taken, "ring_degree": 16384}}})
     assert "6 of 6 decisions are those in clear" in text
