@@ -1,7 +1,7 @@
 """The service on the shipped 128-bit program: requests, sequences an hour, what it costs over the bare evaluation,
 memory by tenants, uploads against nginx, from start to the first result. Writes results/service.{json,md}.
 
-PYTHONPATH=src:tests python -m benchmarks.service [--tenants 1 4 16] [--queries 20] [--only upload start] [--quiet .1]
+PYTHONPATH=src:tests python -m benchmarks.service [--tenants 1 4 16] [--queries 8] [--only upload start] [--quiet .1]
 """
 
 import argparse
@@ -16,8 +16,8 @@ from statistics import median
 
 import trustme
 from benchmarks.service_kit import (
+    Bare,
     Busy,
-    bare,
     curl_put,
     hospital_of,
     memory_of,
@@ -33,13 +33,14 @@ from service.kit import Remote, expect, wait_until
 
 ROOT = Path(__file__).parents[1]
 PROGRAM, IMAGES = ROOT / "examples" / "adrenal" / "program", ROOT / "examples" / "adrenal" / "volumes.npz"
+ROUNDS = 6  # of batches beside the bare evaluation
 PARTS = ("requests", "cost", "memory", "upload", "start")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenants", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--queries", type=int, default=20)
+    parser.add_argument("--queries", type=int, default=8, help="of a batch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--quiet", type=float, default=1.0, help="uploads and starts count if others took less of the cores"
@@ -89,39 +90,46 @@ def requests(folder, hospital, tls, authority, arguments) -> dict:
 
 
 def cost(folder, hospital, tls, authority, arguments) -> dict:
-    """One worker with all threads against the bare evaluation, in turn; a batch, and queries one by one."""
+    """One worker with all threads against the bare evaluation: in turn, since a machine's pace changes by the minute; a
+    batch, and queries one by one.
+    """
     place = folder / "cost"
     place.mkdir()
-    count, alone, batch, single, processor = arguments.queries, [], [], [], {"bare": [], "service": []}
-    for _ in range(3):
-        seconds, each = bare(PROGRAM, hospital, arguments.threads, count)
-        alone += seconds
-        processor["bare"].append(each)
-        with serving(place, PROGRAM, tls, authority, **settings(arguments)) as server:
-            tenant = tenants_of(server, hospital, 1, expect)[0]
-            tenant.ended(expect(tenant.post(hospital.queries[0], key=f"warm-{time.time()}"), 202).json()["id"])
-            body = b"".join(hospital.queries[number % 8] for number in range(count))
-            begin, before = time.perf_counter(), processor_seconds(server)
-            tenant.ended(expect(tenant.post(body, key=f"{time.time()}"), 202).json()["id"], 600)
-            batch.append((time.perf_counter() - begin) / count)
-            processor["service"].append((processor_seconds(server) - before) / count)
-            for number in range(count // 2):
-                begin = time.perf_counter()
-                job = expect(tenant.post(hospital.queries[number % 8], key=f"{time.time()}"), 202).json()["id"]
-                tenant.ended(job)
-                tenant.result(job)
-                single.append(time.perf_counter() - begin)
-    one = median(alone)
+    size, rounds = arguments.queries, []
+    body = b"".join(hospital.queries[number % 8] for number in range(size))
+    with (
+        Bare(PROGRAM, hospital, arguments.threads) as bare,
+        serving(place, PROGRAM, tls, authority, **settings(arguments)) as server,
+    ):
+        tenant = tenants_of(server, hospital, 1, expect)[0]
+
+        def served(content: bytes) -> float:
+            begin = time.perf_counter()
+            job = expect(tenant.post(content, key=f"{begin}"), 202).json()["id"]
+            tenant.ended(job, 600)
+            tenant.result(job)
+            return time.perf_counter() - begin
+
+        bare.evaluate(2), served(hospital.queries[0])
+        for _ in range(ROUNDS):
+            alone, processor = bare.evaluate(size)
+            before = processor_seconds(server)
+            batch = served(body) / size
+            spent = (processor_seconds(server) - before) / size
+            single = median(served(hospital.queries[number % 8]) for number in range(size // 2))
+            rounds.append((alone, processor, batch, spent, single, batch / alone, spent / processor, single / alone))
+    alone, processor, batch, spent, single, *ratios = map(median, zip(*rounds, strict=True))
     return {
-        "bare_seconds": one,
-        "batch_seconds_each": median(batch),
-        "single_seconds": median(single),
-        "sequences_an_hour": round(3600 / median(batch)),
-        "cost_of_batch": median(batch) / one - 1,
-        "bare_processor_seconds": median(processor["bare"]),
-        "batch_processor_seconds_each": median(processor["service"]),
-        "cost_in_processor_seconds": median(processor["service"]) / median(processor["bare"]) - 1,
-        "cost_of_single": median(single) / one - 1,
+        "bare_seconds": alone,
+        "batch_seconds_each": batch,
+        "single_seconds": single,
+        "sequences_an_hour": round(3600 / batch),
+        "bare_processor_seconds": processor,
+        "batch_processor_seconds_each": spent,
+        "cost_of_batch": ratios[0] - 1,
+        "cost_in_processor_seconds": ratios[1] - 1,
+        "cost_of_single": ratios[2] - 1,
+        "costs_of_batches": [each[5] - 1 for each in rounds],
     }
 
 

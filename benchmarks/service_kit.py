@@ -181,34 +181,47 @@ def quiet_runs(run, wanted: int, others: float, tries: int = 8) -> tuple[list, f
     return [result for _, result in found[:wanted]], median(taken for taken, _ in found[:wanted])
 
 
-def bare(program: Path, hospital: Hospital, threads: int, count: int) -> tuple[list[float], float]:
-    """Seconds of each evaluation in a process that does nothing else, from expanded keys that are mapped; and the mean
-    of its processor seconds.
-    """
-    code = (
+class Bare:
+    """Evaluations in a process that does nothing else, from expanded keys that are mapped, as a worker's are."""
+
+    CODE = (
         "import json, sys, time, threading\n"
         "from pathlib import Path\n"
         "from heclstm.service.evaluation import Evaluator, expand\n"
         "from heclstm.program.files import load_card\n"
         "from heclstm.storage.container import Kind, received\n"
-        "program, keys, query, threads, count = sys.argv[1:]\n"
+        "program, keys, query, threads = sys.argv[1:]\n"
         "place = Path(keys).with_suffix('.expanded')\n"
         "with received(keys, Kind.EVALUATION_KEYS) as message:\n"
         "    place.exists() or expand(load_card(Path(program)), message.header.key, message, place, 2)\n"
         "evaluator = Evaluator(Path(program), int(threads)); evaluator.prepare()\n"
-        "opened, content, times = evaluator.open_keys(place), Path(query).read_bytes(), []\n"
-        "for number in range(int(count) + 2):\n"
-        "    if number == 2: processor = time.process_time()\n"
-        "    begin = time.perf_counter()\n"
-        "    evaluator.evaluate(content, opened, lambda *_: None, threading.Event())\n"
-        "    times.append(time.perf_counter() - begin)\n"
-        "print(json.dumps([times[2:], (time.process_time() - processor) / int(count)]))\n"
+        "opened, content = evaluator.open_keys(place), Path(query).read_bytes()\n"
+        "for line in sys.stdin:\n"
+        "    begin, processor = time.perf_counter(), time.process_time()\n"
+        "    for _ in range(int(line)):\n"
+        "        evaluator.evaluate(content, opened, lambda *_: None, threading.Event())\n"
+        "    print(json.dumps([time.perf_counter() - begin, time.process_time() - processor]), flush=True)\n"
     )
-    query = hospital.folder / "bare.he"
-    query.write_bytes(hospital.queries[0])
-    keys = hospital.folder / "evaluation.keys"
-    command = [sys.executable, "-c", code, str(program), str(keys), str(query), str(threads), str(count)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    def __init__(self, program: Path, hospital: Hospital, threads: int) -> None:
+        query, keys = hospital.folder / "bare.he", hospital.folder / "evaluation.keys"
+        query.write_bytes(hospital.queries[0])
+        command = [sys.executable, "-c", self.CODE, str(program), str(keys), str(query), str(threads)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def evaluate(self, count: int) -> tuple[float, float]:
+        """Seconds of one by the clock and of the processor: means of so many in turn."""
+        self._process.stdin.write(f"{count}\n")
+        self._process.stdin.flush()
+        seconds, processor = json.loads(self._process.stdout.readline())
+        return seconds / count, processor / count
+
+    def __exit__(self, *_) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 def tenants_of(server: Running, hospital: Hospital, count: int, expect) -> list[Remote]:

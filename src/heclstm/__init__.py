@@ -16,9 +16,11 @@
 Names are loaded when they are used: importing heclstm loads neither NumPy nor the native engine.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+from importlib import import_module
+
+TYPE_CHECKING = False  # as in typing, which takes longer to load than all of this
 if TYPE_CHECKING:
     from heclstm.card.program_card import ProgramCard
     from heclstm.compiler.compile import Options, compile_model
@@ -78,7 +80,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 

@@ -63,7 +63,7 @@ def test_what_nobody_expects_keeps_its_traceback():
 
 def test_an_interrupted_training_says_how_to_go_on():
     assert "add --resume" in ending_of(KeyboardInterrupt(), None, "train").text
-    assert "add --resume" in ending_of(Ended(143), None, "train").text
+    assert "add --resume" in ending_of(Ended(signal.SIGTERM), None, "train").text
 
 
 def test_wrong_usage_is_json_too(call):
@@ -139,5 +139,51 @@ def test_ctrl_c_while_the_command_line_still_imports_itself():
         "    return real(name, *rest)\n"
         "builtins.__import__ = interrupted; main()"
     )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")
+    assert_stopped(["-c", script, "inspect", "nothing"])
+
+
+@pytest.mark.parametrize("method", ["main", "make_context"])
+def test_ctrl_c_between_the_command_line_and_a_verb(method):
+    """Typer answers KeyboardInterrupt by an empty line."""
+    script = (
+        "import os, signal; from heclstm.cli.start import main; from typer.core import TyperGroup\n"
+        f"real = TyperGroup.{method}\n"
+        "def interrupted(*given, **named): os.kill(os.getpid(), signal.SIGINT); return real(*given, **named)\n"
+        f"TyperGroup.{method} = interrupted; main()"
+    )
+    assert_stopped(["-c", script, "inspect", "nothing"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_python_drops_comes_again(site, number):
+    """A callback of a weak reference, as importing makes them, cannot raise: the command went on to its end."""
+    script = (
+        "import os, time, weakref; from heclstm.cli.start import main; from heclstm.usecases import inspect\n"
+        "class Held: pass\n"
+        f"def last(_): os.kill(os.getpid(), {int(number)}); time.sleep(0.01)\n"
+        "def wait(*_):\n"
+        "    held = Held(); seen = weakref.ref(held, last); del held; time.sleep(60)\n"
+        "inspect.inspect = wait; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, "inspect", site.query], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (128 + number, "")
+    assert "nothing half made stays behind" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_after_a_verb():
+    script = (
+        "import os, signal; from heclstm.cli.start import main\n"
+        "try: main()\n"
+        "finally: os.kill(os.getpid(), signal.SIGINT); print('went on')"
+    )
+    assert_stopped(["-c", script, "inspect", "nothing"], before=1)
+
+
+def assert_stopped(arguments, before=0):
+    """before: how many lines may stand before the one that says so."""
+    ran = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (130, "")
+    lines = ran.stderr.splitlines()
+    assert len(lines) == 1 + before
+    assert lines[-1] == "heclstm: stopped by Ctrl+C; nothing half made stays behind"

@@ -16,7 +16,7 @@ from heclstm.service.database.migrate import upgrade
 from heclstm.service.database.queue import Queue
 from heclstm.service.dispatcher import Dispatcher
 from heclstm.service.metrics import Metrics
-from heclstm.service.workers.messages import Cancel, Failed, Loaded, Prepare, Ready, Result, Task
+from heclstm.service.workers.messages import Cancel, Failed, Loaded, Prepare, Progress, Ready, Result, Task
 from heclstm.service.workers.pool import Early, start_early
 
 ONE, TWO = "1" * 64, "2" * 64
@@ -76,10 +76,12 @@ def world(tmp_path):
         offered = SimpleNamespace(
             active=lambda: list(programs), all=lambda: dict.fromkeys(programs), folder=lambda d: d
         )
-        early = start_early(pool, {program: program for program in programs})
-        found = Dispatcher(
-            pool, queue, key_sets, blobs, offered, Evaluation(**settings), metrics, lambda job: None, early
-        )
+        early, news = start_early(pool, {program: program for program in programs}), []
+
+        def told(job, *, progress=False):
+            news.append((job, progress))
+
+        found = Dispatcher(pool, queue, key_sets, blobs, offered, Evaluation(**settings), metrics, told, early)
 
         def turn(times=30):
             for _ in range(times):
@@ -88,7 +90,7 @@ def world(tmp_path):
                 found._fill()
                 found._assign()
 
-        return SimpleNamespace(dispatcher=found, turn=turn, pool=pool)
+        return SimpleNamespace(dispatcher=found, turn=turn, pool=pool, news=news)
 
     def accept(tenant, program=ONE, queries=1, name=None):
         label = program[0] * 32
@@ -118,6 +120,23 @@ def test_a_program_that_never_fits_fails_its_queries(world):
     here.turn()
     row = world.jobs.get("a", job)
     assert (row.state, row.evaluations[0].problem) == ("failed", "too-large-for-server")
+
+
+def test_progress_alone_begins_nothing(world):
+    """It comes five times a second, and each time the queue was read."""
+    here = world.make(PretendedPool(size=1))
+    job = world.accept("a")
+    while not here.dispatcher._events.empty():  # until it is ready
+        here.dispatcher._hear()
+    slot = here.dispatcher._slots[0]
+    slot.row, slot.state = SimpleNamespace(id=7, job=job), "busy"
+    here.dispatcher._events.put((slot.worker, Progress(7, 0.5, "block1")))
+    assert not here.dispatcher._hear()
+    assert here.news[-1] == (job, True)
+    assert here.dispatcher.running(7) == (0.5, "block1")
+    for event in (None, (slot.worker, Progress(7, 0.6, "block1"))):
+        here.dispatcher._events.put(event)
+    assert here.dispatcher._hear()
 
 
 class Hasty(PretendedPool):

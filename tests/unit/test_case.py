@@ -15,7 +15,7 @@ from heclstm.data.handed_in import HandedIn
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy import case as module
 from heclstm.deploy.case import Case, case_path, find_case, images_digest
-from heclstm.deploy.wire import Message
+from heclstm.deploy.wire import Kind, Message, read_header
 from heclstm.errors import DigestError, FileFormatError, InputError, NotAssessableError, OutputError
 from heclstm.usecases import decrypt, encrypt, keygen, report, run
 from heclstm.usecases.events import Recorded
@@ -221,6 +221,24 @@ def test_a_signal_between_case_and_query_leaves_neither(keys, tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, tmp_path / "query.he", **INSECURE)
     assert not list(tmp_path.glob("query*"))
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "over another"])
+def test_a_signal_when_both_stand_leaves_both(keys, tmp_path, monkeypatch, again):
+    """The case of a query that has its name already was taken away, and nobody could read its result."""
+    where, save = tmp_path / "query.he", Message.save
+    if again:
+        encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, where, name="former", **INSECURE)
+
+    def interrupted(query, path):
+        save(query, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Message, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encrypt.encrypt(PROGRAM.card, handed(SHORT), keys.secret, where, name="this", **INSECURE)
+    cases = {case.query: case.name for case in map(Case.read, tmp_path.glob("*.case"))}
+    assert cases[read_header(where, Kind.QUERY).query] == "this"
 
 
 @pytest.mark.parametrize(("first", "then"), [("query.he", "query.bin"), ("a.b.he", "a.b.bin"), ("query", "query.he")])

@@ -16,14 +16,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from heclstm.cli.plain import emit, fail
+from heclstm.cli.start import stopped
 from heclstm.errors import HeclstmError, NotAssessableError
 from heclstm.extras import missing
 
 FAILED, UNDECIDED = 2, 3  # the latter: all went well, but there is no decision, positive or negative
 INTERRUPTED = 128 + signal.SIGINT
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has one
+
+AGAIN = 0.01  # seconds until a signal that was dropped comes once more
 
 # verb → how to go on with what an interruption left on purpose; others leave nothing.
 RESUME = {
@@ -37,7 +41,11 @@ RESUME = {
 
 
 class Ended(SystemExit):
-    """A signal that asks this process to end."""
+    """A signal that asks this process to end; its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
 
 
 @dataclass(frozen=True)
@@ -83,33 +91,51 @@ def ending_of(error: BaseException, output: Path | None, verb: str) -> Ending | 
             return Ending(kind, f"{error.name or 'a library'}: cannot be loaded ({error})")
         case KeyboardInterrupt():
             return Ending(kind, f"stopped by Ctrl+C; {stays}", INTERRUPTED)
-        case Ended():
-            number = int(str(error.code)) - 128
+        case Ended(number=number):
             return Ending(signal.Signals(number).name, f"ended by {signal.Signals(number).name}; {stays}", 128 + number)
     return None
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind the stack, so that temporary files (of secret keys, too) are removed on the way out.
+    """Ctrl+C, SIGTERM and SIGHUP unwind the stack, so that temporary files (of secret keys, too) are removed on the
+    way out.
 
-    One that is ignored already, as under nohup, stays so.
+    One that is ignored already, as under nohup, stays so. Python drops what a handler raises inside of some callbacks
+    of its own (while it imports, above all): such a signal is sent again a moment later.
     """
+    at_once = signal.getsignal(signal.SIGINT) is stopped
     taken = [number for number in SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
 
     def end(number: int, frame: object) -> None:
         for other in taken:
             signal.signal(other, signal.SIG_IGN)  # a second one must not stop the cleaning
-        raise Ended(128 + number)
+        raise Ended(number)
+
+    def dropped(told: Any) -> None:
+        number = getattr(told.exc_value, "number", signal.SIGINT)
+        if not isinstance(told.exc_value, KeyboardInterrupt | Ended):
+            former(told)
+            return
+        if number in taken:
+            signal.signal(number, end)
+        threading.Timer(AGAIN, os.kill, (os.getpid(), number)).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    for number in taken:
-        signal.signal(number, end)
+    former = sys.unraisablehook
     try:
+        sys.unraisablehook = dropped
+        for number in taken:
+            signal.signal(number, end)
+        if at_once:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
     finally:
+        sys.unraisablehook = former
+        if at_once:
+            signal.signal(signal.SIGINT, stopped)
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
 

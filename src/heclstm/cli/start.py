@@ -1,22 +1,27 @@
-"""The entry of the command line: Ctrl+C ends it quietly while it still imports itself, where no verb can say so."""
+"""The entry of the command line: before anything is imported, Ctrl+C ends it as it ends a verb."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
+
+
+def stopped(number: int, frame: object) -> None:
+    """The handler of Ctrl+C outside of a verb, where there is nothing to tidy: one line, and exit code 130 at once."""
+    with suppress(OSError):
+        os.write(2, b"heclstm: stopped by Ctrl+C; nothing half made stays behind\n")
+    os._exit(128 + number)
 
 
 def main() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # else it is ignored, as in a shell's background
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in a shell's background
+        signal.signal(signal.SIGINT, stopped)
     from heclstm.cli.serving import plain_config, serve_alone
 
     if (config := plain_config(sys.argv[1:])) is not None:
-        signal.signal(signal.SIGINT, before)
         sys.exit(serve_alone(config))
     from heclstm.cli.application import application
 
-    app = application(next(iter(sys.argv[1:]), ""))
-    signal.signal(signal.SIGINT, before)
-    app(prog_name="heclstm")
+    application(next(iter(sys.argv[1:]), ""))(prog_name="heclstm")

@@ -42,7 +42,7 @@ _LOG = log("dispatcher")
 
 
 class Dispatcher:
-    """changed(job): told whenever something of a job has changed, in the thread of the dispatcher."""
+    """changed(job, progress=…): told what has changed, as `Hub.changed` is; in the thread of the dispatcher."""
 
     def __init__(
         self,
@@ -53,20 +53,19 @@ class Dispatcher:
         programs: Programs,
         settings: Evaluation,
         metrics: Metrics,
-        changed: Callable[[str], None],
+        changed: Callable[..., None],
         early: Early,
     ) -> None:
         self._pool, self._queue, self._key_sets, self._blobs = pool, queue, key_sets, blobs
         self._programs, self._settings, self._metrics, self._changed = programs, settings, metrics, changed
-        self._events = early.events
-        self._pending: deque[Event] = deque()  # heard, but not yet dealt with: the database may be away
+        self._events, self._pending = early.events, deque[Event]()  # heard, not dealt with: the database may be away
         self._slots = [Slot(worker, program) for program, worker in early.workers]
         self._turn, self._turns = 0, dict[str, int]()
         self._later: dict[int, float] = {}  # evaluation → not before this moment
         self._restart_at, self._deaths = 0.0, 0
         # Programs that fit into the memory never, and not beside the workers that there are: no worker is started.
         self._too_large, self._no_room = set[str](), set[str]()
-        self._beaten = float("-inf")
+        self._beaten = self._assigned = float("-inf")
         self.pace: dict[str, float] = {}  # program → seconds of an evaluation, a running mean
         self._draining, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -150,9 +149,10 @@ class Dispatcher:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._hear()
+                news = self._hear()
                 self._beat()
-                if not self._draining.is_set():
+                if not self._draining.is_set() and (news or clock.steady() >= self._assigned + TICK_SECONDS):
+                    self._assigned = clock.steady()
                     self._fill()
                     self._assign()
                 self._count()
@@ -164,21 +164,27 @@ class Dispatcher:
                 _LOG.exception("a mistake of ours; going on")
                 self._stop.wait(TICK_SECONDS)
 
-    def _hear(self) -> None:
-        """Wait for events, and deal with all of them. One that meets an absent database is kept."""
+    def _hear(self) -> bool:
+        """Deal with all events, or wait for one; whether any was more than progress, after which others may begin. One
+        that meets an absent database is kept.
+        """
+        news = False
         if not self._pending:
             with suppress(Empty):
                 event = self._events.get(timeout=TICK_SECONDS)
                 while True:
                     if event is not None:
                         self._pending.append(event)
+                    news = news or event is None
                     event = self._events.get_nowait()
         while self._pending:
             worker, message = self._pending[0]
             slot = next((slot for slot in self._slots if slot.worker is worker), None)
+            news = news or not isinstance(message, Progress)
             if slot:
                 self._handle(slot, message)
             self._pending.popleft()
+        return news
 
     def _handle(self, slot: Slot, message: Any | None) -> None:
         match message:
@@ -193,7 +199,7 @@ class Dispatcher:
             case Progress(evaluation, share, layer):
                 if slot.row and slot.row.id == evaluation:
                     slot.share, slot.layer, slot.heard = share, layer, clock.steady()
-                    self._changed(slot.row.job)
+                    self._changed(slot.row.job, progress=True)
             case Result() | Failed() if slot.row and slot.row.id == message.evaluation:
                 row = slot.row
                 if isinstance(message, Result):

@@ -35,17 +35,21 @@ WRITE_BYTES = 1 << 20
 PIECES_MAX = 512  # of one write; systems take 1024
 HELD_BYTES_MAX = 8 << 20  # in memory, while the disk is slower than the network
 NICENESS = 10  # of the intake, more than the server has: receiving and evaluating come first
+TOLD_SECONDS = 0.5  # between what the intake hears of an upload: it takes a core, and lines are slower than that core
 DEATHS_MAX = 2  # of the intake under one upload, before it is to blame
 _LOG = log("uploads")
 
 
 @dataclass(eq=False)
 class Upload:
-    """size: bytes on disk. active: a connection is sending. begun: the intake knows it. ended: outcome is known."""
+    """size: bytes on disk. told: when the intake heard of them. active: a connection is sending. begun: the intake
+    knows it. ended: outcome is known.
+    """
 
     row: KeySetRow
     path: Path
     size: int = 0
+    told: float = 0.0
     active: bool = False
     begun: bool = False
     deaths: int = 0
@@ -191,6 +195,8 @@ class Uploads:
                     writing = await self._written(upload, writing, file, pieces)
                 if writing:
                     await writing
+                if not upload.whole:  # else the intake knows
+                    self._tell(upload)
             finally:
                 await asyncio.to_thread(file.close)
         if upload.problem:
@@ -213,11 +219,13 @@ class Uploads:
         async def write() -> None:
             await asyncio.to_thread(_write, file, taken, upload.size)
             upload.size += size
-            self._tell(upload)
+            if upload.whole or clock.steady() >= upload.told + TOLD_SECONDS:
+                self._tell(upload)
 
         return asyncio.create_task(write())
 
     def _tell(self, upload: Upload) -> None:
+        upload.told = clock.steady()
         self._send(More(upload.row.upload, upload.size, upload.whole))
 
     def _ensure_begun(self, upload: Upload) -> None:

@@ -62,10 +62,11 @@ def new_files(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     replace: whether they may take the place of files of the same name, secret ones too; otherwise OutputError, also for
     those that came meanwhile.
     """
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     partial = _partial(folder / "files", FILES)
-    partial.mkdir(mode=0o700)
     try:
+        partial.mkdir(mode=0o700)
         with _told_as(partial, folder):
             yield partial
         names = sorted(path.name for path in partial.iterdir())
@@ -76,6 +77,9 @@ def new_files(folder: Path, *, replace: bool = True) -> Iterator[Path]:
             _move_new(partial, folder, names)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if new:
+            with suppress(OSError):  # it holds the files
+                folder.rmdir()
 
 
 def _move_new(partial: Path, folder: Path, names: list[str]) -> None:

@@ -120,14 +120,25 @@ def _tell(envelope: Mapping[str, Any], events: Events) -> None:
 
 
 def save_both(query: Message, output: Path, case: Case, beside: Path) -> None:
-    """The case first, since a query without one is of no use; if it fails, what stood there before stands again."""
-    before = beside.read_bytes() if beside.is_file() else None
+    """The case first, since a query without one is of no use; if that one fails, the former case stands again."""
+    before, former = beside.read_bytes() if beside.is_file() else None, identity(output)
     try:
         case.save(beside)
         query.save(output)
     except BaseException:
+        if identity(output) != former:  # stopped when both stood already
+            raise
         if before is None:
             beside.unlink(missing_ok=True)
         else:
             save_file(beside, before, 0o600)
         raise
+
+
+def identity(path: Path) -> tuple[int, int, int] | None:
+    """Which file that is: every one that is written here is a new one, and moved to its name. None if there is none."""
+    try:
+        known = path.stat()
+    except OSError:
+        return None
+    return known.st_dev, known.st_ino, known.st_ctime_ns

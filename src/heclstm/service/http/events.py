@@ -36,4 +36,4 @@ async def events_of(app: App, tenant: str, job: str) -> AsyncIterator[bytes]:
         if status.state in (DONE, FAILED):
             return
         await asyncio.sleep(PAUSE_SECONDS)
-        await app.hub.wait(job, QUIET_SECONDS)
+        await app.hub.wait(job, QUIET_SECONDS, progress=True)
