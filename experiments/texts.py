@@ -308,5 +308,5 @@ reliable series (264 series), each scored by networks of the other three. Held-o
 {table}
 
 The trend pays most, then points that are kept. How many units there are does not matter; offsets, and a beginning with
-generated courses, did not pay here; one seed tells no two of these within 0.01 apart. The learning rate is that of the diagonal cell, at which the LSTM
-diverges with either start of its recurrence."""
+generated courses, did not pay here; one seed tells no two of these within 0.01 apart. The learning rate is that of the
+diagonal cell, at which the LSTM diverges with either start of its recurrence."""
