@@ -265,7 +265,7 @@ def limit(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) -> di
     """What all seeds together get wrong, the slide that most of it is of, and the AUC of each seed without that."""
     wrong = lost([np.mean(each, axis=0) for each in zip(*scores, strict=True)], fields)
     slides = [each["name"].rpartition("/")[0] for each in wrong]
-    worst = max(slides, key=slides.count)
+    worst = max(slides, key=slides.count, default="none")
     kept_rows = [np.array([name.rpartition("/")[0] != worst for name in part.names]) for part in fields.folds]
     without = [
         auc_by_fold([(s[k], part.labels[k]) for s, part, k in zip(mine, fields.folds, kept_rows, strict=True)]).value
@@ -292,8 +292,8 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
         threes = itertools.combinations(scores[name][: len(SEEDS)], len(ENSEMBLE))
         means = [[np.mean(each, axis=0) for each in zip(*three, strict=True)] for three in threes]
         methods[name]["ensembles"] = [areas(each, fields.folds) for each in means]
-    if "jitter" in methods:
-        methods["jitter"]["limit"] = limit(scores["jitter"], fields)
+    if "jitter_more" in methods:
+        methods["jitter_more"]["limit"] = limit(scores["jitter_more"], fields)
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
     others = {
         name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble", "jitter_more_ensemble")

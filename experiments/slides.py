@@ -40,8 +40,8 @@ def breakhis(result: Result) -> str:
             if found.get("ensembles")
         ),
         jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
-        more=texts.BREAKHIS_MORE.format(seeds=_seeds(methods["jitter_more"])) if "jitter_more" in methods else "",
-        lost=_lost(methods["jitter"]["limit"]) if "jitter" in methods else "",
+        more=_more(methods["jitter_more"]) if "jitter_more" in methods else "",
+        lost=_lost(methods["jitter_more"]["limit"]) if "jitter_more" in methods else "",
         choices=_choices(result["choices"]),
         ablations=_breakhis_ablations(result.get("ablations", {})),
         encrypted=(encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
@@ -70,6 +70,10 @@ def _choices(found: list[Result]) -> str:
         for name, each in rows.items()
     ]
     return table(["choice", "runs", "AUC by patient", "AUC by sequence", "best for held-out fold"], cells)
+
+
+def _more(method: Result) -> str:
+    return texts.BREAKHIS_MORE.format(seeds=_seeds(method), mean=method["sequence"]["mean"])
 
 
 def _lost(found: Result) -> str:

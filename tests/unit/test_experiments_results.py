@@ -146,8 +146,10 @@ def test_sections_of_folds_hold_their_figures():
     assert "ciphertexts" not in text
     wrong = {"fold": 2, "name": "slide/1", "label": 1, "share": 0.75}
     limit = {"lost": [wrong, {**wrong, "name": "other/4", "label": 0}], "slide": "slide", "without": [0.99, 1.0]}
-    jitter = {**ways, "runs": [run], "limit": limit}
-    text = SECTIONS["breakhis"]({**slides, "methods": {**slides["methods"], "jitter": jitter}})
+    more = {**ways, "runs": [run], "limit": limit}
+    titles, methods = ({**slides[each]} for each in ("titles", "methods"))
+    titles["jitter_more"], methods["jitter_more"] = "more colours", more
+    text = SECTIONS["breakhis"]({**slides, "titles": titles, "methods": methods})
     assert "| 2 | `slide/1` | malignant | 0.75 |" in text
     assert "1 of these 2 are of `slide`" in text
     assert "0.9950" in text
