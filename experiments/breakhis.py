@@ -1,13 +1,12 @@
 """BreaKHis at 200×, five folds by patient: HE-CLSTM and others, by patient and by sequence.
 
-    python -m experiments.breakhis choose --data breakhis200/ --work runs/     # inside training folds
     python -m experiments.breakhis train --data breakhis200/ --work runs/ --names he_clstm --seeds 0 1 2 3 4
     python -m experiments.breakhis encrypt --data breakhis200/ --work runs/
     python -m experiments.breakhis ablate --data breakhis200/ --work runs/
     python -m experiments.breakhis test --data breakhis200/ --work runs/ --names he_clstm per_frame --seeds 0 1 2 3 4
 
-Choosing leaves two folds out: what is chosen for a test fold is judged on the other four, each scored by networks
-that saw neither of the two. Every network is trained on all patients of its folds, since no threshold is needed.
+What was chosen inside training folds is told by `experiments.breakhis_choices`. Every network is trained on all
+patients of its folds, since no threshold is needed.
 The sequences of a patient count once, by their mean, or each by itself; AUCs are those of each fold, weighted by its
 pairs: scores of different networks are not compared.
 """
@@ -29,6 +28,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from experiments import record
+from experiments.colours import colours
 from experiments.encrypted import encrypted
 from experiments.fit import evaluate, fit
 from experiments.orders import ORDERS, reordered
@@ -66,17 +66,11 @@ def jittered_mean(config: TrainConfig) -> TrainConfig:
     return augmented(stain=0.05)(mean_of_fields(2)(config))
 
 
-CHOICES: dict[str, tuple[str, Change]] = {
-    "as it is": ("he_clstm", augmented(exchanged=False)),
-    "mean cell, square": ("he_clstm", mean_of_fields(2)),
-    "stain jitter": ("he_clstm", augmented(stain=0.05)),
-    "mean cell, square, and stain jitter": ("he_clstm", jittered_mean),
-    "fields of a patient exchanged in every epoch": ("he_clstm", augmented(exchanged=True)),
-}
 # method → its title; each is trained by the recipe of HE-CLSTM
 TITLES = {
     "he_clstm": "HE-CLSTM, diagonal cell",
     "jitter": "HE-CLSTM, diagonal cell, stain jitter",
+    "jitter_more": "HE-CLSTM, diagonal cell, stain jitter 0.1",
     "mean_cell": "HE-CLSTM, mean cell with a square",
     "mean_cell_jitter": "HE-CLSTM, mean cell with a square, stain jitter",
     "exact_twin": "exact twin (ReLU)",
@@ -92,6 +86,7 @@ TITLES = {
 VARIANTS: dict[str, tuple[str, Change]] = {
     "mean_cell": ("he_clstm", mean_of_fields(2)),
     "jitter": ("he_clstm", augmented(stain=0.05)),
+    "jitter_more": ("he_clstm", augmented(stain=0.1)),
     "mean_cell_jitter": ("he_clstm", jittered_mean),
 }
 ENSEMBLE = (0, 1, 2)  # seeds
@@ -181,25 +176,6 @@ def areas(scores: Sequence[NDArray[np.float64]], parts: Sequence[Part]) -> dict[
     return {name: [each.value, each.low, each.high] for name, each in intervals.items()}
 
 
-def choose(fields: Fields, base: TrainConfig, work: Path, names: Sequence[str], seeds: Sequence[int]) -> None:
-    """Mean over pairs of folds that are left out, for each choice and seed; one JSON line each."""
-    for seed, name in itertools.product(seeds, names):
-        method, change = CHOICES[name]
-        config = change(replace(base, seed=seed))
-        scores: list[NDArray[np.float64]] = []
-        parts: list[Part] = []
-        for left_out in itertools.combinations(range(FOLDS), 2):
-            for tested in left_out:
-                splits = fields.without(left_out, tested)
-                network = fit(method, config, splits, work)
-                scores.append(evaluate(network, config, splits.test)["score"])
-                parts.append(splits.test)
-        measured = areas(scores, parts)
-        logger.info("%s seed %d: %s", name, seed, {way: round(each[0], 4) for way, each in measured.items()})
-        with (work / "choices.jsonl").open("a") as file:
-            file.write(json.dumps({"name": name, "seed": seed, **measured}) + "\n")
-
-
 def in_other_orders(name: str, fields: Fields, base: TrainConfig, seed: int, work: Path) -> dict[str, Any]:
     """AUC by fold where the held-out sequences have their fields in another order."""
     return {
@@ -222,37 +198,9 @@ def of_seed(
     return found
 
 
-def histograms(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """fields (N, 3, H, W) → shares of 16 intervals of each colour and of the gradient, means and deviations."""
-
-    def one(field: NDArray[np.float64]) -> NDArray[np.float64]:
-        steep = np.hypot(*np.gradient(field.mean(0)))
-        parts = [np.histogram(colour, 16, (0, 1))[0] / colour.size for colour in field]
-        parts += [np.histogram(steep, 16, (0, 0.3))[0] / steep.size, field.mean((1, 2)), field.std((1, 2))]
-        return np.concatenate(parts)
-
-    return np.stack([one(field) for field in images / 255])
-
-
-def colours(fields: Fields, ridge: float = 10.0) -> list[NDArray[np.float64]]:
-    """The mean score of a sequence's fields, by logistic regression with balanced classes (Newton's method)."""
-    known = [histograms(np.asarray(part.images).reshape(-1, *np.shape(part.images)[2:])) for part in fields.folds]
-    scores = []
-    for fold, part in enumerate(fields.folds):
-        others = [k for k in range(FOLDS) if k != fold]
-        count = np.shape(part.images)[1]
-        labels = np.concatenate([np.repeat(fields.folds[k].labels, count) for k in others])
-        train = np.concatenate([known[k] for k in others])
-        middle, spread = train.mean(0), train.std(0) + 1e-6
-        x, asked = (np.c_[(each - middle) / spread, np.ones(len(each))] for each in (train, known[fold]))
-        weight = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
-        penalty, found = np.diag([ridge] * train.shape[1] + [1e-9]), np.zeros(x.shape[1])
-        for _ in range(50):
-            chances = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
-            curvature = (x.T * (weight * chances * (1 - chances))) @ x + penalty
-            found -= np.linalg.solve(curvature, x.T @ (weight * (chances - labels)) + penalty @ found)
-        scores.append((asked @ found).reshape(-1, count).mean(1))
-    return scores
+def kept(path: Path) -> dict[str, Any]:
+    """What was measured so far."""
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def encrypted_file(name: str, work: Path) -> Path:
@@ -263,7 +211,7 @@ def through_ciphertexts(name: str, fields: Fields, base: TrainConfig, work: Path
     """Every held-out sequence of one seed, or of an ensemble; each fold's figures are kept as they come."""
     alone = name.removesuffix("ensemble").rstrip("_")
     path, (method, change) = encrypted_file(name, work), VARIANTS.get(alone, ("he_clstm", lambda config: config))
-    known, config = json.loads(path.read_text()) if path.exists() else {}, change(base)
+    known, config = kept(path), change(base)
     for fold in folds:
         if str(fold) in known:
             continue
@@ -279,7 +227,7 @@ def through_ciphertexts(name: str, fields: Fields, base: TrainConfig, work: Path
 def ablated(data: Path, base: TrainConfig, work: Path, names: Sequence[str]) -> None:
     """One seed of HE-CLSTM each, and what its program costs; kept as they come."""
     path = work / "ablations.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = kept(path)
     for name in names:
         if name in known:
             continue
@@ -301,13 +249,38 @@ def over_folds(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, floa
     return record.paired(ours, theirs)
 
 
+def lost(scores: Sequence[NDArray[np.float64]], fields: Fields, least: float = 0.1) -> list[dict[str, Any]]:
+    """Sequences that stand on the wrong side of at least this share of those of the other outcome in their fold."""
+    found = []
+    for fold, (mine, part) in enumerate(zip(scores, fields.folds, strict=True), 1):
+        for row, (score, label) in enumerate(zip(mine, part.labels, strict=True)):
+            others = mine[part.labels != label]
+            share = float(np.mean(others >= score if label else others <= score))
+            if share >= least:
+                found.append({"fold": fold, "name": part.names[row], "label": int(label), "share": share})
+    return sorted(found, key=lambda each: -each["share"])
+
+
+def limit(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) -> dict[str, Any]:
+    """What all seeds together get wrong, the slide that most of it is of, and the AUC of each seed without that."""
+    wrong = lost([np.mean(each, axis=0) for each in zip(*scores, strict=True)], fields)
+    slides = [each["name"].rpartition("/")[0] for each in wrong]
+    worst = max(slides, key=slides.count, default="none")
+    kept_rows = [np.array([name.rpartition("/")[0] != worst for name in part.names]) for part in fields.folds]
+    without = [
+        auc_by_fold([(s[k], part.labels[k]) for s, part, k in zip(mine, fields.folds, kept_rows, strict=True)]).value
+        for mine in scores
+    ]
+    return {"lost": wrong, "slide": worst, "without": without}
+
+
 def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequence[str], work: Path) -> None:
     """The result, of networks that are trained already. names: "jitter:3" has the first three seeds."""
     scores = {}
     for name, _, count in (each.partition(":") for each in names):
         mine = seeds[: int(count)] if count else seeds if name in SEVERAL else seeds[:1]
         scores[name] = [of_seed(name, fields, base, seed, work) for seed in mine]
-    scores["colour"] = [colours(fields)]
+    scores["colour"] = [colours(fields.folds)]
     methods = {name: measured(each, fields) for name, each in scores.items()}
     ours = methods["he_clstm"]["runs"][0]["folds"]
     for name, each in methods.items():
@@ -316,11 +289,15 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             each["against"] = {way: over_folds(ours[way], theirs[way]) for way in ours}
     for name in set(SEVERAL) & set(methods):
         methods[name]["orders"] = in_other_orders(name, fields, base, seeds[0], work)
-        threes = itertools.combinations(scores[name], len(ENSEMBLE))
+        threes = itertools.combinations(scores[name][: len(SEEDS)], len(ENSEMBLE))
         means = [[np.mean(each, axis=0) for each in zip(*three, strict=True)] for three in threes]
         methods[name]["ensembles"] = [areas(each, fields.folds) for each in means]
+    if "jitter_more" in methods:
+        methods["jitter_more"]["limit"] = limit(scores["jitter_more"], fields)
     path, tried = encrypted_file("he_clstm", work), work / "ablations.json"
-    others = {name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble")}
+    others = {
+        name: encrypted_file(name, work) for name in (*VARIANTS, "ensemble", "jitter_ensemble", "jitter_more_ensemble")
+    }
     head = record.provenance(training=base.to_json(), folds=FOLDS, seeds=list(seeds))
     patients = [patient for part in fields.folds for patient in set(part.patients)]
     positives = [
@@ -337,10 +314,14 @@ def write(fields: Fields, base: TrainConfig, seeds: Sequence[int], names: Sequen
             "positives": len(positives),
             "titles": TITLES,
             "methods": methods,
-            "choices": [json.loads(line) for line in (work / "choices.jsonl").read_text().splitlines()],
-            "encrypted": json.loads(path.read_text()) if path.exists() else {},
-            "encrypted_others": {name: json.loads(file.read_text()) for name, file in others.items() if file.exists()},
-            "ablations": json.loads(tried.read_text()) if tried.exists() else {},
+            "choices": [
+                {"name": name, "seeds": seeds, **found}
+                for name, each in kept(work / "choices.json").items()
+                for seeds, found in each.items()
+            ],
+            "encrypted": kept(path),
+            "encrypted_others": {name: kept(file) for name, file in others.items() if file.exists()},
+            "ablations": kept(tried),
         },
     )
 
@@ -360,7 +341,7 @@ def measured(scores: Sequence[Sequence[NDArray[np.float64]]], fields: Fields) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("choose", "train", "encrypt", "ablate", "test"))
+    parser.add_argument("what", choices=("train", "encrypt", "ablate", "test"))
     parser.add_argument("--data", type=Path, required=True, help="the folder of the pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder for trained networks; what is there is reused")
     parser.add_argument("--names", nargs="+", help="these alone; in test, jitter:3 has three seeds")
@@ -372,9 +353,7 @@ def main() -> None:
     torch.set_num_threads(1)
     base = TrainConfig.from_toml(TRAINING_FILE)
     fields = Fields.load(arguments.data, base)
-    if arguments.what == "choose":
-        choose(fields, base, arguments.work, arguments.names or list(CHOICES), arguments.seeds)
-    elif arguments.what == "train":
+    if arguments.what == "train":
         for seed, name in itertools.product(arguments.seeds, arguments.names):
             of_seed(name, fields, base, seed, arguments.work)
     elif arguments.what == "encrypt":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from experiments import texts
 from experiments.slides import bounds, breakhis
 from experiments.tables import Result, difference, encrypted_folds, interval, listed, mean_sd, table
-from experiments.trials import fields_ablations, orders, penalties
+from experiments.trials import bounded_gates, fields_ablations, orders, penalties
 
 LEVEL = 0.05
 
@@ -274,6 +274,7 @@ SECTIONS: dict[str, Callable[[Result], str]] = {
     "breakhis": breakhis,
     "orders": orders,
     "bounds": bounds,
+    "bounded_gates": bounded_gates,
     "penalties": penalties,
     "adrenal_ablations": adrenal_ablations,
     "adrenal_costs": adrenal_costs,

@@ -1,14 +1,11 @@
 """The sections of docs/results.md about BreaKHis and about bounds."""
 
 from experiments import texts
-from experiments.tables import Result, difference, encrypted_folds, mean_sd, table
+from experiments.tables import Result, difference, encrypted_folds, listed, mean_sd, table
 
 
 def breakhis(result: Result) -> str:
-    methods, choices = result["methods"], {}
-    for found in result["choices"]:
-        choices.setdefault(found["name"], []).append(found)
-    rows = []
+    methods, rows = result["methods"], []
     for name, title in result["titles"].items():
         if (found := methods.get(name)) is None:
             continue
@@ -43,15 +40,56 @@ def breakhis(result: Result) -> str:
             if found.get("ensembles")
         ),
         jitter=texts.BREAKHIS_JITTER.format(seeds=_seeds(methods["jitter"])) if "jitter" in methods else "",
-        choices=table(
-            ["choice", "AUC by patient", "AUC by sequence"],
-            [
-                [name, *(f"{sum(one[way][0] for one in found) / len(found):.3f}" for way in ("patient", "sequence"))]
-                for name, found in choices.items()
-            ],
-        ),
+        more=_more(methods["jitter_more"]) if "jitter_more" in methods else "",
+        lost=_lost(methods["jitter_more"]["limit"]) if "jitter_more" in methods else "",
+        choices=_choices(result["choices"]),
         ablations=_breakhis_ablations(result.get("ablations", {})),
         encrypted=(encrypted_folds(taken, result["parameters"]["folds"]) if taken else "") + "".join(also),
+    )
+
+
+def _choices(found: list[Result]) -> str:
+    """One row for networks alone, one for several as one program; each with the held-out folds that it is best for."""
+    rows: dict[str, list[Result]] = {}
+    for each in found:
+        count = each["seeds"].count("+") + 1
+        rows.setdefault(each["name"] + (f", {count} seeds as one program" if count > 1 else ""), []).append(each)
+
+    def mean(of: str, each: list[Result], place: int) -> float:
+        return sum(one[of][place] for one in each) / len(each)
+
+    folds = range(len(found[0]["by_fold"]))
+    best = {fold: max(rows, key=lambda name: mean("by_fold", rows[name], fold)) for fold in folds}
+    cells = [
+        [
+            name,
+            str(len(each)),
+            *(f"{mean(way, each, 0):.3f}" for way in ("patient", "sequence")),
+            listed(fold + 1 for fold in folds if best[fold] == name),
+        ]
+        for name, each in rows.items()
+    ]
+    return table(["choice", "runs", "AUC by patient", "AUC by sequence", "best for held-out fold"], cells)
+
+
+def _more(method: Result) -> str:
+    return texts.BREAKHIS_MORE.format(seeds=_seeds(method), mean=method["sequence"]["mean"])
+
+
+def _lost(found: Result) -> str:
+    """What several seeds get wrong together, and what there would be without the slide that most of it is of."""
+    lost, slide = found["lost"], found["slide"]
+    rows = [
+        [str(each["fold"]), f"`{each['name']}`", "malignant" if each["label"] else "benign", f"{each['share']:.2f}"]
+        for each in lost
+    ]
+    return texts.BREAKHIS_LOST.format(
+        count=len(found["without"]),
+        lost=table(["fold", "sequence", "which is", "share"], rows),
+        worst=sum(each["name"].startswith(f"{slide}/") for each in lost),
+        of=len(lost),
+        slide=f"`{slide}`",
+        without=sum(found["without"]) / len(found["without"]),
     )
 
 
@@ -71,6 +109,7 @@ ENCRYPTED_OTHERS = {
     "mean_cell": "the mean cell",
     "jitter": "stain jitter",
     "jitter_ensemble": "three seeds with stain jitter as one ensemble",
+    "jitter_more": "stain jitter 0.1",
 }
 
 

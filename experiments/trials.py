@@ -47,3 +47,17 @@ def fields_ablations(result: Result) -> str:
         rows.append([found["title"], value, each, f"{found['difference']:+.3f}" if "difference" in found else ""])
     table_of = table(["variant", "AUC by fold", "by seed", "it − the recipe"], rows)
     return texts.FIELDS_ABLATIONS.format(table=table_of)
+
+
+def bounded_gates(result: Result) -> str:
+    rows = []
+    for each in result["rows"]:
+        moved = [f"{max(run[name] for run in each['runs']):.1e}" if name in each["runs"][0] else "" for name in MOVED]
+        aucs = listed(f"{run['auc']:.3f}" for run in each["runs"])
+        rows.append([GATED[each["set"]], result["titles"][each["method"]], aucs, *moved])
+    head = ["set", "cell", "AUC by fold", "a gate moves by, median", "most"]
+    return texts.BOUNDED_GATES.format(table=table(head, rows))
+
+
+MOVED = ("median_moved", "most_moved")
+GATED = {"visual_fields": "visual fields, four inner folds", "breakhis": "BreaKHis, one inner fold"}

@@ -127,7 +127,11 @@ def test_sections_of_folds_hold_their_figures():
             "he_clstm": {**ways, "runs": [run], "ensembles": [run]},
             "per_frame": {**ways, "runs": [run], "against": {"patient": other, "sequence": other}},
         },
-        "choices": [{"name": "longer", **run}, {"name": "longer", **run}],
+        "choices": [
+            {"name": "longer", "seeds": "0", "by_fold": [0.9, 0.8], **run},
+            {"name": "longer", "seeds": "1", "by_fold": [0.8, 0.9], **run},
+            {"name": "longer", "seeds": "0+1", "by_fold": [0.8, 0.9], **run},
+        ],
     }  # fmt: skip
     text = SECTIONS["breakhis"](slides)
     assert "| ours | 1 | 0.980 | 0.950 to 1.000 | 0.970 | 0.940 to 0.990 |  |  |" in text
@@ -135,10 +139,20 @@ def test_sections_of_folds_hold_their_figures():
         "| one by one | 1 | 0.980 | 0.950 to 1.000 | 0.970 | 0.940 to 0.990 | +0.010 (-0.020 to +0.040), p 0.400 |"
         in text
     )
-    assert "| longer | 0.980 | 0.970 |" in text
+    assert "| longer | 2 | 0.980 | 0.970 | 1 |" in text  # 0.85 on average, where the two together have 0.8
+    assert "| longer, 2 seeds as one program | 1 | 0.980 | 0.970 | 2 |" in text
     assert "ours 0.980 / 0.970 (0.970, 0.970 to 0.970)." in text
     assert "not run" not in text
     assert "ciphertexts" not in text
+    wrong = {"fold": 2, "name": "slide/1", "label": 1, "share": 0.75}
+    limit = {"lost": [wrong, {**wrong, "name": "other/4", "label": 0}], "slide": "slide", "without": [0.99, 1.0]}
+    more = {**ways, "runs": [run], "limit": limit}
+    titles, methods = ({**slides[each]} for each in ("titles", "methods"))
+    titles["jitter_more"], methods["jitter_more"] = "more colours", more
+    text = SECTIONS["breakhis"]({**slides, "titles": titles, "methods": methods})
+    assert "| 2 | `slide/1` | malignant | 0.75 |" in text
+    assert "1 of these 2 are of `slide`" in text
+    assert "0.9950" in text
     taken = {"of": 6, "refused": 0, "agree": 6, "worst_error": 1e-4, "auc": 0.9, "auc_in_clear": 0.9, "keys_mb": 20.0}
     text = SECTIONS["breakhis"]({**slides, "encrypted": {"0": {**taken, "ring_degree": 16384}}})
     assert "6 of 6 decisions are those in clear" in text
@@ -154,3 +168,14 @@ def test_no_patient_is_called_lost_or_saved_but_by_the_count():
     lost = SECTIONS["annocerv"]({**result, "ranges": [one, {**one, "refused": 2}]})
     assert "2 have a\nscore outside" in lost
     assert "is lost" not in lost
+
+
+def test_a_gate_s_way_is_that_of_the_worst_seed():
+    run = {"auc": 0.9, "median_moved": 0.01, "most_moved": 0.02}
+    rows = [
+        {"set": "breakhis", "method": "plain", "runs": [{"auc": 0.8}]},
+        {"set": "breakhis", "method": "gated", "runs": [run, {**run, "most_moved": 0.03}]},
+    ]
+    text = SECTIONS["bounded_gates"]({"titles": {"plain": "constants", "gated": "gates"}, "rows": rows})
+    assert "| BreaKHis, one inner fold | constants | 0.800 |  |  |" in text
+    assert "| BreaKHis, one inner fold | gates | 0.900, 0.900 | 1.0e-02 | 3.0e-02 |" in text

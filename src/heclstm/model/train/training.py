@@ -112,7 +112,7 @@ def soften(
 
     encoder: the digest of that with which the pupils begin, so that a stopped training goes on with the same.
     """
-    count, weight = config.distillation.teachers, config.distillation.weight
+    count = config.distillation.teachers
     frames, mask = prepare_part(dataset.train, config.preparation)
     logits = np.zeros(len(labels))
     for number in range(1, count + 1):
@@ -122,6 +122,12 @@ def soften(
         teacher = _finished(network, recipe, dataset)
         save_model(teacher, folder)
         logits += forward(teacher, frames, mask)["score"][:, 0] / count
+    return mixed_targets(labels, logits, config)
+
+
+def mixed_targets(labels: NDArray[np.float32], logits: NDArray[np.float64], config: TrainConfig) -> NDArray[np.float32]:
+    """Labels with the share of what teachers say, by their mean logits, that `config.distillation.weight` gives."""
+    weight = config.distillation.weight
     # Cross-entropy with class weight w is smallest where e^logit is w times the true odds, so log w leaves again;
     # with a focal loss, whose logits lie closer to zero, this holds about.
     soft = sigmoid(logits - math.log(class_weight(labels, config.loss.positive_weight)))
