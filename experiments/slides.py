@@ -73,7 +73,8 @@ def _choices(found: list[Result]) -> str:
 
 
 def _more(method: Result) -> str:
-    return texts.BREAKHIS_MORE.format(seeds=_seeds(method), mean=method["sequence"]["mean"])
+    found = method["sequence"]
+    return texts.BREAKHIS_MORE.format(seeds=_seeds(method), count=found["seeds"], mean=found["mean"], sd=found["sd"])
 
 
 def _lost(found: Result) -> str:
