@@ -40,6 +40,7 @@ SHAPES = (
     (4, 1, 1, 3),
     (2, 2, 9, 6),
 )
+FULL = (1, 1, BABIES, 4)  # of vectors of full length
 ROUNDS = 5
 Action = Callable[[], Any]
 
@@ -107,7 +108,7 @@ def _transforms(evaluator: CpuEvaluator, x: Ciphertext, kept: ExitStack) -> dict
 
     for shape in SHAPES:
         add(str(shape), _transform(x.level, *shape, parameters).plan)
-    full = _transform(x.level, 1, 1, BABIES, 2, parameters, parameters.slots).plan
+    full = _transform(x.level, *FULL, parameters, parameters.slots).plan
     add("whole", full)
     add("compact", full, compact=True)
     return found
@@ -117,7 +118,7 @@ def _prices(seconds: dict[str, float], parameters: Parameters) -> dict[str, floa
     """Of every unit, from what the actions of a level took."""
     prices = {unit: seconds[unit] for unit in UNITS if unit in seconds}
     prices["further_pair"] = max(0.0, seconds["two products"] - seconds["product"])
-    prices[ENCODING] = max(0.0, seconds["compact"] - seconds["whole"]) / (BABIES * 2)
+    prices[ENCODING] = max(0.0, seconds["compact"] - seconds["whole"]) / (FULL[2] * FULL[3])
     counts = [_transform(parameters.max_level, *shape, parameters).work() for shape in SHAPES]
     # Each shape counts by its relative error, or the largest would decide alone.
     weights = 1 / np.array([seconds[str(shape)] for shape in SHAPES])
