@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from heclstm.program.public import load_card
     from heclstm.storage.container import Message
 
+__version__: str  # see __getattr__
 __all__ = [
     "AsyncRemote",
     "Client",

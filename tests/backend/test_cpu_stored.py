@@ -321,11 +321,11 @@ def test_a_user_without_a_home_keeps_nothing(monkeypatch):
 
 def test_as_much_is_held_whole_as_the_bound_allows(circuit):
     """None, all, or all but what does not fit; and the prepared program holds what was estimated."""
-    everything = estimate(circuit, memory=1e12)
-    least = estimate(circuit, memory=0)
+    everything = estimate(circuit, memory=1e12, threads=1)
+    least = estimate(circuit, memory=0, threads=1)
     assert (len(least.held_whole), len(everything.held_whole)) == (0, len(plans_of(circuit)))
     between = (least.peak_memory + everything.peak_memory) // 2
-    found = estimate(circuit, memory=between)
+    found = estimate(circuit, memory=between, threads=1)
     assert least.peak_memory < found.peak_memory <= between
     assert 0 < len(found.held_whole) < len(everything.held_whole)
     for costs in (least, found, everything):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from heclstm.cli.ending import Ended, ending_of
 from heclstm.errors import ResourceError, SequenceError
@@ -97,7 +98,7 @@ def test_signals_end_key_generation_without_a_trace(site, tmp_path, number):
     assert child.returncode == 128 + number
     assert "Traceback" not in stderr
     assert ("Ctrl+C" if number == signal.SIGINT else number.name) in stderr.splitlines()[-1]
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_hangup_that_nohup_ignores_is_ignored(monkeypatch, call, site):
@@ -169,6 +170,38 @@ def test_a_signal_that_python_drops_comes_again(site, number):
     assert (ran.returncode, ran.stdout) == (128 + number, "")
     assert "nothing half made stays behind" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_twice_is_told_once(site):
+    """The second one, while the process ends, said again what stays, and otherwise than the first for `train`."""
+    script = (
+        "import os, signal; from heclstm.cli.start import main; from heclstm.usecases import inspect\n"
+        "def stop(*_): os.kill(os.getpid(), signal.SIGINT)\n"
+        "inspect.inspect = stop\n"
+        "try: main()\n"
+        "finally: stop()"
+    )
+    assert_stopped(["-c", script, "inspect", site.query])
+
+
+@pytest.mark.parametrize(("pressed", "code"), [(KeyboardInterrupt, 130), (EOFError, 2)])
+def test_what_ends_the_question_for_a_passphrase(call, site, tmp_path, monkeypatch, pressed, code):
+    """Typer made "Aborted." and exit code 1 of both, and nothing at all with --json."""
+
+    def asked(*_, **__):  # as Typer does
+        try:
+            raise pressed
+        except (KeyboardInterrupt, EOFError):
+            raise typer.Abort from None
+
+    monkeypatch.setattr("heclstm.cli.passphrase._terminal", lambda: True)
+    monkeypatch.setattr("heclstm.cli.passphrase.typer.prompt", asked)
+    arguments = ("keygen", site.program, "-o", tmp_path / "keys", "--passphrase", "--insecure-test")
+    found, stdout, stderr = call(*arguments, "--json")
+    assert (found, json.loads(stdout)["error"]["exit_code"]) == (code, code)
+    assert stderr.startswith("heclstm: ")
+    assert len(stderr.splitlines()) == 1
+    assert not (tmp_path / "keys").exists()
 
 
 def test_ctrl_c_after_a_verb():

@@ -220,6 +220,19 @@ def test_counts_read_off_the_plans_are_those_of_a_walk(variant, run_clear):
     assert sum(layer.diagonals for layer in estimated.layers) == found["diagonals"]
 
 
+def test_more_threads_take_more_memory_and_leave_less_within_a_bound():
+    """Each holds a limb of every turned input: a bound on a machine of many cores was passed by a fifth."""
+    circuit = compiled()
+    few, many = (estimate(circuit, threads=threads) for threads in (2, 8))
+    transforms = [operation for operation in circuit.operations if isinstance(operation, LinearTransform)]
+    more = max(
+        each.working_bytes(circuit.parameters, 8) - each.working_bytes(circuit.parameters, 2) for each in transforms
+    )
+    assert 0 < many.working_memory - few.working_memory <= more
+    kept = [estimate(circuit, memory=few.peak_memory, threads=threads).held_whole for threads in (2, 8)]
+    assert kept[1] < kept[0]
+
+
 def _config_of(program):
     layout = program.input_layout
     return small_config(frames=layout.frames, channels=layout.channels, height=layout.height, width=layout.width)

@@ -169,6 +169,21 @@ def test_files_appear_together_or_not_at_all(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a", "b", "other"]
 
 
+def test_a_second_ctrl_c_does_not_stop_the_cleaning(tmp_path, monkeypatch):
+    remove, calls = shutil.rmtree, []
+
+    def interrupted(path, **options):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_both(tmp_path, lambda: None)
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_files_that_came_meanwhile_are_kept(tmp_path):
     """Two keygens at once into one folder: the second may not replace what the first has made."""
     with pytest.raises(OutputError, match="b: exists, and is not replaced"):

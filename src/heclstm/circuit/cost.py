@@ -16,6 +16,7 @@ from heclstm.circuit.sizes import ciphertext_bytes, evaluation_key_bytes, evalua
 # What a machine's prices are measured for.
 ENCODING = "encoding"  # of a vector that is held as coefficients, at each use
 UNITS = (*(unit for kind in OPERATIONS.values() for unit in kind.units), ENCODING)
+THREADS = 2  # of a server, where nobody says
 ROTATIONS = ("rotate", "baby", "giant")  # all key switches but those of products
 
 
@@ -75,13 +76,17 @@ class Estimate:
         return {**fields, "layers": layers, "totals": dict(self.totals), "peak_memory": self.peak_memory}
 
 
-def estimate(circuit: Circuit, prices: Prices | None = None, *, memory: float = MEMORY) -> Estimate:
-    """Count everything; seconds if `prices` are given. memory: what a server's process is to keep to, in bytes."""
+def estimate(
+    circuit: Circuit, prices: Prices | None = None, *, memory: float = MEMORY, threads: int = THREADS
+) -> Estimate:
+    """Count everything; seconds if `prices` are given, which are of a number of threads. memory: what a server's
+    process on so many threads is to keep to, in bytes.
+    """
     parameters, keys = circuit.parameters, circuit.needed_keys
     levels = keys.levels.values()
     key_memory = sum(evaluation_key_memory(parameters, level) for level in levels)
     table_memory = len(keys.rotations) * rotation_table_memory(parameters)
-    working_memory = _working_memory(circuit)
+    working_memory = _working_memory(circuit, threads)
     process = process_memory(parameters)
     whole = held_whole(circuit, memory, process + key_memory + table_memory + working_memory)
     layers = _layers(circuit, prices, whole)
@@ -126,7 +131,7 @@ def _layers(circuit: Circuit, prices: Prices | None, whole: frozenset[int]) -> l
     return list(layers.values())
 
 
-def _working_memory(circuit: Circuit) -> int:
+def _working_memory(circuit: Circuit, threads: int) -> int:
     """The ciphertexts alive, and what the operation beside them takes, at the worst moment. As measured, ciphertexts
     count twice: the engine keeps the limbs of those that ended for the next.
     """
@@ -135,7 +140,7 @@ def _working_memory(circuit: Circuit) -> int:
     for operation, dead in zip(circuit.operations, circuit.last_uses(), strict=True):
         for value in operation.outputs:
             alive[value] = 2 * 2 * WORD * circuit.parameters.ring_degree * (operation.level + 1)
-        peak = max(peak, operation.working_bytes(circuit.parameters) + sum(alive.values()))
+        peak = max(peak, operation.working_bytes(circuit.parameters, threads) + sum(alive.values()))
         for value in dead:
             del alive[value]
     return peak

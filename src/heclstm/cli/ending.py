@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from heclstm.cli.plain import emit, fail
-from heclstm.cli.start import stopped
+from heclstm.cli.start import silent, stopped
 from heclstm.errors import HeclstmError, NotAssessableError
 from heclstm.extras import missing
 
@@ -124,7 +124,7 @@ def ended_by_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = sys.unraisablehook
+    former, after = sys.unraisablehook, stopped
     try:
         sys.unraisablehook = dropped
         for number in taken:
@@ -132,10 +132,13 @@ def ended_by_signals() -> Iterator[None]:
         if at_once:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
+    except (KeyboardInterrupt, Ended):
+        after = silent
+        raise
     finally:
         sys.unraisablehook = former
         if at_once:
-            signal.signal(signal.SIGINT, stopped)
+            signal.signal(signal.SIGINT, after)
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
 

@@ -60,7 +60,12 @@ def _read(file: Path | None, new: bool, keyring: Callable[[], str] | None, of: s
             note(str(error))
     if not _terminal():
         raise InputError(f"passphrase: there is no terminal to ask at; give --passphrase-file or set {VARIABLE}")
-    text: str = typer.prompt(f"Passphrase of the {of}", hide_input=True, confirmation_prompt=new, err=True)
+    try:
+        text: str = typer.prompt(f"Passphrase of the {of}", hide_input=True, confirmation_prompt=new, err=True)
+    except typer.Abort as error:  # of Ctrl+C, or of the end of what is typed
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise InputError("passphrase: none was typed") from None
     return text
 
 

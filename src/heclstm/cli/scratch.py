@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from heclstm.cli.start import SCRATCH
+
 
 @contextmanager
 def scratch_beside(output: Path | None) -> Iterator[None]:
@@ -25,6 +27,7 @@ def scratch_beside(output: Path | None) -> Iterator[None]:
         yield  # then the output cannot be written either, which is told
         return
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after what libraries registered later
+    SCRATCH.append(folder)
     tempfile.tempdir = folder
     try:
         yield

@@ -7,11 +7,23 @@ import signal
 import sys
 from contextlib import suppress
 
+SCRATCH: list[str] = []  # folders that go when the process ends
+
 
 def stopped(number: int, frame: object) -> None:
-    """The handler of Ctrl+C outside of a verb, where there is nothing to tidy: one line, and exit code 130 at once."""
+    """The handler of Ctrl+C outside of a verb, where nothing is half made: one line, and exit code 130 at once."""
     with suppress(OSError):
         os.write(2, b"heclstm: stopped by Ctrl+C; nothing half made stays behind\n")
+    silent(number, frame)
+
+
+def silent(number: int, frame: object) -> None:
+    """The same after a verb that has said that it was stopped."""
+    if SCRATCH:
+        import shutil
+
+        for folder in SCRATCH:
+            shutil.rmtree(folder, ignore_errors=True)
     os._exit(128 + number)
 
 

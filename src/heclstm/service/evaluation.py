@@ -15,7 +15,7 @@ from heclstm.backend.base import key_name
 from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.keyset import KeySet
-from heclstm.backend.machine import prepared_folder
+from heclstm.backend.machine import cores, prepared_folder
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.operations import Operation
@@ -37,7 +37,7 @@ class Evaluator:
     def __init__(self, folder: Path, threads: int | None) -> None:
         self._program: Program | None = load_kept(folder, prepared_folder())
         self._threads = threads
-        costs = estimate(self._program.circuit)
+        costs = estimate(self._program.circuit, threads=threads or cores())
         self.program_bytes = costs.process_memory + costs.prepared_memory + costs.working_memory
         self.key_bytes = costs.key_memory
 

@@ -76,7 +76,11 @@ def new_files(folder: Path, *, replace: bool = True) -> Iterator[Path]:
         else:
             _move_new(partial, folder, names)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+        except BaseException:  # a second Ctrl+C, and a secret key may lie there
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         if new:
             with suppress(OSError):  # it holds the files
                 folder.rmdir()
@@ -113,8 +117,10 @@ def _move_one_new(partial: Path, path: Path) -> None:
 def sole_writer(folder: Path) -> Iterator[None]:
     """Hold a folder against other processes that do the same, and remove what killed ones left in it by `new_files`.
 
-    Raises OutputError if another holds it. Where a file system has no locks, nobody is held off and nothing removed.
+    Raises OutputError if another holds it. Where a file system has no locks, nobody is held off and nothing removed. A
+    folder that it made goes again if nothing comes into it.
     """
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
@@ -134,6 +140,9 @@ def sole_writer(folder: Path) -> Iterator[None]:
                 shutil.rmtree(left, ignore_errors=True)
         yield
     finally:
+        if new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
         os.close(descriptor)
 
 

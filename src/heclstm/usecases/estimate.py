@@ -56,7 +56,7 @@ def estimate(
     precision: whether to predict it; that of a model before training says nothing. memory: see `CpuBackend`.
     """
     circuit, cores = program.circuit, threads or machine.cores()
-    costs = read_costs(circuit, _prices(program, cores, measure, events), memory=memory)
+    costs = read_costs(circuit, _prices(program, cores, measure, events), memory=memory, threads=cores)
     if not precision:
         return Estimated(costs, cores, None)
     layout = circuit.input_layout

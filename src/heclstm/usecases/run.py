@@ -12,7 +12,7 @@ from heclstm.backend.base import Observer
 from heclstm.backend.cpu.backend import CpuBackend, CpuProgram
 from heclstm.backend.cpu.context import Context
 from heclstm.backend.cpu.context import arithmetic as arithmetic_named
-from heclstm.backend.machine import prepared_folder, require_memory
+from heclstm.backend.machine import cores, prepared_folder, require_memory
 from heclstm.card.program_card import ProgramCard
 from heclstm.circuit.cost import estimate
 from heclstm.circuit.memory import MEMORY
@@ -118,7 +118,7 @@ def ready(
             program if isinstance(program, Program) else load_kept(program, None if watch else folder)
         )
         assert loaded
-        costs = estimate(loaded.circuit, memory=bound)
+        costs = estimate(loaded.circuit, memory=bound, threads=threads or cores())
         require_memory(costs.peak_memory, "run")
         if memory is not None and costs.peak_memory > memory:
             raise ResourceError(

@@ -43,7 +43,7 @@ class CpuBackend:
         self.cache = Stored(cache) if cache else None
 
     def prepare(self, circuit: Circuit, on_progress: OnProgress | None = None) -> CpuProgram:
-        whole = estimate(circuit, memory=self.memory).held_whole
+        whole = estimate(circuit, memory=self.memory, threads=self.threads or cores()).held_whole
         evaluator = preparing(circuit, whole, self.cache, self.threads, self.arithmetic)
         program = CpuProgram(circuit, evaluator.context, self.threads or cores(), evaluator, on_progress)
         program.mapped_bytes = evaluator.keep()

@@ -95,8 +95,8 @@ class Operation(ABC):
         """32-bit words of what is encoded when the program is loaded: the values of a period, for each limb."""
         return 0
 
-    def working_bytes(self, parameters: Parameters) -> int:
-        """Memory while it runs, beside its operands and outputs."""
+    def working_bytes(self, parameters: Parameters, threads: int) -> int:
+        """Memory while it runs on so many threads, beside its operands and outputs."""
         return 0
 
     # ── how it runs ────────────────────────────────────────────────────────────────────────────────────────

@@ -18,7 +18,6 @@ from heclstm.circuit.parameters import Parameters
 from heclstm.errors import LayoutError, LevelError
 
 WORD = 4  # bytes of a residue
-WORKERS = 2  # that are counted with: more take a limb of each turned input more
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +144,10 @@ class LinearTransform(Operation):
     def plaintext_words(self, parameters: Parameters) -> int:
         return len(self.plan.vectors) * parameters.residues(self.plan.period) * self._limbs(parameters)
 
-    def working_bytes(self, parameters: Parameters) -> int:
-        """The decomposed inputs and all inner sums, both polynomials of each, and one limb of every turned input for
-        each of the workers; or the inner sums and the turns of as many chains. See native/apply.go.
+    def working_bytes(self, parameters: Parameters, threads: int) -> int:
+        """The decomposed inputs and all inner sums, both polynomials of each, and for each thread one limb of every
+        turned input and of a vector that is encoded for it; or the inner sums and the turns of as many chains. See
+        native/apply.go.
         """
         plan, limbs, level = self.plan, self._limbs(parameters), self.plan.level + 1
         special = limbs - level
@@ -155,8 +155,8 @@ class LinearTransform(Operation):
         turned = plan.n_inputs if any(plan.babies) else 0
         sums = 2 * limbs * len(np.unique(plan.index[:, :3], axis=0))
         decomposed = turned * (level + digits)
-        lanes = WORKERS * (2 * len(plan.babies) * plan.n_inputs + turned * digits + plan.n_inputs)
-        turns = 2 * (level + limbs) * min(WORKERS, len(plan.chains) * plan.n_outputs)
+        lanes = min(threads, limbs) * (3 * len(plan.babies) * plan.n_inputs + turned * digits + plan.n_inputs)
+        turns = 2 * (level + limbs) * min(threads, len(plan.chains) * plan.n_outputs)
         return WORD * parameters.ring_degree * (sums + max(decomposed + lanes, turns))
 
     def prepare(self, evaluator: Evaluator[Any, Any, Any]) -> Any:
