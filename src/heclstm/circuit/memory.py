@@ -14,7 +14,7 @@ from heclstm.circuit.parameters import Parameters
 MEMORY = inf  # bytes that a server's process with one tenant keeps to, where it is not told others: the fastest
 PROCESS = 70_000_000  # Python, NumPy, Go's runtime, the program but for its vectors, as measured
 TABLES = 82  # bytes of twiddles and other tables, of the engine and of Lattigo, for each residue of a limb, as measured
-READY = 800  # bytes of limbs that lie ready between operations, for each residue of a limb, as measured
+READY = 1500  # bytes of limbs that lie ready between operations, for each residue of a limb: the most that was measured
 
 
 def process_memory(parameters: Parameters) -> int:
