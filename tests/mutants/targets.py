@@ -95,7 +95,8 @@ PLANTED = [
     ),
     Fault(
         "a bound of memory does nothing in the backend", "backend/cpu/backend.py",
-        "estimate(circuit, memory=self.memory, threads", "estimate(circuit, threads", ("end_to_end/test_run_options.py",),
+        "estimate(circuit, memory=self.memory, threads", "estimate(circuit, threads",
+        ("end_to_end/test_run_options.py",),
     ),
     Fault(
         "prices of another machine are used", "backend/prices.py",
