@@ -151,7 +151,7 @@ def test_sections_of_folds_hold_their_figures():
     titles["jitter_more"], methods["jitter_more"] = "more colours", more
     text = SECTIONS["breakhis"]({**slides, "titles": titles, "methods": methods})
     assert "| 2 | `slide/1` | malignant | 0.75 |" in text
-    assert "1 of these 2 are of `slide`" in text
+    assert "No slide has more of them than `slide`, 1 of these 2." in text
     assert "0.9950" in text
     taken = {"of": 6, "refused": 0, "agree": 6, "worst_error": 1e-4, "auc": 0.9, "auc_in_clear": 0.9, "keys_mb": 20.0}
     text = SECTIONS["breakhis"]({**slides, "encrypted": {"0": {**taken, "ring_degree": 16384}}})
