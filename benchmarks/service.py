@@ -134,13 +134,16 @@ def cost(folder, hospital, tls, authority, arguments) -> dict:
 
 
 def memory(folder, hospital, tls, authority, arguments) -> dict:
-    """After every tenant had a result: MiB by kind of process."""
+    """Right after every tenant had a result, and hung up: MiB by kind of process. Key sets on disk are kept by the
+    system beside, as long as it has room.
+    """
     place, found = folder / "memory", {}
     place.mkdir()
     with serving(place, PROGRAM, tls, authority, **settings(arguments, key_sets=64)) as server:
         for count in sorted(arguments.tenants):
             for number, tenant in enumerate(tenants_of(server, hospital, count, expect)):
                 tenant.ended(expect(tenant.post(hospital.queries[0], key=f"{count}-{number}"), 202).json()["id"], 300)
+                tenant.http.close()
             found[count] = memory_of(server)
     from heclstm.circuit.cost import estimate
     from heclstm.program.files import load_program

@@ -17,7 +17,7 @@ import (
 )
 
 // abiVersion changes whenever a function of this interface does, or what a number of it means.
-const abiVersion = 7
+const abiVersion = 8
 
 func main() {}
 

@@ -58,6 +58,19 @@ func heclstm_open_keys(handle C.uint64_t, path unsafe.Pointer, size C.size_t, ou
 	})
 }
 
+// heclstm_rest_keys lets go of memory that keys in a file take; their next use finds it in the system's cache, or reads it.
+//
+//export heclstm_rest_keys
+func heclstm_rest_keys(keys C.uint64_t, failed **C.char) C.int {
+	return guard(failed, func(c *call) error {
+		k, err := hold[*keySet](c, uint64(keys), "key set")
+		if err == nil && k.mapping != nil {
+			k.mapping.rest()
+		}
+		return err
+	})
+}
+
 // heclstm_keys_report returns a JSON text, to be freed with heclstm_free.
 //
 //export heclstm_keys_report

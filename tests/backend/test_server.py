@@ -1,8 +1,10 @@
 """Hospitals and a server in one process, on a small insecure ring: whose keys, whose query, whose result."""
 
+import sys
 import threading
 
 import numpy as np
+import psutil
 import pytest
 
 from heclstm.backend.cpu.backend import CpuBackend
@@ -16,6 +18,11 @@ from heclstm.deploy.server import Server
 from heclstm.deploy.wire import Kind, read_header
 from heclstm.errors import Cancelled, DigestError, FileFormatError, HandleError
 from heclstm.program.files import load_card, load_program, save_program
+from heclstm.service.blobs import FolderBlobs
+from heclstm.service.evaluation import expand
+from heclstm.service.workers.evaluating import EvaluatingWorker
+from heclstm.service.workers.messages import Result, Task
+from heclstm.storage.container import received
 from messages import read_file, write_file
 from random_models import random_frames, random_model, small_config
 
@@ -142,6 +149,51 @@ def test_saved_keys_are_opened_at_once(server, hospitals, program, tmp_path):
         assert [blob for _, blob in read_file(hospital.result, Kind.RESULT)] == expected
         with pytest.raises(DigestError, match="belongs to key"):
             server.evaluate(hospitals[1].query, tenant, hospitals[1].result)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what stands in memory")
+def test_keys_that_rest_take_no_memory_and_serve_again(server, hospitals, tmp_path):
+    """Also in the middle of an evaluation: what it needs comes back."""
+    hospital, path = hospitals[0], tmp_path / "tenant.keyset"
+    with server.open_keys(hospital.keys) as tenant:
+        tenant.rest()  # of no file: they stay
+        server.evaluate(hospital.query, tenant, hospital.result)
+        expected = [blob for _, blob in read_file(hospital.result, Kind.RESULT)]
+        tenant.save(path)
+    with server.open_keys(path) as tenant:
+        for observe in (None, lambda *_: tenant.rest()):
+            server.evaluate(hospital.query, tenant, hospital.result, observe=observe)
+            assert [blob for _, blob in read_file(hospital.result, Kind.RESULT)] == expected
+        server.evaluate(hospital.query, tenant, hospital.result)
+        assert in_memory(path) > 0.9 * path.stat().st_size
+        tenant.rest()
+        assert in_memory(path) == 0
+    with pytest.raises(HandleError, match="KeySet: it is closed"):
+        tenant.rest()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what stands in memory")
+def test_a_worker_has_the_keys_of_one_tenant_in_memory(program, hospitals, tmp_path):
+    """Those of the others stay open, checked, and out of memory."""
+    card, blobs = load_card(program), FolderBlobs(tmp_path)
+    for number, hospital in enumerate(hospitals):
+        with received(hospital.keys, Kind.EVALUATION_KEYS) as message:
+            expand(card, message.header.key, message, blobs.local(f"keys/{number}"), 1)
+    worker = EvaluatingWorker(program, 1, blobs)
+    worker.prepare()
+    for turn, number in enumerate((0, 1, 0)):
+        task = Task(turn, f"keys/{number}", hospitals[number].query.read_bytes())
+        assert isinstance(worker.evaluate(task, lambda _: None), Result)
+        sizes = [in_memory(blobs.local(f"keys/{each}")) for each in (0, 1)]
+        assert sizes[1 - number] == 0
+        assert sizes[number] > 0
+    worker.close_keys(("keys/0", "keys/1"))
+
+
+def in_memory(path):
+    """Bytes of a mapped file that stand in this process."""
+    found = [each for each in psutil.Process().memory_maps(grouped=False) if each.path == str(path)]
+    return sum(each.rss for each in found)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,10 @@ class Keys(Protocol):
         """Write them in the form that this backend opens fastest."""
         ...
 
+    def rest(self) -> None:
+        """Not used for a while: let go of memory that the next use finds again."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -139,6 +139,9 @@ class ClearKeys:
     def save(self, path: Path, note: bytes = b"") -> None:
         raise ParameterError(f"{path}: this backend has no keys to save; use the cpu backend")
 
+    def rest(self) -> None:
+        """Nothing to let go of."""
+
     def close(self) -> None:
         """Nothing to free."""
 

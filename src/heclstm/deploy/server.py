@@ -43,6 +43,10 @@ class TenantKeys:
         """Write them expanded: larger than evaluation.keys, and opened by `Server.open_keys` at once."""
         self.keys.save(Path(path), json.dumps({"program": self.program, "key": self.label}).encode())
 
+    def rest(self) -> None:
+        """Not used for a while: if they are mapped from a file, their pages need not stay in this process."""
+        self.keys.rest()
+
     def close(self) -> None:
         self.keys.close()
 

@@ -76,7 +76,8 @@ class Evaluation(Table, frozen=True):
     """threads: of one evaluation; by default the cores, shared by all workers.
 
     memory_bytes: of all workers together, by the estimate; 0.8 of the machine's by default.
-    key_sets: open in one worker at most. attempts: before an evaluation whose workers die has failed.
+    key_sets: open in one worker at most; those in use stand in memory.
+    attempts: before an evaluation whose workers die has failed.
     lease_seconds: without a sign of life of a server, after which another one takes over what it ran.
     hang_seconds: without progress, after which a worker is ended.
     retry_seconds: before an evaluation is tried again that failed for want of disk or memory.

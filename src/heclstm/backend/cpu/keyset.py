@@ -65,6 +65,12 @@ class KeySet(Handle):
         name = os.fsencode(path)
         call("heclstm_save_keys", self.handle, name, len(name), note, len(note))
 
+    def rest(self) -> None:
+        """Not used for a while: let go of the memory that mapped keys take in this process. Their next use finds it in
+        the system's cache, or reads it again. Keys of no file stay.
+        """
+        call("heclstm_rest_keys", self.handle)
+
     def share(self) -> KeySet:
         """The same keys again: they stay until both are closed."""
         return KeySet(self._context, new_handle("heclstm_share", self.handle))

@@ -23,7 +23,7 @@ from heclstm.circuit.sizes import HEADER_BYTES, SEED_BYTES
 
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 PATH = Path(__file__).with_name("libheclstm" + SUFFIX)
-ABI = 7  # of native/abi.go
+ABI = 8  # of native/abi.go
 
 # Numbers that both sides know; `library` compares them with what the library says.
 KINDS = {"secret": 1, "relinearization": 2, "rotation": 3, "seeded": 4, "full": 5}
@@ -50,6 +50,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "heclstm_load_key": (c_uint64, c_uint64, c_char_p, c_size_t, c_int64, POINTER(c_int64)),
     "heclstm_save_keys": (c_uint64, c_char_p, c_size_t, c_char_p, c_size_t),
     "heclstm_open_keys": (c_uint64, c_char_p, c_size_t, _HANDLE_OUT),
+    "heclstm_rest_keys": (c_uint64,),
     "heclstm_keys_report": (c_uint64, _TEXT_OUT),
     "heclstm_load_ciphertext": (c_uint64, c_char_p, c_size_t, c_int, _HANDLE_OUT),
     "heclstm_describe": (c_uint64, POINTER(c_int), POINTER(c_double)),

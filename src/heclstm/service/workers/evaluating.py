@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from heclstm.deploy.server import TenantKeys
@@ -82,6 +83,13 @@ class EvaluatingWorker:
                 keys.close()
 
     def _opened(self, name: str) -> TenantKeys:
+        """Only the keys in use stand in memory: the others of the cache are checked already, and mapped again in
+        milliseconds from what the system keeps of their files.
+        """
+        for other, keys in list(self._keys.items()):
+            if other != name:
+                with suppress(HandleError):  # closed meanwhile
+                    keys.rest()
         if name not in self._keys:
             self._keys[name] = self._evaluator.open_keys(self._blobs.local(name))
         return self._keys[name]
