@@ -11,6 +11,7 @@ from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
 from service.kit import Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
+from service.store import start_store
 
 CONFIG = small_config(frames=2, channels=1)
 
@@ -97,5 +98,13 @@ def workstation(tmp_path_factory):
     """The page in a process of its own, without a connection yet."""
     folder = tmp_path_factory.mktemp("workstation")
     started = Workstation(folder / "site", folder / "log")
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def store():
+    """An S3 server."""
+    started = start_store()
     yield started
     started.close()

@@ -91,8 +91,8 @@ class Dispatcher:
     def close_keys(self, upload: str) -> None:
         """Let go of keys that are deleted."""
         for slot in list(self._slots):
-            if slot.open.pop(upload, None) is not None:
-                slot.worker.send(CloseKeys((upload,)))
+            slot.open.pop(upload, None)
+            slot.worker.send(CloseKeys((upload,), erased=True))  # it may lie in the cache of one that closed it
 
     @property
     def ready(self) -> bool:
@@ -346,7 +346,7 @@ class Dispatcher:
         slot.share, slot.layer = 0.0, ""
         self._turn += 1
         self._turns[row.tenant] = self._turn
-        slot.worker.send(Task(row.id, f"keys/{keys.upload}", query, tuple(closing.get(id(slot), ()))))
+        slot.worker.send(Task(row.id, keys.upload, query, tuple(closing.get(id(slot), ()))))
         self._changed(row.job)
         self._key_sets.used(row.tenant, row.label)
         return True

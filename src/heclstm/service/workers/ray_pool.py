@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ _DECODER: msgspec.msgpack.Decoder[messages.Any] = msgspec.msgpack.Decoder(messag
 class Actor:
     """On a node of the cluster. Messages travel as bytes, so that nothing of ours is pickled but those."""
 
-    def __init__(self, folder: str, threads: int, blobs: str, state: str) -> None:
-        self._worker = EvaluatingWorker(Path(folder), threads, open_blobs(blobs, Path(state)))
+    def __init__(self, folder: str, threads: int, blobs: str, state: str, sweep_seconds: float) -> None:
+        self._blobs, self._sweep_seconds = open_blobs(blobs, Path(state)), sweep_seconds
+        self._worker = EvaluatingWorker(Path(folder), threads, self._blobs)
         self._progress: Progress | None = None
+        threading.Thread(target=self._keep_sweeping, name="sweeps", daemon=True).start()
 
     def loaded(self) -> bytes:
         return _ENCODE(self._worker.loaded())
@@ -51,11 +54,20 @@ class Actor:
     def cancel(self, evaluation: int) -> None:
         self._worker.cancel(evaluation)
 
-    def close_keys(self, names: tuple[str, ...]) -> None:
-        self._worker.close_keys(names)
+    def close_keys(self, names: tuple[str, ...], erased: bool) -> None:
+        self._worker.close_keys(names, erased=erased)
 
     def _tell(self, progress: Progress) -> None:
         self._progress = progress
+
+    def _keep_sweeping(self) -> None:
+        """Copies of keys that were erased while no actor of this node could hear of it."""
+        while True:
+            try:
+                self._blobs.forget_erased()
+            except OSError as error:
+                log("ray").warning("the cache was not swept; it is tried again", error=type(error).__name__)
+            time.sleep(self._sweep_seconds)
 
 
 class RayWorker:
@@ -74,8 +86,8 @@ class RayWorker:
                 self._watch(self._actor.evaluate.remote(_ENCODE(message)))
             case Cancel(evaluation):
                 self._actor.cancel.remote(evaluation)
-            case CloseKeys(keys):
-                self._actor.close_keys.remote(keys)
+            case CloseKeys(keys, erased):
+                self._actor.close_keys.remote(keys, erased)
 
     def kill(self) -> None:
         self._ray.kill(self._actor)
@@ -116,7 +128,7 @@ class RayPool:
         )
         self._threads = config.evaluation.threads or 1
         self._actor: Any = ray.remote(Actor)
-        self._arguments = (self._threads, config.blobs, config.state)
+        self._arguments = (self._threads, config.blobs, config.state, config.retention.sweep_seconds)
         self._count = 0
         self._memory = config.evaluation.memory_bytes
 
