@@ -9,7 +9,7 @@ from heclstm.compiler.compile import Options, compile_model
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
-from service.kit import Hospital, Running, write_config
+from service.kit import ENVIRONMENT, Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
 from service.store import start_store
 
@@ -108,3 +108,12 @@ def store():
     started = start_store()
     yield started
     started.close()
+
+
+@pytest.fixture
+def in_reach(store, monkeypatch):
+    """The store, for this process and for those that it starts."""
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.setitem(ENVIRONMENT, name, value)
+    return store

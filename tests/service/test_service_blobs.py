@@ -1,6 +1,5 @@
 """Where queries, results and keys lie: one law for every store, and the whole way over S3, moto's on loopback."""
 
-import contextlib
 import os
 from types import SimpleNamespace
 
@@ -13,18 +12,9 @@ from heclstm.service.database.connection import Database
 from heclstm.service.database.jobs import Jobs
 from heclstm.service.database.key_sets import KeySets
 from heclstm.service.retention import _erase_orphans
-from service.kit import ENVIRONMENT, Remote, expect, wait_until
+from service.kit import Remote, expect, mapping, wait_until
 
 STORES = ["folder", "memory", "renames", "s3"]
-
-
-@pytest.fixture
-def in_reach(store, monkeypatch):
-    """The store, for this process and for those that it starts."""
-    for name, value in store.environment.items():
-        monkeypatch.setenv(name, value)
-        monkeypatch.setitem(ENVIRONMENT, name, value)
-    return store
 
 
 @pytest.fixture
@@ -226,10 +216,5 @@ def files(server, folder):
 
 
 def mapped(server, keys):
-    """Processes of a server that have this key set in their address space, its file erased or not."""
-    name, found = keys.replace("/", "-"), []
-    for child in psutil.Process(server.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if any(name in each.path for each in child.memory_maps(grouped=False)):
-                found.append(child)
-    return found
+    """Processes of a server that have this key set in their address space."""
+    return mapping(psutil.Process(server.process.pid).children(recursive=True), keys)

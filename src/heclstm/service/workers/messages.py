@@ -82,7 +82,10 @@ class Result(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """code: of `problems`. again: whether it may go well another time (no memory, no disk)."""
+    """code: of `problems`. again: whether it may go well another time (no memory, no disk).
+
+    Of one that should prepare, with evaluation 0: there is no room for it now.
+    """
 
     evaluation: int
     code: str
