@@ -24,6 +24,7 @@ from heclstm.compiler.compile import compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE
+from heclstm.model.cells.contracting import ContractingConfig
 from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.reference import forward
@@ -35,9 +36,16 @@ CELLS = {
     "diagonal": DiagonalConfig(32),
     "frames": LstmConfig(32, recurrent_gates=False),
     "recurrent": LstmConfig(32),
+    "contracting": ContractingConfig(32),
 }
-TITLES = {"diagonal": "diagonal cell", "frames": "LSTM, gates from the frame", "recurrent": "LSTM, recurrent gates"}
-NAMES = ("diagonal-8", "diagonal-16", "diagonal-32", "diagonal-64", "frames-32", "frames-64", "recurrent-8")
+TITLES = {
+    "diagonal": "diagonal cell",
+    "frames": "LSTM, gates from the frame",
+    "recurrent": "LSTM, recurrent gates",
+    "contracting": "contracting cell",
+}
+LENGTHS = {"diagonal": (8, 16, 32, 64), "frames": (32, 64), "recurrent": (8,), "contracting": (8,)}
+NAMES = [f"{cell}-{length}" for cell, lengths in LENGTHS.items() for length in lengths]
 
 
 def model_of(name: str) -> Model:
