@@ -51,7 +51,15 @@ NAMES = [f"{cell}-{length}" for cell, lengths in LENGTHS.items() for length in l
 def model_of(name: str) -> Model:
     cell, length = name.split("-")
     blocks = tuple(BlockConfig(channels) for channels in (8, 16, 32))
-    return untrained(ModelConfig(int(length), 1, 32, 32, blocks, CELLS[cell]))
+    model = untrained(ModelConfig(int(length), 1, 32, 32, blocks, CELLS[cell]))
+    if cell == "contracting":  # a gate near 0.5, as training has it: one beyond 1 would let the state grow
+        small = np.repeat([0.01, 1.0], 32)  # of gate and candidate
+        arrays = dict(model.arrays)
+        for name in ("input_weight", "bias"):
+            arrays[f"contracting.{name}"] = (arrays[f"contracting.{name}"].T * small).T
+        arrays["contracting.recurrent_weight"] = arrays["contracting.recurrent_weight"] * 0.01
+        model = Model(model.config, arrays)
+    return model
 
 
 def program_of(name: str) -> Path:
