@@ -318,7 +318,8 @@ class Uploads:
             await asyncio.to_thread(self._key_sets.ready, row)
         except Exception as error:
             _LOG.exception("expanded keys cannot be noted", error=type(error).__name__)
-            upload.problem = Problem("database-unavailable", "keys: arrived, but cannot be noted now; try again later")
+            detail = "keys: arrived, but cannot be noted now; try again later"
+            upload.problem = Problem("database-unavailable", detail, retry_after_seconds=2)
             upload.begun = False
             upload.ended.set()
             return

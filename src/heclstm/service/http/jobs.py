@@ -17,7 +17,7 @@ from heclstm.service.database.jobs import DONE, FAILED, JobRow, NewJob, blobs_of
 from heclstm.service.http.events import events_of
 from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import JobList, JobStatus
-from heclstm.service.http.openapi import BYTES, GUARDED, QueriesBody, problems
+from heclstm.service.http.openapi import BYTES, FROM_ZERO, GUARDED, described
 from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
 from heclstm.service.jobs import job_status
 from heclstm.service.limits import body
@@ -43,7 +43,7 @@ _POST = (
 PAGE = 100
 
 
-@get("/", opt={"scope": "jobs"}, responses=problems(*GUARDED))
+@get("/", **described(*GUARDED, scope="jobs"))
 async def list_jobs(
     request: Asked,
     after: Annotated[str | None, Parameter(pattern="^[0-9a-f]{32}$", description="`next` of the page before")] = None,
@@ -57,11 +57,18 @@ async def list_jobs(
 
 @post(
     "/",
-    opt={"scope": "jobs", "begins": True},
-    operation_class=QueriesBody,
     request_max_body_size=None,
     status_code=202,
-    responses=problems(*GUARDED, *_POST),
+    response_description="A new job, which is on disk and will be done",
+    **described(
+        *GUARDED,
+        *_POST,
+        scope="jobs",
+        begins=True,
+        headers=("location",),
+        also={200: "The same job had been accepted before"},
+        body="One query as `heclstm encrypt` wrote it, or several, one after another",
+    ),
 )
 async def post_job(
     request: Asked,
@@ -101,12 +108,18 @@ async def post_job(
     return Response(status, status_code=202 if new else 200, headers={"location": f"/v1/jobs/{id}"})
 
 
-@get("/{job:str}", opt={"scope": "jobs"}, responses=problems(*GUARDED, "not-found"))
+@get("/{job:str}", **described(*GUARDED, "not-found", scope="jobs"))
 async def get_job(
     request: Asked,
     job: JobPath,
     wait: Annotated[
-        float, Parameter(ge=0, le=600, description="Seconds to wait for a change, if the job has not ended")
+        float,
+        Parameter(
+            ge=0,
+            le=600,
+            schema_extra=FROM_ZERO,
+            description="Seconds to wait for a change, if the job has not ended",
+        ),
     ] = 0,
 ) -> JobStatus:
     """How a job is getting on. With `wait`, the answer comes when something has changed, or the time is over."""
@@ -124,9 +137,9 @@ async def get_job(
 
 @get(
     "/{job:str}/events",
-    opt={"scope": "jobs"},
     media_type="text/event-stream",
-    responses=problems(*GUARDED, "not-found"),
+    response_description="Events, each with the status of the job as JSON",
+    **described(*GUARDED, "not-found", scope="jobs", headers=("cache-control", "x-accel-buffering")),
 )
 async def get_events(request: Asked, job: JobPath) -> Stream:
     """Server-sent events: `job` with its status whenever that changes, until the job has ended."""
@@ -138,14 +151,18 @@ async def get_events(request: Asked, job: JobPath) -> Stream:
 
 @get(
     "/{job:str}/result",
-    opt={"scope": "jobs"},
     media_type=BYTES,
-    responses=problems(*GUARDED, "not-found", "job-not-done", "job-failed"),
+    response_description="The results as `heclstm decrypt` reads them, one after another",
+    **described(
+        *GUARDED, "not-found", "job-not-done", "job-failed", "storage-full", scope="jobs", headers=("cache-control",)
+    ),
 )
 async def get_result(
     request: Asked,
     job: JobPath,
-    number: Annotated[int | None, Parameter(ge=0, le=1 << 20, description="Of one query; else all, in order")] = None,
+    number: Annotated[
+        int | None, Parameter(ge=0, le=1 << 20, schema_extra=FROM_ZERO, description="Of one query; else all, in order")
+    ] = None,
 ) -> Stream:
     """The encrypted results, one after another in the order of the queries. Only the hospital can read them."""
     app, identity = app_of(request), identity_of(request)
@@ -165,7 +182,7 @@ async def get_result(
     return Stream(_contents(app, first, names[1:]), media_type=BYTES, headers=headers)
 
 
-@delete("/{job:str}", opt={"scope": "jobs"}, responses=problems(*GUARDED, "not-found"))
+@delete("/{job:str}", **described(*GUARDED, "not-found", "storage-full", scope="jobs"))
 async def delete_job(request: Asked, job: JobPath) -> None:
     """Cancel a job, or erase one that has ended, with its queries and results."""
     app, identity = app_of(request), identity_of(request)

@@ -15,7 +15,7 @@ from heclstm.service.database.jobs import blobs_of
 from heclstm.service.database.key_sets import READY, KeySetRow
 from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import KeyList, KeyStatus
-from heclstm.service.http.openapi import GUARDED, KeysBody, problems
+from heclstm.service.http.openapi import FROM_ZERO, GUARDED, described
 from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
 from heclstm.service.limits import body
 from heclstm.service.problems import NOT_FOUND, Problem
@@ -42,7 +42,7 @@ _RECEIVE = (
 )
 
 
-@get("/", opt={"scope": "keys"}, responses=problems(*GUARDED))
+@get("/", **described(*GUARDED, scope="keys"))
 async def list_keys(request: Asked) -> KeyList:
     """All evaluation keys of this tenant, and uploads of them that have begun."""
     app = app_of(request)
@@ -50,7 +50,7 @@ async def list_keys(request: Asked) -> KeyList:
     return KeyList([await _status(app, row) for row in rows])
 
 
-@get("/{key:str}", opt={"scope": "keys"}, responses=problems(*GUARDED, "not-found"))
+@get("/{key:str}", **described(*GUARDED, "not-found", scope="keys", headers=("upload-offset",)))
 async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
     """What is known of these keys; of an upload that was cut, where it goes on."""
     app = app_of(request)
@@ -62,18 +62,31 @@ async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
 
 @put(
     "/{key:str}",
-    opt={"scope": "keys", "begins": True},
-    operation_class=KeysBody,
     request_max_body_size=None,
     status_code=201,
-    responses=problems(*GUARDED, *_RECEIVE),
+    response_description="All of them have arrived, and are ready",
+    **described(
+        *GUARDED,
+        *_RECEIVE,
+        scope="keys",
+        begins=True,
+        headers=("upload-offset",),
+        also={202: "More must come, or the keys are being expanded and the status tells when they are ready"},
+        body="evaluation.keys as `heclstm keygen` wrote it, or the rest of it",
+    ),
 )
 async def put_keys(
     request: Asked,
     key: KeyPath,
     upload_offset: Annotated[
         int | None,
-        Parameter(header="upload-offset", ge=0, le=1 << 50, description="At which byte of the file the body begins; 0"),
+        Parameter(
+            header="upload-offset",
+            ge=0,
+            le=1 << 50,
+            schema_extra=FROM_ZERO,
+            description="At which byte of the file the body begins; 0",
+        ),
     ] = None,
     content_range: Annotated[
         str | None,
@@ -106,7 +119,7 @@ async def put_keys(
     return _answer(status, 201 if ready else 202)
 
 
-@delete("/{key:str}", opt={"scope": "keys"}, responses=problems(*GUARDED, "not-found"))
+@delete("/{key:str}", **described(*GUARDED, "not-found", "storage-full", scope="keys"))
 async def delete_keys(request: Asked, key: KeyPath) -> None:
     """Erase these keys, and the jobs that wait for them. Results that are there already stay."""
     app, identity = app_of(request), identity_of(request)
