@@ -17,7 +17,7 @@ from heclstm.service.problems import CODES, MEDIA_TYPE
 COMMON = {"date", "content-type", "content-length", "transfer-encoding", "connection"} | {
     name.decode() for name, _ in HEADERS
 }
-OTHERS = ("/operator", "/v1/openapi.json")  # not part of the interface: a page, and the description itself
+OTHERS = ("/operator", "/v1", "/v1/openapi.json")  # not part of the interface: a page, and the description itself
 HEAD_CODES = ("bad-request", "request-timeout", "headers-too-large", "overloaded")  # before it is known for which path
 ports: dict[int, bool] = {}  # of servers that run → whether their metrics are open
 

@@ -183,7 +183,13 @@ def test_tricks_in_paths_find_nothing(tenant, path, method):
 def test_bodies_where_none_belong_are_not_read_for_ever(tenant):
     expect(tenant.http.request("GET", "/v1/programs", content=b"x" * 100_000), 200)
     expect(tenant.http.patch("/v1/jobs"), 405, "method-not-allowed")
-    expect(tenant.http.get("/nothing"), 404, "no-such-route")
+    for method, path in (
+        ("GET", "/nothing"),
+        ("GET", "/"),
+        ("GET", "/v1/nothing"),
+        ("POST", "/v1/nothing"),
+    ):
+        expect(tenant.http.request(method, path), 404, "no-such-route")
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=soon"), 400, "bad-request")
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=-1"), 400, "bad-request")
     expect(tenant.post(b"x", key="a" * 200), 400, "bad-request")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from litestar import MediaType, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -126,6 +127,13 @@ def _headers(names: Iterable[str], *, required: bool) -> dict[str, Any]:
     return {name: header(name) for name in names}
 
 
+class JsonAlone(Router):
+    """Of the document. Litestar would answer with a page of HTML whatever else is asked for below its path."""
+
+    def register(self, value: Any) -> Any:
+        return [] if getattr(value, "media_type", None) is MediaType.HTML else super().register(value)
+
+
 def config(version: str) -> OpenAPIConfig:
     bearer = SecurityScheme(
         type="http",
@@ -140,11 +148,12 @@ def config(version: str) -> OpenAPIConfig:
         title="heclstm",
         version=version,
         summary="Diagnoses from encrypted sequences of medical images",
-        description="Errors are problem details (RFC 9457); docs/errors.md explains each code. Other paths are "
+        description="Errors are problem details (RFC 9457); docs/errors.md explains each code. This document is what "
+        "`/v1` and `/v1/openapi.json` answer. Other paths are "
         "answered by 404 `no-such-route`, other methods by 405 `method-not-allowed` with `allow`, OPTIONS by 204 with "
         "`allow`. A head that is too large, too slow or no HTTP is refused before it is known for which path it is.",
         contact=Contact(name="The operator of this server"),
-        path="/v1",
+        openapi_router=JsonAlone("/v1", route_handlers=[], include_in_schema=False),
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         components=Components(security_schemes={"bearer": bearer, "certificate": certificate}),
         use_handler_docstrings=True,
