@@ -118,6 +118,30 @@ def test_migrations_lead_to_the_tables(tmp_path):
     database.close()
 
 
+def test_rows_of_earlier_releases_stay(tmp_path):
+    """Of the first tables: what later ones hold besides is not known of them."""
+    from alembic import command
+
+    from heclstm.service.database.connection import Database
+    from heclstm.service.database.jobs import Jobs
+    from heclstm.service.database.key_sets import KeySets
+    from heclstm.service.database.migrate import _settings, upgrade
+
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    settings = _settings()
+    with database.write() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+        connection.exec_driver_sql("INSERT INTO key_sets VALUES ('a', 'label', 'program', 'ready', 'u', 5, 6, 1, 2)")
+        connection.exec_driver_sql("INSERT INTO jobs VALUES ('id', 'a', 'i', 'body', 'program', 'label', 1, 3, 4)")
+    upgrade(database)
+    (keys,) = KeySets(database).of("a")
+    assert (keys.upload_bytes, keys.last_used, keys.sent_by) == (5, 2.0, "")
+    job = Jobs(database).get("a", "id")
+    assert (job.body, job.finished, job.bytes) == ("body", 4.0, 0)
+    database.close()
+
+
 def test_a_newer_database_is_refused(tmp_path):
     from heclstm.errors import ConfigError
     from heclstm.service.database.connection import Database

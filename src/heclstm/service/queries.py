@@ -33,10 +33,12 @@ class Receiver:
         """Store all queries. Raises Problem, and then keeps nothing. End with `forget` or `settle`."""
         job, digest, headers = secrets.token_hex(16), hashlib.sha256(), list[Header]()
         buffer = bytearray()
+        total = 0
         wanted = 0  # bytes, before which nothing more can be said
         try:
             async for piece in body:
                 digest.update(piece)
+                total += len(piece)
                 buffer += piece
                 if len(buffer) >= wanted:
                     wanted = await self._take(job, tenant, headers, buffer)
@@ -48,7 +50,14 @@ class Receiver:
         first = headers[0]
         body_digest = digest.hexdigest()
         return NewJob(
-            job, tenant, idempotency or f"body {body_digest}", body_digest, first.program, first.key, len(headers)
+            id=job,
+            tenant=tenant,
+            idempotency=idempotency or f"body {body_digest}",
+            body=body_digest,
+            program=first.program,
+            label=first.key,
+            queries=len(headers),
+            bytes=total,
         )
 
     async def forget(self, job: str, queries: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
+from functools import cache, partial
 from typing import Annotated
 
 from litestar import Response, Router, delete, get, post
@@ -13,12 +15,13 @@ from litestar.response import Stream
 from heclstm.errors import FileFormatError
 from heclstm.service import clock
 from heclstm.service.app_state import App
+from heclstm.service.audit import tell_of_job
 from heclstm.service.database.jobs import DONE, FAILED, JobRow, NewJob, blobs_of
 from heclstm.service.http.events import events_of
 from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import JobList, JobStatus
 from heclstm.service.http.openapi import BYTES, FROM_ZERO, GUARDED, described
-from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
+from heclstm.service.http.requests import Asked, app_of, identity_of, note_secret_key, require_identity
 from heclstm.service.jobs import job_status
 from heclstm.service.limits import body
 from heclstm.service.problems import NOT_FOUND, Problem
@@ -94,14 +97,10 @@ async def post_job(
         job = await app.queries.receive(identity.tenant, idempotency, pieces)
     except Problem as problem:
         if problem.code == "secret-key":
-            app.audit.write("secret key sent", identity.tenant, by=identity.by)
+            await asyncio.to_thread(note_secret_key, app, identity)
         raise
-    id, new = await _accepted(app, job)
+    id, new = await _accepted(app, job, identity.by)
     if new:
-        app.audit.write(
-            "job accepted", identity.tenant, job=id, program=job.program, key=job.label, queries=job.queries,
-            body=job.body, by=identity.by,
-        )  # fmt: skip
         app.dispatcher.wake()
     row = await _row(app, identity.tenant, id)
     status = await asyncio.to_thread(job_status, app, row)
@@ -176,8 +175,7 @@ async def get_result(
         if each.state != DONE:
             raise Problem("job-not-done", f"query {each.number}: is {each.state}; wait for it", retry_after_seconds=1)
     names = [each.result_blob for each in wanted]
-    first = await asyncio.to_thread(_read, app, names[0])
-    app.audit.write("result sent", identity.tenant, job=job, results=len(names), by=identity.by)
+    first = await asyncio.to_thread(_told, app, row, number, names, identity.by)
     headers = {"cache-control": "no-store"}
     return Stream(_contents(app, first, names[1:]), media_type=BYTES, headers=headers)
 
@@ -186,22 +184,30 @@ async def get_result(
 async def delete_job(request: Asked, job: JobPath) -> None:
     """Cancel a job, or erase one that has ended, with its queries and results."""
     app, identity = app_of(request), identity_of(request)
-    row = await asyncio.to_thread(app.jobs.remove, identity.tenant, job)
+    tell = partial(tell_of_job, app.audit, "job deleted", identity.by)
+    row = await asyncio.to_thread(app.jobs.remove, identity.tenant, job, tell)
     if row is None:
         raise NOT_FOUND
     app.dispatcher.cancel(job)
     for name in blobs_of(job, row.queries):
         await asyncio.to_thread(app.blobs.delete, name)
     app.hub.changed(job)
-    app.audit.write("job deleted", identity.tenant, job=job, state=row.state, by=identity.by)
 
 
-async def _accepted(app: App, job: NewJob) -> tuple[str, bool]:
-    """Note the job. What was stored for it goes if it is not a new one."""
+async def _accepted(app: App, job: NewJob, by: str) -> tuple[str, bool]:
+    """Note the job, in the audit first. What was stored for it goes if it is not a new one."""
     new = False
+
+    @cache  # also if the database is asked again
+    def tell() -> None:
+        app.audit.write(
+            "job accepted", job.tenant, job=job.id, program=job.program, key=job.label, queries=job.queries,
+            bytes=job.bytes, body=job.body, by=by,
+        )  # fmt: skip
+
     try:
         quotas = app.config.quotas_of(job.tenant)
-        id, new = await asyncio.to_thread(lambda: app.database.retried(lambda: app.jobs.accept(job, quotas)))
+        id, new = await asyncio.to_thread(lambda: app.database.retried(lambda: app.jobs.accept(job, quotas, tell)))
         # After a lost answer of the database, the same job is found again: under its own id.
         new = new or id == job.id
     finally:
@@ -221,6 +227,21 @@ async def _row(app: App, tenant: str, job: str) -> JobRow:
 
 def _waits(status: JobStatus) -> bool:
     return status.state not in (DONE, FAILED)
+
+
+def _told(app: App, row: JobRow, number: int | None, names: list[str], by: str) -> bytes:
+    """The first result, once it stands in the audit that all of them are sent."""
+    first, size, digest = b"", 0, hashlib.sha256()
+    for name in names:
+        content = _read(app, name)
+        first = first or content
+        size += len(content)
+        digest.update(content)
+    app.audit.write(
+        "result sent", row.tenant, job=row.id, program=row.program, key=row.label, number=number, results=len(names),
+        bytes=size, body=digest.hexdigest(), by=by,
+    )  # fmt: skip
+    return first
 
 
 def _read(app: App, name: str) -> bytes:
