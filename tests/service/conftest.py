@@ -9,6 +9,7 @@ from heclstm.compiler.compile import Options, compile_model
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
+from service import described
 from service.kit import Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
 
@@ -19,6 +20,13 @@ def compile_program(folder, seed=0):
     options = Options(ring_degree=1024, special_count=2, security="INSECURE_TEST")
     save_program(compile_model(random_model(CONFIG, seed), options), folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_are_described():
+    with pytest.MonkeyPatch.context() as patch:
+        described.watch(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
