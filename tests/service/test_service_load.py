@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from service.faulty import children
 from service.kit import expect, wait_until
-from service.test_service_faults import children
 
 TENANTS, JOBS = 6, 50
 
