@@ -10,6 +10,7 @@ from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
 from service import described
+from service.faulty import Faulty
 from service.kit import Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
 
@@ -65,15 +66,15 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def launch(program, certificates, tmp_path_factory):
-    """Starts servers, in a block each: launch(programs=…, workers=2, evaluation={…})."""
+    """Starts servers, in a block each: launch(programs=…, workers=2, evaluation={…}). faults: see `service.faulty`."""
 
     @contextlib.contextmanager
-    def started(programs=None, start=True, **changes):
+    def started(programs=None, start=True, faults=None, **changes):
         folder = tmp_path_factory.mktemp("service")
         tls, authority = certificates
         changes = {"tls": tls, **changes}
         config = write_config(folder, programs or [{"folder": str(program)}], **changes)
-        server = Running(config, authority)
+        server = Running(config, authority) if faults is None else Faulty(config, authority, faults)
         try:
             if start:
                 server.start()

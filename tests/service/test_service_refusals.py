@@ -1,5 +1,6 @@
 """Bad input: each a 4xx with a helpful body, and no effect."""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -8,7 +9,8 @@ import pytest
 
 from heclstm.storage.container import Kind, Message, received
 from service import described
-from service.kit import expect
+from service.faulty import rows
+from service.kit import Remote, expect
 
 OTHER_LABEL = "0" * 32
 
@@ -48,12 +50,60 @@ REFUSED = {
 }
 
 
+def stored(server):
+    """Rows of the database, files with their size and when they were changed, lines of the audit: all that lasts."""
+    folder, files = server.config.folder, {}
+    for path in (*(folder / "blobs").rglob("*"), *(folder / "uploads").rglob("*")):
+        files[path.relative_to(folder)] = path.is_file() and (path.stat().st_size, path.stat().st_mtime_ns)
+    return rows(server), files, [path.read_text() for path in sorted((folder / "audit").iterdir())]
+
+
+@contextlib.contextmanager
+def no_effect(server):
+    before = stored(server)
+    assert before[0]["key_sets"]  # there is something that could be changed
+    assert before[2]
+    yield
+    assert stored(server) == before
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_query_that_is_none_makes_no_job(server, tenant, hospital, name):
     change, status, code = REFUSED[name]
-    before = tenant.http.get("/v1/jobs").json()
-    expect(tenant.post(change(hospital.query(seed=1))), status, code)
-    assert tenant.http.get("/v1/jobs").json() == before
+    body = change(hospital.query(seed=1))
+    with no_effect(server):
+        expect(tenant.post(body), status, code)
+
+
+def test_keys_that_are_none_are_refused_and_leave_nothing(server, tenant, hospital, second):
+    """Queries, other keys under this label, and keys that this tenant has already: no row, file or line is changed."""
+    for content, status, code in (
+        (hospital.query(seed=1), 422, "foreign-file"),
+        (second.keys, 422, "wrong-key"),
+        (b"PK\x03\x04" + hospital.keys[4:5000], 422, "foreign-file"),
+    ):
+        with no_effect(server):
+            response = tenant.http.put(f"/v1/keys/{OTHER_LABEL}", content=content, headers={"upload-offset": "0"})
+            expect(response, status, code)
+    with no_effect(server):
+        expect(tenant.http.put(f"/v1/keys/{OTHER_LABEL}", content=b"x", headers={"upload-offset": "7"}), 409)
+        expect(tenant.http.delete(f"/v1/keys/{OTHER_LABEL}"), 404, "not-found")
+
+
+def test_who_may_not_ask_changes_nothing(server, tenant, hospital):
+    """No token, a wrong one, one of a narrower scope, and another tenant's."""
+    body, watch, other = hospital.query(seed=1), server.tenant("watch", scopes=("metrics",)), server.tenant("other")
+    with no_effect(server):
+        for remote, status, code in (
+            (Remote(server.http()), 401, "unauthorized"),
+            (Remote(server.http("heclstm_" + "0" * 16 + "_" + "x" * 43)), 401, "unauthorized"),
+            (watch, 403, "forbidden"),
+        ):
+            expect(remote.post(body), status, code)
+            expect(remote.put_keys(hospital, content=b"x"), status, code)
+            expect(remote.http.delete(f"/v1/keys/{hospital.label}"), status, code)
+        expect(other.post(body), 409, "unknown-keys")
+        expect(other.http.delete(f"/v1/keys/{hospital.label}"), 404, "not-found")
 
 
 # Where a blob's own head says it → what it says there, the code, and what the detail tells.
@@ -110,9 +160,13 @@ def test_more_queries_than_a_batch_may_have(launch, hospital):
     with launch(limits={"batch": 2, "header_bytes": 4096, "header_seconds": 1.5, "stall_seconds": 1.5}) as server:
         tenant = server.tenant()
         expect(tenant.put_keys(hospital), 201)
-        expect(tenant.post(b"".join(hospital.query(seed) for seed in range(3))), 413, "too-large")
-        heads(server, tenant)
-        slow_clients(server, tenant, hospital)
+        body = b"".join(hospital.query(seed) for seed in range(3))
+        with no_effect(server):
+            expect(tenant.post(body), 413, "too-large")
+        with no_effect(server):
+            heads(server, tenant)
+        with no_effect(server):
+            slow_clients(server, tenant, hospital)
 
 
 def heads(server, tenant):
@@ -174,8 +228,9 @@ PATHS = (
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_tricks_in_paths_find_nothing(tenant, path, method):
-    response = tenant.http.request(method, path, content=b"x" if method == "PUT" else None)
+def test_tricks_in_paths_find_nothing(server, tenant, path, method):
+    with no_effect(server):
+        response = tenant.http.request(method, path, content=b"x" if method == "PUT" else None)
     assert response.status_code in (400, 404, 405), response.text
     assert response.json()["code"] in ("bad-request", "no-such-route", "method-not-allowed", "not-found")
 
