@@ -24,6 +24,7 @@ from heclstm.compiler.compile import compile_model
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
 from heclstm.deploy.keys import EVALUATION_KEYS_FILE
+from heclstm.model.cells.contracting import ContractingConfig
 from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.reference import forward
@@ -35,15 +36,30 @@ CELLS = {
     "diagonal": DiagonalConfig(32),
     "frames": LstmConfig(32, recurrent_gates=False),
     "recurrent": LstmConfig(32),
+    "contracting": ContractingConfig(32),
 }
-TITLES = {"diagonal": "diagonal cell", "frames": "LSTM, gates from the frame", "recurrent": "LSTM, recurrent gates"}
-NAMES = ("diagonal-8", "diagonal-16", "diagonal-32", "diagonal-64", "frames-32", "frames-64", "recurrent-8")
+TITLES = {
+    "diagonal": "diagonal cell",
+    "frames": "LSTM, gates from the frame",
+    "recurrent": "LSTM, recurrent gates",
+    "contracting": "contracting cell",
+}
+LENGTHS = {"diagonal": (8, 16, 32, 64), "frames": (32, 64), "recurrent": (8,), "contracting": (8,)}
+NAMES = [f"{cell}-{length}" for cell, lengths in LENGTHS.items() for length in lengths]
 
 
 def model_of(name: str) -> Model:
     cell, length = name.split("-")
     blocks = tuple(BlockConfig(channels) for channels in (8, 16, 32))
-    return untrained(ModelConfig(int(length), 1, 32, 32, blocks, CELLS[cell]))
+    model = untrained(ModelConfig(int(length), 1, 32, 32, blocks, CELLS[cell]))
+    if cell == "contracting":  # a gate near 0.5, as training has it: one beyond 1 would let the state grow
+        small = np.repeat([0.01, 1.0], 32)  # of gate and candidate
+        arrays = dict(model.arrays)
+        for name in ("input_weight", "bias"):
+            arrays[f"contracting.{name}"] = (arrays[f"contracting.{name}"].T * small).T
+        arrays["contracting.recurrent_weight"] = arrays["contracting.recurrent_weight"] * 0.01
+        model = Model(model.config, arrays)
+    return model
 
 
 def program_of(name: str) -> Path:

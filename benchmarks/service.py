@@ -7,7 +7,7 @@ PYTHONPATH=src:tests python -m benchmarks.service [--tenants 1 4 16] [--queries 
 import argparse
 import json
 import os
-import platform
+import subprocess
 import tempfile
 import time
 from itertools import count
@@ -16,8 +16,10 @@ from statistics import median
 
 import trustme
 from benchmarks.service_kit import (
+    MIB,
     Bare,
     Busy,
+    Peak,
     curl_put,
     hospital_of,
     memory_of,
@@ -29,11 +31,14 @@ from benchmarks.service_kit import (
     tenants_of,
 )
 
+from heclstm.backend.prices import machine_name
 from service.kit import Remote, expect, wait_until
 
 ROOT = Path(__file__).parents[1]
 PROGRAM, IMAGES = ROOT / "examples" / "adrenal" / "program", ROOT / "examples" / "adrenal" / "volumes.npz"
 ROUNDS = 6  # of batches beside the bare evaluation
+ROUTES = {"healthz": "/healthz", "programs": "/v1/programs", "job": "/v1/jobs/{job}"}
+IDLE_SECONDS = 5.0  # until memory is given back that lies idle
 PARTS = ("requests", "cost", "memory", "upload", "start")
 
 
@@ -48,8 +53,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "service.json")
     arguments = parser.parse_args()
-    report = {"machine": platform.processor() or platform.machine(), "threads": arguments.threads}
-    report["load"] = os.getloadavg()[1]  # of others: above 0, seconds are too many and rates too low
+    report = {"machine": machine_name(), "threads": arguments.threads}
     if arguments.output.exists():
         report = {**json.loads(arguments.output.read_text()), **report}
     with tempfile.TemporaryDirectory(prefix="heclstm-service-") as place:
@@ -57,10 +61,17 @@ def main() -> None:
         hospital = hospital_of(folder, PROGRAM, IMAGES)
         tls, authority = certificates(folder)
         for part in arguments.only:
-            report[part] = globals()[part](folder, hospital, tls, authority, arguments)
+            # load, of others: above 0, seconds are too many and rates too low
+            when = {"date": time.strftime("%Y-%m-%d"), "commit": commit(), "load": os.getloadavg()[1]}
+            report[part] = {**globals()[part](folder, hospital, tls, authority, arguments), **when}
             print(part, json.dumps(report[part]), flush=True)
             arguments.output.write_text(json.dumps(report, indent=1) + "\n")  # after each: it may be stopped
             arguments.output.with_suffix(".md").write_text(table(report))
+
+
+def commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def certificates(folder: Path):
@@ -85,8 +96,9 @@ def requests(folder, hospital, tls, authority, arguments) -> dict:
         job = expect(tenant.post(hospital.queries[0]), 202).json()["id"]
         tenant.ended(job)
         token = tenant.http.headers["authorization"].partition(" ")[2]
-        paths = {"healthz": "/healthz", "programs": "/v1/programs", "job": f"/v1/jobs/{job}"}
-        return {name: round(requests_per_second(server, path, token, 5)) for name, path in paths.items()}
+        return {
+            name: round(requests_per_second(server, path.format(job=job), token, 5)) for name, path in ROUTES.items()
+        }
 
 
 def cost(folder, hospital, tls, authority, arguments) -> dict:
@@ -134,21 +146,24 @@ def cost(folder, hospital, tls, authority, arguments) -> dict:
 
 
 def memory(folder, hospital, tls, authority, arguments) -> dict:
-    """Right after every tenant had a result, and hung up: MiB by kind of process. Key sets on disk are kept by the
-    system beside, as long as it has room.
+    """MiB of all processes, while tenants bring keys and have a result each, and when all have hung up and been idle
+    for a while. Key sets on disk are kept by the system beside, as long as it has room.
     """
     place, found = folder / "memory", {}
     place.mkdir()
     with serving(place, PROGRAM, tls, authority, **settings(arguments, key_sets=64)) as server:
         for count in sorted(arguments.tenants):
-            for number, tenant in enumerate(tenants_of(server, hospital, count, expect)):
-                tenant.ended(expect(tenant.post(hospital.queries[0], key=f"{count}-{number}"), 202).json()["id"], 300)
-                tenant.http.close()
-            found[count] = memory_of(server)
+            with Peak(server) as peak:
+                for number, tenant in enumerate(tenants_of(server, hospital, count, expect)):
+                    job = expect(tenant.post(hospital.queries[0], key=f"{count}-{number}"), 202).json()["id"]
+                    tenant.ended(job, 300)
+                    tenant.http.close()
+            time.sleep(IDLE_SECONDS)
+            found[count] = {"peak": peak.bytes / MIB, "rest": memory_of(server)}
     from heclstm.circuit.cost import estimate
     from heclstm.program.files import load_program
 
-    return {"tenants": found, "key_set": estimate(load_program(PROGRAM).circuit).key_memory / (1 << 20)}
+    return {"tenants": found, "key_set": estimate(load_program(PROGRAM).circuit).key_memory / MIB}
 
 
 def upload(folder, hospital, tls, authority, arguments) -> dict:
@@ -214,7 +229,7 @@ def start(folder, hospital, tls, authority, arguments) -> dict:
 def table(report: dict) -> str:
     rows = []
     if found := report.get("requests"):
-        rows += [f"| requests a second, {name} | {value} |" for name, value in found.items()]
+        rows += [f"| requests a second, {name} | {found[name]} |" for name in ROUTES]
     if found := report.get("cost"):
         rows += [
             f"| bare evaluation, {report['threads']} threads | {found['bare_seconds']:.3f} s |",
@@ -226,10 +241,12 @@ def table(report: dict) -> str:
         ]
     if found := report.get("memory"):
         rows.append(f"| one key set, expanded | {found['key_set']:.0f} MiB |")
-        for count, kinds in found["tenants"].items():
-            own = ", ".join(f"{name} {each['own']:.0f}" for name, each in kinds.items())
-            total = sum(each["proportional"] for each in kinds.values())
-            rows.append(f"| {count} tenants: all, with mapped keys (of their own: {own}) | {total:.0f} MiB |")
+        for count, each in found["tenants"].items():
+            own = ", ".join(f"{name} {kind['own']:.0f}" for name, kind in each["rest"].items())
+            rest = sum(kind["proportional"] for kind in each["rest"].values())
+            rows.append(
+                f"| {count} tenants: at most; at rest (of their own: {own}) | {each['peak']:.0f}; {rest:.0f} MiB |"
+            )
     if found := report.get("upload"):
         rows.append(
             f"| upload of evaluation.keys; to nginx; ratio; until ready | {found['service_mb_s']:.0f} MB/s; "
@@ -240,7 +257,11 @@ def table(report: dict) -> str:
             f"| from the start of the server to the first result | {found['seconds']:.2f} s, "
             f"{found['processor_seconds']:.2f} s of processors |"
         )
-    rows.append(f"| load of others before | {report['load']:.1f} |")
+    for part in PARTS:
+        if (found := report.get(part)) and "commit" in found:
+            rows.append(
+                f"| {part}: commit, date, load before | {found['commit']}, {found['date']}, {found['load']:.1f} |"
+            )
     return "\n".join(["| | |", "|---|---|", *rows]) + "\n"
 
 

@@ -90,6 +90,32 @@ def memory_of(server: Running) -> dict[str, float]:
     return found
 
 
+class Peak:
+    """The most that all processes of a server took together while a block ran: proportional, of samples."""
+
+    SECONDS = 0.05
+
+    def __init__(self, server: Running) -> None:
+        self.bytes, self._main, self._done = 0, psutil.Process(server.process.pid), threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def _sample(self) -> None:
+        while not self._done.wait(self.SECONDS):
+            found = []
+            for process in [self._main, *self._main.children()]:
+                with suppress(psutil.NoSuchProcess):
+                    found.append(process.memory_full_info().pss)
+            self.bytes = max(self.bytes, sum(found))
+
+    def __exit__(self, *_) -> None:
+        self._done.set()
+        self._thread.join()
+
+
 def _mapped_files(process: psutil.Process) -> float:
     """MiB of key sets and programs that only this process has mapped: page cache, which the system may drop."""
     maps = [each for each in process.memory_maps() if "/keys/" in each.path or each.path.endswith(".prepared")]

@@ -1,9 +1,12 @@
-"""The Containerfiles, read: no engine that could build them is part of the tests. hadolint looks, too, where it is."""
+"""The Containerfiles, read: no engine that could build them is part of the tests. A linter looks at them, and hadolint,
+which is under the GPL, where somebody has installed it.
+"""
 
 import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -121,6 +124,31 @@ def test_compose_and_kubernetes_run_what_is_built():
         config = tomllib.loads((DEPLOY / name).read_text())
         assert config["state"] == of(last, "WORKDIR")[0]
         assert config["listen"].endswith(f":{port}")
+
+
+def linted(path):
+    """Rules that a linter warns of. Without DD069, which takes the `*` of `rm … /var/lib/apt/lists/*` for a package."""
+    command = [sys.executable, "-m", "dockerfile_doctor", "--severity", "warning", "--ignore", "DD069"]
+    done = subprocess.run([*command, "--format", "json", str(path)], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    return [issue["ruleId"] for file in json.loads(done.stdout)["files"] for issue in file["issues"]]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_linter_finds_nothing(path, tmp_path):
+    """And finds what is planted."""
+    assert linted(path) == []
+    for before, after, rule in (
+        (" --yes", "", "DD023"),
+        ("COPY src", "ADD src", "DD007"),
+        ("python:3.11-slim-bookworm", "python:latest", "DD001"),
+        ("\nUSER 10001:10001", "", "DD008"),
+        ("\nENTRYPOINT [", "\nRUN curl https://example.org | sh\nENTRYPOINT [", "DD054"),
+    ):
+        assert before in path.read_text()
+        planted = tmp_path / path.name
+        planted.write_text(path.read_text().replace(before, after))
+        assert rule in linted(planted)
 
 
 @pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed")

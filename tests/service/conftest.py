@@ -9,6 +9,8 @@ from heclstm.compiler.compile import Options, compile_model
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
+from service import described
+from service.faulty import Faulty
 from service.kit import ENVIRONMENT, Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
 from service.store import start_store
@@ -20,6 +22,13 @@ def compile_program(folder, seed=0):
     options = Options(ring_degree=1024, special_count=2, security="INSECURE_TEST")
     save_program(compile_model(random_model(CONFIG, seed), options), folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_are_described():
+    with pytest.MonkeyPatch.context() as patch:
+        described.watch(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +67,15 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def launch(program, certificates, tmp_path_factory):
-    """Starts servers, in a block each: launch(programs=…, workers=2, evaluation={…})."""
+    """Starts servers, in a block each: launch(programs=…, workers=2, evaluation={…}). faults: see `service.faulty`."""
 
     @contextlib.contextmanager
-    def started(programs=None, start=True, **changes):
+    def started(programs=None, start=True, faults=None, **changes):
         folder = tmp_path_factory.mktemp("service")
         tls, authority = certificates
         changes = {"tls": tls, **changes}
         config = write_config(folder, programs or [{"folder": str(program)}], **changes)
-        server = Running(config, authority)
+        server = Running(config, authority) if faults is None else Faulty(config, authority, faults)
         try:
             if start:
                 server.start()

@@ -24,6 +24,7 @@ from heclstm.service.database.connection import Database
 from heclstm.service.database.migrate import upgrade
 from heclstm.service.database.tenants import Tenants
 from heclstm.storage.container import read_header
+from service import described
 
 START_SECONDS = 60
 ENVIRONMENT = {
@@ -114,6 +115,7 @@ class Running:
         self.log = config.parent / "server.log"
         self.process: subprocess.Popen | None = None
         self._clients: list[httpx.Client] = []
+        described.ports[self.config.address[1]] = self.config.metrics_open  # so all that it answers is checked
 
     @property
     def url(self) -> str:
@@ -148,6 +150,7 @@ class Running:
     def close(self) -> None:
         for client in self._clients:
             client.close()
+        described.ports.pop(self.config.address[1], None)
         if self.process and self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -33,16 +33,27 @@ def test_manifests_are_those_of_kubernetes(path):
         validate.validate(document, "1.30", strict=True)
 
 
+SERVER_BYTES = 400 << 20  # of the server and its intake
+
+
 def test_manifests_ask_for_what_the_estimate_says():
+    """Enough, and not much more; and the figures that they tell are those of today."""
     costs = estimate(load_program(ROOT / "examples" / "adrenal" / "program").circuit)
-    one = costs.peak_memory
+    one, keys = costs.peak_memory, costs.key_memory
     config = load_config(DEPLOY / "kubernetes" / "service.toml")
-    server, *_ = yaml.safe_load_all((DEPLOY / "kubernetes" / "server.yaml").read_text())
+    text = (DEPLOY / "kubernetes" / "server.yaml").read_text()
+    server, *_ = yaml.safe_load_all(text)
     container = server["spec"]["template"]["spec"]["containers"][0]
     request, limit = (_bytes(container["resources"][kind]["memory"]) for kind in ("requests", "limits"))
-    assert one <= config.evaluation.memory_bytes <= request
-    # Beside the workers: the server, and one upload that is being expanded.
-    assert config.evaluation.memory_bytes + costs.key_memory + (400 << 20) <= limit
+    assert config.workers == 1
+    # Beside the one that is in use, room for two or three key sets.
+    assert one + 2 * keys <= config.evaluation.memory_bytes < one + 4 * keys
+    assert config.evaluation.memory_bytes + SERVER_BYTES < request
+    # Beside the workers: the server, and as many uploads as may be expanded at once.
+    all_together = config.evaluation.memory_bytes + SERVER_BYTES + config.evaluation.intakes * keys
+    assert request <= all_together < limit < all_together + (1 << 30)
+    told = re.findall(r"[\d.]+(?= GB)", text.partition("apiVersion")[0])
+    assert told == [f"{count / 1e9:.2f}" for count in (one - keys, keys, SERVER_BYTES)]
     assert server["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > config.evaluation.drain_seconds
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert server["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"]

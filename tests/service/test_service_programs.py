@@ -1,16 +1,19 @@
 """Several programs at once, an upgrade while hospitals use the old one, and what a production server refuses."""
 
+import json
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from heclstm.card import signature
 from heclstm.errors import ConfigError
 from heclstm.program.files import load_card
 from heclstm.service.config import ProgramEntry, load_config
 from heclstm.service.programs import Programs
 from service.kit import ENVIRONMENT, Hospital, expect, wait_until, write_config
+from service.signed import signed_program
 
 
 def test_an_upgrade_while_hospitals_use_the_old_program(
@@ -117,3 +120,35 @@ def test_contradictions_of_a_configuration(tmp_path, changes, match):
 def test_a_retired_program_names_its_successor(tmp_path):
     with pytest.raises(ConfigError, match="name its successor"):
         load_config(write_config(tmp_path, [{"folder": "x", "retired": True}]))
+
+
+def test_programs_that_nobody_signed_are_told(launch, program, tmp_path):
+    """By `serve --check`, at the start, and when the configuration is read anew: in one line, and they are served."""
+    pair = signature.new_pair()
+    signed = signed_program(tmp_path / "signed", pair, preparation=None)
+    digests = {load_card(folder).digest[:12]: folder for folder in (program, signed)}
+    assert len(digests) == 2
+    config = write_config(tmp_path, [{"folder": str(program)}, {"folder": str(signed)}])
+    told = check(config)
+    assert "serves 2 programs" in told
+    (line,) = [line for line in told.splitlines() if "not signed" in line]
+    assert f"{program} ({load_card(program).digest[:12]})" in line
+    assert str(signed) not in line
+    assert "signed" not in check(write_config(tmp_path, [{"folder": str(signed)}])).replace(str(signed), "")
+
+    with launch(programs=[{"folder": str(program)}, {"folder": str(signed)}]) as server:
+        lines = [json.loads(line) for line in server.text().splitlines()]
+        (line,) = [line for line in lines if line["event"].startswith("not signed")]
+        assert line["programs"] == [load_card(program).digest[:12]]
+        assert len(server.tenant().http.get("/v1/programs").json()["programs"]) == 2
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.text().count("not signed") == 2)
+
+
+def check(config):
+    done = subprocess.run(
+        [sys.executable, "-m", "heclstm.cli", "serve", "--check", str(config)], capture_output=True, text=True,
+        timeout=60, env=ENVIRONMENT | {"COLUMNS": "1000"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr

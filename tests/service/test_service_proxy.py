@@ -118,7 +118,7 @@ def test_waiting_and_events_pass(proxied, hospital):
     with proxied.http(proxied.server.token("waits")) as http:
         tenant = Tenant(http)
         expect(tenant.put_keys(hospital), 201)
-        from service.test_service_faults import children
+        from service.faulty import children
 
         worker = children(proxied.server, "process")[0]
         worker.suspend()

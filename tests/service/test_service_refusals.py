@@ -1,5 +1,6 @@
 """Bad input: each a 4xx with a helpful body, and no effect."""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -7,7 +8,9 @@ import time
 import pytest
 
 from heclstm.storage.container import Kind, Message, received
-from service.kit import expect
+from service import described
+from service.faulty import rows
+from service.kit import Remote, expect
 
 OTHER_LABEL = "0" * 32
 
@@ -47,24 +50,107 @@ REFUSED = {
 }
 
 
+def stored(server):
+    """Rows of the database, files with their size and when they were changed, lines of the audit: all that lasts."""
+    folder, files = server.config.folder, {}
+    for path in (*(folder / "blobs").rglob("*"), *(folder / "uploads").rglob("*")):
+        files[path.relative_to(folder)] = path.is_file() and (path.stat().st_size, path.stat().st_mtime_ns)
+    return rows(server), files, [path.read_text() for path in sorted((folder / "audit").iterdir())]
+
+
+@contextlib.contextmanager
+def no_effect(server):
+    before = stored(server)
+    assert before[0]["key_sets"]  # there is something that could be changed
+    assert before[2]
+    yield
+    assert stored(server) == before
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_query_that_is_none_makes_no_job(server, tenant, hospital, name):
     change, status, code = REFUSED[name]
-    before = tenant.http.get("/v1/jobs").json()
-    expect(tenant.post(change(hospital.query(seed=1))), status, code)
-    assert tenant.http.get("/v1/jobs").json() == before
+    body = change(hospital.query(seed=1))
+    with no_effect(server):
+        expect(tenant.post(body), status, code)
 
 
-def test_ciphertexts_at_another_level_are_refused(tenant, hospital):
-    """By their size, if the header tells it; by the engine, if it does not."""
+def test_keys_that_are_none_are_refused_and_leave_nothing(server, tenant, hospital, second):
+    """Queries, other keys under this label, and keys that this tenant has already: no row, file or line is changed."""
+    for content, status, code in (
+        (hospital.query(seed=1), 422, "foreign-file"),
+        (second.keys, 422, "wrong-key"),
+        (b"PK\x03\x04" + hospital.keys[4:5000], 422, "foreign-file"),
+    ):
+        with no_effect(server):
+            response = tenant.http.put(f"/v1/keys/{OTHER_LABEL}", content=content, headers={"upload-offset": "0"})
+            expect(response, status, code)
+    with no_effect(server):
+        expect(tenant.http.put(f"/v1/keys/{OTHER_LABEL}", content=b"x", headers={"upload-offset": "7"}), 409)
+        expect(tenant.http.delete(f"/v1/keys/{OTHER_LABEL}"), 404, "not-found")
+
+
+def test_who_may_not_ask_changes_nothing(server, tenant, hospital):
+    """No token, a wrong one, one of a narrower scope, and another tenant's."""
+    body, watch, other = hospital.query(seed=1), server.tenant("watch", scopes=("metrics",)), server.tenant("other")
+    with no_effect(server):
+        for remote, status, code in (
+            (Remote(server.http()), 401, "unauthorized"),
+            (Remote(server.http("heclstm_" + "0" * 16 + "_" + "x" * 43)), 401, "unauthorized"),
+            (watch, 403, "forbidden"),
+        ):
+            expect(remote.post(body), status, code)
+            expect(remote.put_keys(hospital, content=b"x"), status, code)
+            expect(remote.http.delete(f"/v1/keys/{hospital.label}"), status, code)
+        expect(other.post(body), 409, "unknown-keys")
+        expect(other.http.delete(f"/v1/keys/{hospital.label}"), 404, "not-found")
+
+
+# Where a blob's own head says it → what it says there, the code, and what the detail tells.
+HEADS = {
+    "a file of something else": (0, b"PK\x03\x04", "foreign-file", "no ciphertext of version 1"),
+    "another version": (4, b"\x02", "foreign-file", "no ciphertext of version 1"),
+    "not seeded": (6, b"\x05", "wrong-sizes", "kind 5, expected 4"),
+    "another ring degree": (8, (2048).to_bytes(4, "little"), "wrong-sizes", "ring degree 2048, expected 1024"),
+    "another level": (12, b"\x01\x00\x00\x00", "wrong-sizes", "level 1, expected "),
+    "a rotation": (16, b"\x03", "wrong-sizes", "step 3, expected 0"),
+    "reserved bytes": (20, b"\x01", "wrong-sizes", "reserved 1, expected 0"),
+    "other parameters": (24, bytes(16), "wrong-sizes", "other parameters"),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("last", [False, True])
+def test_ciphertexts_that_say_they_are_others_make_no_job(server, tenant, hospital, name, last):
+    """In a container that fits them. last: in the second query of a batch, the first of which is as it should be."""
+    place, bytes_there, code, told = HEADS[name]
+    query = hospital.query(seed=2)
+    with received(query, Kind.QUERY) as message:
+        blobs = [blob for _, blob in message.blobs()]
+    blobs[-1] = blobs[-1][:place] + bytes_there + blobs[-1][place + len(bytes_there) :]
+    folder = server.config.folder / "blobs" / "queries"
+    before = tenant.http.get("/v1/jobs").json(), set(folder.iterdir())
+    answer = expect(tenant.post(query * last + changed(query, blobs)), 422, code)
+    assert told in answer.json()["detail"]
+    after = tenant.http.get("/v1/jobs").json(), set(folder.iterdir())
+    assert after[0] == before[0]
+    assert after[1] <= before[1]
+
+
+def test_ciphertexts_of_another_level_have_other_sizes(tenant, hospital):
     query = hospital.query(seed=2)
     with received(query, Kind.QUERY) as message:
         header, blobs = message.header, [blob for _, blob in message.blobs()]
-    shorter = [blob[:-512] for blob in blobs]
     names = tuple((name, size - 512) for name, size in header.blobs)
-    expect(tenant.post(changed(query, shorter, blobs=names)), 422, "wrong-sizes")
-    level = [blob[:8] + bytes([blob[8] ^ 3]) + blob[9:] for blob in blobs]  # inside of the blob's own header
-    job = expect(tenant.post(changed(query, level)), 202).json()["id"]
+    expect(tenant.post(changed(query, [blob[:-512] for blob in blobs], blobs=names)), 422, "wrong-sizes")
+
+
+def test_what_only_the_engine_can_tell_fails_its_job(tenant, hospital):
+    """Numbers above their prime, in a ciphertext whose head is right."""
+    query = hospital.query(seed=2)
+    with received(query, Kind.QUERY) as message:
+        blobs = [blob[:-8] + b"\xff" * 8 for _, blob in message.blobs()]
+    job = expect(tenant.post(changed(query, blobs)), 202).json()["id"]
     status = tenant.ended(job)
     assert (status["state"], status["failures"]) == ("failed", [{"number": 0, "code": "damaged"}])
     expect(tenant.http.get(f"/v1/jobs/{job}/result"), 410, "job-failed")
@@ -74,9 +160,13 @@ def test_more_queries_than_a_batch_may_have(launch, hospital):
     with launch(limits={"batch": 2, "header_bytes": 4096, "header_seconds": 1.5, "stall_seconds": 1.5}) as server:
         tenant = server.tenant()
         expect(tenant.put_keys(hospital), 201)
-        expect(tenant.post(b"".join(hospital.query(seed) for seed in range(3))), 413, "too-large")
-        heads(server, tenant)
-        slow_clients(server, tenant, hospital)
+        body = b"".join(hospital.query(seed) for seed in range(3))
+        with no_effect(server):
+            expect(tenant.post(body), 413, "too-large")
+        with no_effect(server):
+            heads(server, tenant)
+        with no_effect(server):
+            slow_clients(server, tenant, hospital)
 
 
 def heads(server, tenant):
@@ -118,6 +208,7 @@ def raw(server, content):
                     break
         except (ConnectionError, ssl.SSLError):
             pass  # it hung up while we were still sending
+        described.check_bytes(content, answer)
         return answer
 
 
@@ -137,17 +228,23 @@ PATHS = (
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_tricks_in_paths_find_nothing(tenant, path, method):
-    response = tenant.http.request(method, path, content=b"x" if method == "PUT" else None)
+def test_tricks_in_paths_find_nothing(server, tenant, path, method):
+    with no_effect(server):
+        response = tenant.http.request(method, path, content=b"x" if method == "PUT" else None)
     assert response.status_code in (400, 404, 405), response.text
     assert response.json()["code"] in ("bad-request", "no-such-route", "method-not-allowed", "not-found")
 
 
 def test_bodies_where_none_belong_are_not_read_for_ever(tenant):
-    response = tenant.http.request("GET", "/v1/programs", content=b"x" * 100_000)
-    assert response.status_code in (200, 413)
+    expect(tenant.http.request("GET", "/v1/programs", content=b"x" * 100_000), 200)
     expect(tenant.http.patch("/v1/jobs"), 405, "method-not-allowed")
-    expect(tenant.http.get("/nothing"), 404, "no-such-route")
+    for method, path in (
+        ("GET", "/nothing"),
+        ("GET", "/"),
+        ("GET", "/v1/nothing"),
+        ("POST", "/v1/nothing"),
+    ):
+        expect(tenant.http.request(method, path), 404, "no-such-route")
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=soon"), 400, "bad-request")
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=-1"), 400, "bad-request")
     expect(tenant.post(b"x", key="a" * 200), 400, "bad-request")

@@ -101,7 +101,8 @@ def test_a_folder_is_all_that_a_new_kind_needs(monkeypatch, tmp_path):
     (tmp_path / "squeeze").rename(tmp_path / "stretch")
     with pytest.raises(ModelError, match=r"stretch: defines \['squeeze'\], expected a Block of kind 'stretch'"):
         kinds(blocks.__name__, blocks.__path__, Block)
-    assert list(kinds(cells.__name__, cells.__path__, Cell)) == list(cells.CELLS) == ["diagonal", "gru", "lstm", "mean"]
+    known = ["contracting", "diagonal", "gru", "lstm", "mean"]
+    assert list(kinds(cells.__name__, cells.__path__, Cell)) == list(cells.CELLS) == known
 
 
 def test_a_cell_is_a_folder_of_three_files():

@@ -1,4 +1,4 @@
-"""What is chosen inside the training folds, and gates that a bound keeps in [0, 1]."""
+"""What is chosen inside the training folds."""
 
 import itertools
 
@@ -7,8 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from experiments.bounded_gates import BoundedGates  # noqa: E402  torch is optional
-from experiments.breakhis import Fields, limit  # noqa: E402
+from experiments.breakhis import Fields, limit  # noqa: E402  torch is optional
 from experiments.breakhis_choices import CHOICES, judged, softened  # noqa: E402
 
 from heclstm.card.preparation import Preparation  # noqa: E402
@@ -16,9 +15,6 @@ from heclstm.data.datasets import Part, Splits  # noqa: E402
 from heclstm.model.cells.diagonal import DiagonalConfig  # noqa: E402
 from heclstm.model.config import BlockConfig, ModelConfig  # noqa: E402
 from heclstm.model.recipe import Optimization, TrainConfig  # noqa: E402
-
-POOLED = BlockConfig(4, stride=(1, 1), pool=(2, 2), pool_kind="sum")
-MODEL = ModelConfig(3, 1, 8, 8, (BlockConfig(4), POOLED), DiagonalConfig(3), differences=("trend",))
 
 
 def test_what_is_chosen_for_a_fold_has_not_seen_it():
@@ -65,29 +61,3 @@ def test_a_taught_network_learns_from_the_mean_of_its_teachers(tmp_path):
     # 0.3 of each is its label, and the rest a probability
     assert ((0.3 * labels <= targets) & (targets <= 0.3 * labels + 0.7)).all()
     assert np.ptp(targets[labels == 1]) > 0
-
-
-def test_no_search_drives_a_gate_out_of_0_to_1():
-    """From 1,000 starts, upwards and downwards, and no feature leaves its box."""
-    torch.manual_seed(0)
-    network = BoundedGates(MODEL).double()
-    shape = (3, 1, 8, 8)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
-        network.values(torch.rand(50, *shape, dtype=torch.float64))  # batch normalization sees something
-    network.eval()
-    for sign in (1, -1):
-        x = torch.rand(500, *shape, dtype=torch.float64)
-        for _ in range(6):
-            x.requires_grad_(True)
-            kept = network.values(x)["kept"]
-            (gradient,) = torch.autograd.grad((sign * kept).flatten(1).amax(1).sum(), x)
-            x = (x.detach() + 0.25 * gradient.sign()).clamp(0, 1)
-        values, (middle, reach) = network.values(x), network.box()
-        assert values["kept"].min() >= 0
-        assert values["kept"].max() <= 1
-        off = (values["spatial"] - middle).abs()
-        assert (off <= reach * (1 + 1e-9) + 1e-12).all()
-        assert (off / reach).max() > 0.5  # the search finds something
-        assert (values["diagonal.hidden"].abs() <= values["largest"] * (1 + 1e-9)).all()

@@ -102,10 +102,10 @@ def test_json_brings_a_configuration_back(config):
         (lambda: ModelConfig.from_json({**adrenal().to_json(), "cell": {"kind": "lstm"}}), "expected one table, cell"),
         (
             lambda: with_cell({"kind": "transformer"}),
-            "cell: got kind 'transformer', expected one of diagonal, gru, lstm",
+            "cell: got kind 'transformer', expected one of contracting, diagonal, gru, lstm",
         ),
-        (lambda: with_cell({"hidden_size": 3}), "cell: got kind None, expected one of diagonal, gru, lstm"),
-        (lambda: with_cell([]), "cell: got list, expected a table with a kind, one of diagonal, gru, lstm"),
+        (lambda: with_cell({"hidden_size": 3}), "cell: got kind None, expected one of contracting, diagonal, gru"),
+        (lambda: with_cell([]), "cell: got list, expected a table with a kind, one of contracting, diagonal"),
         (lambda: with_cell({"kind": "lstm", "size": 3}), "LstmConfig: got unknown field 'size'"),
         (lambda: with_blocks({"kind": "dense"}), "block: got kind 'dense', expected one of convolution"),
         (lambda: with_blocks({"out_channels": 4, "size": 3}), "BlockConfig: got unknown field 'size'"),

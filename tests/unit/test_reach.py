@@ -7,6 +7,7 @@ from heclstm.card.program_card import Card
 from heclstm.compiler.compile import Options, compile_model
 from heclstm.compiler.reach import reach
 from heclstm.model.calibrate import calibrate, ranged
+from heclstm.model.cells.contracting import ContractingConfig
 from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.cells.gru import GruConfig
 from heclstm.model.cells.lstm import LstmConfig
@@ -28,7 +29,7 @@ CELLS = [
 
 
 def names(cell):
-    return "-".join(map(str, list(cell.to_json().values())[1:]))
+    return "-".join([cell.kind, *map(str, list(cell.to_json().values())[1:])])
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3])
@@ -74,7 +75,7 @@ def test_every_watched_value_has_a_bound_and_no_frame_passes_it(cell):
         assert np.abs(value).max() <= found[name] * (1 + ROUNDING), name
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=names)
+@pytest.mark.parametrize("cell", [*CELLS, ContractingConfig(3)], ids=names)
 def test_no_search_for_the_worst_input_passes_a_bound(cell):
     """Projected gradient ascent on the pixels from 1,000 starts, for the score, the state and the first activation."""
     torch = pytest.importorskip("torch", reason="the search needs gradients: heclstm[train]")

@@ -40,5 +40,7 @@ def serve(
         served = Programs(settings.programs, allow_insecure_test=settings.allow_insecure_test)
         count = len(served.all())
         note(f"{config}: is fine; serves {count} program{'s' if count != 1 else ''} at {settings.listen}")
+        if unsigned := ", ".join(f"{each.folder} ({each.digest[:12]})" for each in served.unsigned()):
+            note(f"not signed by a model owner, so that hospitals that trust a key refuse it: {unsigned}")
         return
     serve_from(config)

@@ -74,6 +74,10 @@ class Programs:
     def active(self) -> list[str]:
         return [digest for digest, each in self.all().items() if not each.retired]
 
+    def unsigned(self) -> list[Served]:
+        """Those that no model owner has signed: a hospital that trusts a key refuses them."""
+        return [each for each in self.all().values() if each.card.signature is None]
+
     def folder(self, digest: str) -> str:
         return self.all()[digest].folder
 

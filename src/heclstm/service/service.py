@@ -128,6 +128,7 @@ class Server(uvicorn.Server):
             _LOG.error("the configuration was not taken over", error=str(error))
         else:
             _LOG.info("programs taken over", programs=[digest[:12] for digest in self._app.programs.all()])
+            _tell_unsigned(self._app.programs)
 
 
 def serve(config: Config, path: str | None, programs: Programs, pool: Pool, early: Early) -> None:
@@ -140,6 +141,7 @@ def serve(config: Config, path: str | None, programs: Programs, pool: Pool, earl
 
     if config.allow_insecure_test:
         _LOG.warning("INSECURE TEST: programs WITHOUT SECURITY are served; no patient's images may be sent here")
+    _tell_unsigned(programs)
     host, port = config.address
     tls = config.tls
     settings = uvicorn.Config(
@@ -173,6 +175,11 @@ def serve(config: Config, path: str | None, programs: Programs, pool: Pool, earl
         if server.started:
             raise
         raise ConfigError(f"listen: {host}:{port} cannot be listened at; the log above says why") from error
+
+
+def _tell_unsigned(programs: Programs) -> None:
+    if unsigned := [each.digest[:12] for each in programs.unsigned()]:
+        _LOG.warning("not signed by a model owner: hospitals that trust a key refuse it", programs=unsigned)
 
 
 def _certificates(config: Config) -> int:

@@ -1,6 +1,7 @@
 """What reads bytes of strangers: each takes anything, and refuses it by an error of ours or reads it.
 
-A target is a function of bytes; whatever it raises besides `HeclstmError` is a fault. Its seeds lie in corpus/NAME/.
+A target is a function of bytes; whatever it raises besides `HeclstmError` is a fault. Its seeds lie in corpus/NAME/,
+what guided searches found in found/NAME/.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from heclstm.storage.arrays import ArrayLimits, read_npy, read_npz
 from heclstm.storage.container import PREFIX, TRAILER_BYTES, received
 from hostile.fuzz.mutate import mutated, mutated_json
 
-CORPUS = Path(__file__).parent / "corpus"
+CORPUS = Path(__file__).parent / "corpus"  # written by make_corpus
+FOUND = Path(__file__).parent / "found"  # written by keep, from what guided searches kept
 LIMITS = ArrayLimits(file=1 << 20, unpacked=4 << 20)  # so that what fits is read quickly
 LEVEL = 3
 
@@ -46,14 +48,25 @@ class Target:
 
     @property
     def seeds(self) -> tuple[bytes, ...]:
-        return _seeds(self.name)
+        """What is read."""
+        return _files(CORPUS / self.name)
+
+    @property
+    def found(self) -> tuple[bytes, ...]:
+        """What a search came upon: read, or refused."""
+        return _files(FOUND / self.name)
 
     def input(self, rng: Random) -> bytes:
         """A mutation of a seed; every tenth has not been made to fit."""
-        seed = rng.choice(self.seeds)
+        return self.changed(rng.choice(self.seeds + self.found), rng)
+
+    def changed(self, content: bytes, rng: Random) -> bytes:
         by_value = self.is_json and rng.random() < 0.8
-        content = mutated_json(seed, rng) if by_value else mutated(seed, rng, self.words, self.seeds)
-        return self.fit(content) if rng.random() < 0.9 else content
+        try:
+            changed = mutated_json(content, rng) if by_value else mutated(content, rng, self.words, self.seeds)
+        except ValueError:  # what was found need not be JSON
+            changed = mutated(content, rng, self.words, self.seeds)
+        return self.fit(changed) if rng.random() < 0.9 else changed
 
     def refusal(self, content: bytes) -> str | None:
         """Why it is refused; None if it is read. Other errors pass through."""
@@ -65,10 +78,8 @@ class Target:
 
 
 @cache
-def _seeds(name: str) -> tuple[bytes, ...]:
-    found = tuple(path.read_bytes() for path in sorted((CORPUS / name).iterdir()))
-    assert found, f"{CORPUS / name}: no seeds"
-    return found
+def _files(folder: Path) -> tuple[bytes, ...]:
+    return tuple(path.read_bytes() for path in sorted(folder.glob("*")))
 
 
 @cache

@@ -1,9 +1,10 @@
 """Kinds of recurrent cells by name. A new one is a folder here.
 
-diagonal   weighted means of the frames, by constants: no product with the state, any number of frames
-gru        HE-GRU: gates r, z, n; a level less
-lstm       HE-LSTM: gates i, f, g, o
-mean       the plain mean of the frames, where their order means nothing
+contracting  a gate that follows the state and stays in [0, 1] for every input, so that nothing can run away
+diagonal     weighted means of the frames, by constants: no product with the state, any number of frames
+gru          HE-GRU: gates r, z, n; a level less
+lstm         HE-LSTM: gates i, f, g, o
+mean         the plain mean of the frames, where their order means nothing
 """
 
 from collections.abc import Mapping

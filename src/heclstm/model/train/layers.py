@@ -12,6 +12,8 @@ from heclstm.errors import ModelError
 from heclstm.model.graph import Array
 from heclstm.model.polynomial import HERMITE_RELU
 
+Box = tuple[Tensor, Tensor]  # middle, reach to each side
+
 # The compiler folds √|c2| into the convolution before, which a vanishing c2 would make impossible.
 SMALLEST_SQUARE = 0.05
 
@@ -22,6 +24,24 @@ def evaluate(coefficients: Tensor, x: Tensor) -> Tensor:
     for j in range(coefficients.shape[-1] - 2, -1, -1):
         result = result * x + coefficients[..., j]
     return result
+
+
+def box_of(coefficients: Tensor, box: Box) -> Box:
+    """Of Σ c_j x^j over a box, degree 2 or 3; coefficients (…, degree + 1), where … broadcasts against the box."""
+    low, high = box[0] - box[1], box[0] + box[1]
+    points = [low, high]
+    with torch.no_grad():  # where the slope c1 + 2 c2 x + 3 c3 x² is zero; there, no end moves with x
+        c1, c2, *c3 = coefficients.unbind(-1)[1:]
+        if c3:
+            root = (c2**2 - 3 * c3[0] * c1).clamp(min=0).sqrt()
+            q = -(c2 + torch.where(c2 < 0, -root, root))
+            turns = [q / (3 * c3[0]), c1 / q]
+        else:
+            turns = [-c1 / (2 * c2)]
+        points += [torch.where(turn.isfinite(), turn.expand_as(low), low).clamp(low, high) for turn in turns]
+    values = torch.stack([evaluate(coefficients, x) for x in points])
+    lowest, highest = values.amin(0), values.amax(0)
+    return (lowest + highest) / 2, (highest - lowest) / 2
 
 
 class Fading(nn.Module):
@@ -46,7 +66,9 @@ class Fading(nn.Module):
 
 
 class Part(nn.Module):
-    """A block or a cell of a network."""
+    """A block or a cell of a network. boxed: whether a cell is given the box of the features in both methods, too."""
+
+    boxed: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -55,6 +77,13 @@ class Part(nn.Module):
     @abstractmethod
     def export(self) -> dict[str, Array]:
         """Its arrays in a model file, in float64, with batch normalization folded in."""
+
+    def box(self, box: Box) -> Box:
+        """Of a block: what holds all that it makes of images in a box, in evaluation. (T, C, H, W) each."""
+        raise ModelError(
+            f"cell: got blocks of {type(self).__name__}, which do not say how far they reach, expected some that do; "
+            "use convolutional blocks, or another cell"
+        )
 
 
 def blend(network: nn.Module, activations: float, gates: float) -> None:
@@ -104,6 +133,13 @@ class PolynomialActivation(Fading):
         if self.degree is None:
             return x.relu()
         return self.faded(torch.relu, x, evaluate(self.coefficients[:, None, None, :], x))
+
+    def box(self, box: Box) -> Box:
+        """What holds all that it makes of images in a box, where nothing fades."""
+        if self.degree is None:
+            low, high = (box[0] - box[1]).relu(), (box[0] + box[1]).relu()
+            return (low + high) / 2, (high - low) / 2
+        return box_of(self.coefficients[:, None, None, :], box)
 
 
 def folded(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Array, Array]:

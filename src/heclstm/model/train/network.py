@@ -11,7 +11,7 @@ from heclstm.model.config import ModelConfig
 from heclstm.model.differences.torch_module import HeDifferences
 from heclstm.model.graph import Array
 from heclstm.model.train import layers
-from heclstm.model.train.layers import Fading, Part
+from heclstm.model.train.layers import Box, Fading, Part
 from heclstm.model.vote.torch_module import SequenceVote, WeightedUnit
 from heclstm.model.weights import Model
 
@@ -42,11 +42,25 @@ class HeClstm(nn.Module):
         """
         values = encoded(self.blocks, frames if self.differences is None else self.differences(frames))
         kind = self.config.cell.kind
-        values |= {f"{kind}.{name}": value for name, value in self.cell(values["spatial"]).items()}
+        values |= {f"{kind}.{name}": value for name, value in self.cell(values["spatial"], **self._given()).items()}
         values["weighted_unit"] = self.weighted_unit(values["spatial"], values[f"{kind}.hidden"])
         values["contributions"] = self.vote(values["weighted_unit"], mask)
         values["score"] = values["contributions"].sum(1)
         return values
+
+    def box(self) -> Box:
+        """Of the features, (T, D) each: for all frames of pixels in [0, 1], in evaluation."""
+        config, like = self.config, next(self.parameters())
+        middle = like.new_full((config.frames, config.channels, config.height, config.width), 0.5)
+        box = middle, middle
+        for part in ([] if self.differences is None else [self.differences]) + list(self.blocks):
+            box = cast(Part, part).box(box)
+        middle, reach = (end.mean((2, 3)) for end in box)
+        return middle, reach
+
+    def _given(self) -> dict[str, Box]:
+        """What the cell takes beside the features."""
+        return {"box": self.box()} if self.cell.boxed else {}
 
     def blend(self, activations: float, gates: float) -> None:
         """How far the polynomials have replaced the exact functions: 0 not at all, 1 altogether."""
@@ -81,5 +95,6 @@ def export(network: HeClstm, metadata: Mapping[str, Any] | None = None) -> Model
         parts["differences"] = network.differences
     arrays: dict[str, Array] = {}
     for prefix, module in parts.items():
-        arrays |= {f"{prefix}.{name}": array for name, array in cast(Part, module).export().items()}
+        given = network._given() if module is network.cell else {}
+        arrays |= {f"{prefix}.{name}": array for name, array in cast(Part, module).export(**given).items()}
     return Model(network.config, arrays, dict(metadata or {}))

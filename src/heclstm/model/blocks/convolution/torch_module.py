@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from heclstm.model.blocks.convolution import BlockConfig
 from heclstm.model.graph import Array
-from heclstm.model.train.layers import Part, PolynomialActivation, array_of, folded
+from heclstm.model.train.layers import Box, Part, PolynomialActivation, array_of, folded
 
 BLOCK_GAIN = 0.4  # of batch normalization; started at 1, training with squares diverges
 
@@ -28,6 +28,17 @@ class ConvolutionBlock(Part):
         """What enters its activation, and what leaves the block."""
         before = self.normalization(self.convolution(images))
         return {"": before, "output": self.pool(self.activation(before)) * self.pool_factor}
+
+    def box(self, box: Box) -> Box:
+        (middle, reach), convolution, norm = box, self.convolution, self.normalization
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        offset = norm.bias - norm.running_mean * gain
+        reach = nn.functional.conv2d(reach, convolution.weight.abs(), None, convolution.stride, convolution.padding)
+        middle = convolution(middle) * gain[:, None, None] + offset[:, None, None]
+        middle, reach = self.activation.box((middle, reach * gain.abs()[:, None, None]))
+        return self.pool(middle) * self.pool_factor, self.pool(reach) * self.pool_factor
 
     def export(self) -> dict[str, Array]:
         gain, offset = folded(self.normalization)

@@ -1,0 +1,78 @@
+"""The contracting cell in PyTorch: whatever its parameters are, the gate stays in [0, 1].
+
+    x_t = m + (1 − |m|) û_t        û_t = (W (s_t − middle) + U (h_{t−1} / N)) / R        m = tanh(constant)
+
+R = |W|·reach + |U|·1 and N, the largest |n|, follow from the box of the features, and so |û| ≤ 1. The box is that of
+batch normalization in evaluation; while training, where statistics are those of the batch, what enters is clamped.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heclstm.model.cells.contracting import ContractingConfig
+from heclstm.model.cells.torch_module import PROJECTION_GAIN
+from heclstm.model.graph import Array
+from heclstm.model.train.layers import Box, Part, array_of
+
+FIRST = (-0.6, 0.8)  # m at first: units forget soon, or late
+SLACK = 1e-3  # of a gate's range, for rounding: the box is computed in 32 bits
+EPSILON = 1e-12
+
+
+class HeContracting(Part):
+    """The contracting layer over all steps."""
+
+    boxed: ClassVar[bool] = True
+
+    def __init__(self, features: int, config: ContractingConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.candidate = nn.Linear(features, hidden, bias=False)
+        self.normalization = nn.BatchNorm1d(hidden)
+        nn.init.constant_(self.normalization.weight, PROJECTION_GAIN)
+        self.constant = nn.Parameter(torch.linspace(*FIRST, hidden).atanh())
+        self.gate_weight = nn.Parameter(torch.randn(hidden, features) / features**0.5)
+        self.gate_recurrence = nn.Parameter(0.1 * torch.randn(hidden, hidden) / hidden**0.5)
+
+    def forward(self, spatial: Tensor, box: Box | None = None) -> dict[str, Tensor]:
+        """spatial (B, T, D), box of it (T, D) → hidden (B, T, H), and what entered gate and candidate (B, T, 2·H)."""
+        assert box  # `boxed`
+        weight, recurrence, bias, *_ = self.bounded(box)
+        candidate = self.normalization(self.candidate(spatial.flatten(0, 1))).reshape(*spatial.shape[:2], -1)
+        own, state, states, gates = spatial @ weight.T + bias, torch.zeros_like(candidate[:, 0]), [], []
+        for t in range(spatial.shape[1]):
+            entering = own[:, t] + state @ recurrence.T
+            if self.training:
+                entering = entering.clamp(-1, 1)
+            state = candidate[:, t] + (1 + entering) / 2 * (state - candidate[:, t])
+            states.append(state)
+            gates.append(entering)
+        return {"hidden": torch.stack(states, 1), "gates": torch.cat([torch.stack(gates, 1), candidate], 2)}
+
+    def bounded(self, box: Box) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """W (H, D), U (H, H), b (H,) of the gate, W_n (H, D), b_n (H,), as a model file has them."""
+        middle, reach = box
+        norm = self.normalization
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        candidate, offset = self.candidate.weight * gain[:, None], norm.bias - norm.running_mean * gain
+        largest = ((middle @ candidate.T + offset).abs() + reach @ candidate.abs().T).amax(0) + EPSILON
+        centre, m = middle.mean(0), self.constant.tanh()
+        own = ((middle - centre) @ self.gate_weight.T).abs() + reach @ self.gate_weight.abs().T
+        most = own.amax(0) + self.gate_recurrence.abs().sum(1) + EPSILON
+        share = ((1 - SLACK) * (1 - m.abs()) / most)[:, None]
+        weight, recurrence = self.gate_weight * share, self.gate_recurrence * share / largest
+        return weight, recurrence, m - weight @ centre, candidate, offset
+
+    def export(self, box: Box | None = None) -> dict[str, Array]:
+        assert box  # `boxed`
+        weight, recurrence, bias, candidate, offset = map(array_of, self.bounded(box))
+        return {
+            "input_weight": np.concatenate([weight, candidate]),
+            "recurrent_weight": recurrence,
+            "bias": np.concatenate([bias, offset]),
+        }
