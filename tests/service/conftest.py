@@ -11,8 +11,9 @@ from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
 from service import described
 from service.faulty import Faulty
-from service.kit import Hospital, Running, write_config
+from service.kit import ENVIRONMENT, Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
+from service.store import start_store
 
 CONFIG = small_config(frames=2, channels=1)
 
@@ -108,3 +109,20 @@ def workstation(tmp_path_factory):
     started = Workstation(folder / "site", folder / "log")
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def store():
+    """An S3 server."""
+    started = start_store()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def in_reach(store, monkeypatch):
+    """The store, for this process and for those that it starts."""
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.setitem(ENVIRONMENT, name, value)
+    return store

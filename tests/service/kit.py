@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
@@ -240,3 +241,13 @@ def wait_until(condition, seconds: float = 30, explain=lambda: "") -> None:
         assert time.monotonic() < end, explain()
         time.sleep(pause)
         pause = min(0.1, 1.2 * pause)
+
+
+def mapping(processes, keys: str) -> list[psutil.Process]:
+    """Those that have the file of a blob in their address space, erased or not."""
+    name, found = keys.replace("/", "-"), []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if any(name in each.path for each in process.memory_maps(grouped=False)):
+                found.append(process)
+    return found

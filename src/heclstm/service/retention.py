@@ -45,6 +45,7 @@ async def sweep(app: App, orphan_seconds: float = ORPHAN_SECONDS) -> dict[str, i
         tell = partial(tell_of_keys, app.audit, "keys expired", RETENTION)
         if await asyncio.to_thread(app.key_sets.remove, key.tenant, key.label, upload=key.upload, tell=tell):
             await erase_keys(app, key, RETENTION)
+    await asyncio.to_thread(_forget_erased, app)
     orphans = await asyncio.to_thread(_erase_orphans, app, orphan_seconds)
     audits = await asyncio.to_thread(app.audit.erase, clock.day(now - 86400 * keeping.audit_days))
     await asyncio.to_thread(app.jobs.forget_usage, clock.day(now - 7 * 86400))
@@ -52,6 +53,18 @@ async def sweep(app: App, orphan_seconds: float = ORPHAN_SECONDS) -> dict[str, i
     if any(found.values()):
         _LOG.info("erased what was due", **found)
     return found
+
+
+def _forget_erased(app: App) -> None:
+    """What another server erased leaves the workers and the cache of this one. Names are listed first, as below."""
+    opened = {name for slot in app.dispatcher.slots() for name in list(slot.open)}
+    copies, uploads = app.blobs.copies(), app.key_sets.uploads()
+    for name in opened - uploads:
+        app.dispatcher.close_keys(name)
+    for name in copies:
+        if name.partition("/")[2] not in uploads:
+            app.blobs.forget(name)
+    app.blobs.forget_erased()
 
 
 def _erase_orphans(app: App, orphan_seconds: float) -> int:
