@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from heclstm.errors import ConfigError, FileFormatError, OutputError
+from heclstm.service import blobs as service_blobs
 from heclstm.service.blobs import CACHED_FILES_MAX, FolderBlobs, FsspecBlobs, open_blobs
 from heclstm.service.database.connection import Database
 from heclstm.service.database.jobs import Jobs
@@ -80,6 +81,19 @@ def test_copies_of_what_was_erased_elsewhere_go(blobs):
     assert not left.exists()
 
 
+def test_large_files_go_and_come_in_parts(in_reach, tmp_path, monkeypatch):
+    """As expanded keys do: 307 MiB of them in one piece would stand in the server's memory, twice."""
+    monkeypatch.setattr(service_blobs, "PUT_OPTIONS", {"s3": {"chunksize": 5 << 20}})  # the least that S3 takes
+    blobs = FsspecBlobs(in_reach.bucket("parts"), tmp_path / "cache")
+    content = os.urandom(1 << 20) * 12
+    blobs.staging("keys/k").write_bytes(content)
+    blobs.adopt("keys/k")
+    blobs.forget("keys/k")
+    assert blobs.local("keys/k").read_bytes() == content
+    (entry,) = blobs._system.ls(blobs._at("keys"), detail=True)
+    assert entry["ETag"].strip('"').endswith("-3")  # S3's own count of the parts
+
+
 def test_listings_are_fresh(in_reach, tmp_path):
     """Another server writes and erases there, too."""
     blobs = FsspecBlobs(in_reach.bucket("fresh"), tmp_path / "cache")
@@ -142,7 +156,7 @@ def test_what_cannot_be_a_store_is_a_mistake(tmp_path, monkeypatch):
     assert isinstance(open_blobs(f"file://{tmp_path}/x", tmp_path), FolderBlobs)
     import fsspec.core
 
-    def absent(url):
+    def absent(url, **_):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", absent)

@@ -19,6 +19,10 @@ from heclstm.errors import ConfigError, FileFormatError, OutputError
 from heclstm.storage.atomic import give_name, save_file
 
 CACHED_FILES_MAX = 64  # of blobs that lie elsewhere and were brought here to be mapped into memory
+# Files go and come in parts, of which some are in memory at once: ten of 50 MB each, if nothing else is said.
+PART_BYTES = 16 << 20
+OPTIONS = {"s3": {"max_concurrency": 2, "default_block_size": PART_BYTES}}
+PUT_OPTIONS = {"s3": {"chunksize": PART_BYTES}}
 PARTIAL = ".heclstm-"  # how the name of what is not whole yet begins
 PARTIAL_SECONDS = 3600.0  # after which nobody writes there any more
 
@@ -124,7 +128,8 @@ class FsspecBlobs:
             from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
 
             self._system: Any
-            self._system, self._root = url_to_fs(url)
+            self._system, self._root = url_to_fs(url, **OPTIONS.get(scheme, {}))
+            self._put_options = PUT_OPTIONS.get(scheme, {})
         except (ImportError, ValueError) as error:
             remedy = "pip install 'heclstm[s3]'" if scheme == "s3" else f"install what fsspec needs for {scheme}://"
             raise ConfigError(f"blobs: {error}; {remedy}") from error
@@ -150,7 +155,7 @@ class FsspecBlobs:
 
     def adopt(self, name: str) -> None:
         staged = self.staging(name)
-        self._write(name, lambda place: self._system.put_file(str(staged), place))
+        self._write(name, lambda place: self._system.put_file(str(staged), place, **self._put_options))
         give_name(staged, self._copy(name))  # so that workers of this machine need not bring it back
 
     def local(self, name: str) -> Path:
