@@ -55,7 +55,8 @@ def main() -> None:
     arguments = parser.parse_args()
     report = {"machine": machine_name(), "threads": arguments.threads}
     if arguments.output.exists():
-        report = {**json.loads(arguments.output.read_text()), **report}
+        known = json.loads(arguments.output.read_text())
+        report |= {part: known[part] for part in PARTS if "commit" in known.get(part, {})}
     with tempfile.TemporaryDirectory(prefix="heclstm-service-") as place:
         folder = Path(place)
         hospital = hospital_of(folder, PROGRAM, IMAGES)

@@ -31,9 +31,11 @@ TITLES = {"diagonal": "diagonal cell", "contracting": "contracting cell"}
 
 
 def contracting(config: TrainConfig) -> TrainConfig:
-    """In place of the recipe's cell, with as many units."""
-    cell = ContractingConfig(config.model.cell.hidden_size)
-    return replace(config, model=replace(config.model, cell=cell), ranges=replace(config.ranges, bounds={}))
+    """In place of the recipe's cell, with as many units, and with its bounds where they are this one's, too."""
+    model = replace(config.model, cell=ContractingConfig(config.model.cell.hidden_size))
+    known = {each.bound for each in model.graph.ranges}
+    bounds = {name: value for name, value in config.ranges.bounds.items() if name in known}
+    return replace(config, model=model, ranges=replace(config.ranges, bounds=bounds))
 
 
 @torch.no_grad()

@@ -9,9 +9,11 @@ from heclstm.compiler.compile import Options, compile_model
 from heclstm.deploy.keys import evaluation_key_blobs
 from heclstm.program.files import load_card, save_program
 from random_models import random_model, small_config
+from service import described
 from service.faulty import Faulty
-from service.kit import Hospital, Running, write_config
+from service.kit import ENVIRONMENT, Hospital, Running, write_config
 from service.page_kit import Workstation, save_page_program
+from service.store import start_store
 
 CONFIG = small_config(frames=2, channels=1)
 
@@ -20,6 +22,13 @@ def compile_program(folder, seed=0):
     options = Options(ring_degree=1024, special_count=2, security="INSECURE_TEST")
     save_program(compile_model(random_model(CONFIG, seed), options), folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_are_described():
+    with pytest.MonkeyPatch.context() as patch:
+        described.watch(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +109,20 @@ def workstation(tmp_path_factory):
     started = Workstation(folder / "site", folder / "log")
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def store():
+    """An S3 server."""
+    started = start_store()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def in_reach(store, monkeypatch):
+    """The store, for this process and for those that it starts."""
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.setitem(ENVIRONMENT, name, value)
+    return store

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 
 from heclstm.data.sequence import ImageSequence
 from heclstm.deploy.client import Client
@@ -23,6 +24,7 @@ from heclstm.service.database.connection import Database
 from heclstm.service.database.migrate import upgrade
 from heclstm.service.database.tenants import Tenants
 from heclstm.storage.container import read_header
+from service import described
 
 START_SECONDS = 60
 ENVIRONMENT = {
@@ -113,6 +115,7 @@ class Running:
         self.log = config.parent / "server.log"
         self.process: subprocess.Popen | None = None
         self._clients: list[httpx.Client] = []
+        described.ports[self.config.address[1]] = self.config.metrics_open  # so all that it answers is checked
 
     @property
     def url(self) -> str:
@@ -147,6 +150,7 @@ class Running:
     def close(self) -> None:
         for client in self._clients:
             client.close()
+        described.ports.pop(self.config.address[1], None)
         if self.process and self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -237,3 +241,13 @@ def wait_until(condition, seconds: float = 30, explain=lambda: "") -> None:
         assert time.monotonic() < end, explain()
         time.sleep(pause)
         pause = min(0.1, 1.2 * pause)
+
+
+def mapping(processes, keys: str) -> list[psutil.Process]:
+    """Those that have the file of a blob in their address space, erased or not."""
+    name, found = keys.replace("/", "-"), []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            if any(name in each.path for each in process.memory_maps(grouped=False)):
+                found.append(process)
+    return found

@@ -1,14 +1,19 @@
 """What is promised in writing: codes and their document, routes and their description, tables and their migrations."""
 
+import json
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from heclstm.service.problems import CODES
+from service import described
 from service.kit import expect
 
 ROOT = Path(__file__).parents[2]
+SCOPE_OF = {"programs": {"programs"}, "keys": {"keys"}, "jobs": {"jobs"}, "metrics": {"metrics"}}
+SCOPE_OF |= dict.fromkeys(("healthz", "readyz"), set())
 
 
 def test_every_code_is_explained_and_every_explanation_is_of_a_code():
@@ -53,10 +58,46 @@ def test_the_description_holds_all_routes_and_names_their_problems(server):
         ("get", "/readyz"),
         ("get", "/metrics"),
     }
-    for item in schema["paths"].values():
+    for path, item in schema["paths"].items():
         for operation in item.values():
-            assert operation.get("summary")
-            assert "500" in operation["responses"]
+            assert operation["summary"].endswith(".")
+            assert {"400", "408", "431", "500", "503"} <= operation["responses"].keys()
+            scopes = {(scheme, *scope) for each in operation.get("security", ()) for scheme, scope in each.items()}
+            assert {scheme for scheme, _ in scopes} <= schema["components"]["securitySchemes"].keys()
+            assert {scope for _, scope in scopes} == SCOPE_OF[path.split("/")[2 if path.startswith("/v1") else 1]]
+            assert ("401" in operation["responses"]) == bool(scopes)
+    assert schema == {**described.description(), "info": schema["info"]}  # with which all answers are compared
+
+
+def test_answers_that_are_not_described_are_noticed():
+    schema, path = described.description(), f"/v1/keys/{'0' * 32}"
+    headers = {"content-type": "application/problem+json", "upload-offset": "5"}
+    problem = {"type": "urn:x", "title": "x", "status": 409, "code": "wrong-offset"}
+
+    def check(path=path, method="PUT", status=409, without="", **more):
+        told = httpx.Headers({name: value for name, value in headers.items() if name != without} | more)
+        described.check(schema, method, path, status, told, json.dumps(problem).encode())
+
+    check()
+    for wrong in (
+        {"status": 418},
+        {"status": 202},  # with another type
+        {"x-more": "header"},
+        {"path": "/v1/nothing"},
+        {"method": "POST"},
+    ):
+        with pytest.raises(AssertionError):
+            check(**wrong)
+    for field, value in {"code": "job-failed", "title": 5, "more": 1}.items():
+        before = dict(problem)
+        problem[field] = value
+        with pytest.raises(AssertionError):
+            check()
+        problem.clear(), problem.update(before)
+    with pytest.raises(AssertionError, match="lacks"):
+        described.check(schema, "GET", f"{path}", 200, httpx.Headers({"content-type": "application/json"}), None)
+    with pytest.raises(AssertionError, match="lacks"):
+        described.check(schema, "GET", "/v1/keys", 429, httpx.Headers({"content-type": described.MEDIA_TYPE}), None)
 
 
 def test_migrations_lead_to_the_tables(tmp_path):
@@ -74,6 +115,30 @@ def test_migrations_lead_to_the_tables(tmp_path):
         migrated = MigrationContext.configure(connection)
         assert compare_metadata(migrated, metadata) == []
         assert migrated.get_current_revision() == newest()
+    database.close()
+
+
+def test_rows_of_earlier_releases_stay(tmp_path):
+    """Of the first tables: what later ones hold besides is not known of them."""
+    from alembic import command
+
+    from heclstm.service.database.connection import Database
+    from heclstm.service.database.jobs import Jobs
+    from heclstm.service.database.key_sets import KeySets
+    from heclstm.service.database.migrate import _settings, upgrade
+
+    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+    settings = _settings()
+    with database.write() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+        connection.exec_driver_sql("INSERT INTO key_sets VALUES ('a', 'label', 'program', 'ready', 'u', 5, 6, 1, 2)")
+        connection.exec_driver_sql("INSERT INTO jobs VALUES ('id', 'a', 'i', 'body', 'program', 'label', 1, 3, 4)")
+    upgrade(database)
+    (keys,) = KeySets(database).of("a")
+    assert (keys.upload_bytes, keys.last_used, keys.sent_by) == (5, 2.0, "")
+    job = Jobs(database).get("a", "id")
+    assert (job.body, job.finished, job.bytes) == ("body", 4.0, 0)
     database.close()
 
 

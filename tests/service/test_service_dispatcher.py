@@ -23,6 +23,8 @@ ONE, TWO = "1" * 64, "2" * 64
 
 
 class Pretended:
+    shares_pages = True
+
     def __init__(self, pool, program, events):
         self.pool, self.program, self.events = pool, program, events
         self.name, self.dead, self.tasks = program, False, []
@@ -49,7 +51,8 @@ class PretendedPool:
 
     def __init__(self, size=2, memory_bytes=1000, program_bytes=100, key_bytes=10, shared_bytes=0):
         self.shared_bytes = shared_bytes
-        self.size, self.memory_bytes, self.loaded = size, memory_bytes, Loaded(program_bytes, key_bytes)
+        self.size, self.loaded = size, Loaded(program_bytes, key_bytes)
+        self.memory_bytes = self.largest_bytes = memory_bytes
         self.alive, self.started = [], []
         self.answer = lambda task: Result(task.evaluation, b"result", 0.1)
 
@@ -120,6 +123,41 @@ def test_a_program_that_never_fits_fails_its_queries(world):
     here.turn()
     row = world.jobs.get("a", job)
     assert (row.state, row.evaluations[0].problem) == ("failed", "too-large-for-server")
+
+
+def test_a_program_for_which_no_machine_is_large_enough_fails_its_queries(world):
+    """There may be enough of them together."""
+    pool = PretendedPool(memory_bytes=1000)
+    pool.largest_bytes = 105
+    here = world.make(pool)
+    job = world.accept("a")
+    here.turn()
+    assert world.jobs.get("a", job).evaluations[0].problem == "too-large-for-server"
+
+
+def test_a_worker_for_which_no_machine_has_room_waits_for_one_that_nobody_wants(world):
+    """Two machines for one worker each: that of the first program makes way for the second one's."""
+    pool = PretendedPool(size=4, memory_bytes=220)
+    here, send = world.make(pool, programs=(ONE, TWO)), Pretended.send
+
+    def placed(worker, message):
+        if isinstance(message, Prepare) and len([each for each in pool.alive if each.placed]) == 1:
+            worker.events.put((worker, Failed(0, "too-large-for-server", "no node has room", again=True)))
+            return
+        worker.placed = worker.placed or isinstance(message, Prepare)
+        send(worker, message)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pretended, "send", placed)
+        patch.setattr(Pretended, "placed", False, raising=False)
+        jobs = [world.accept("a", ONE)]
+        here.turn()
+        jobs.append(world.accept("a", TWO))
+        here.turn()
+        jobs.append(world.accept("a", ONE, name="again"))
+        here.turn()
+    assert [world.jobs.get("a", job).state for job in jobs] == ["done"] * 3
+    assert here.dispatcher._deaths == 0
 
 
 def test_progress_alone_begins_nothing(world):
@@ -239,8 +277,9 @@ def test_a_cancelled_query_that_was_not_deleted_goes_back(world):
     assert world.jobs.get("a", job).state == "done"
 
 
-def slot(program=ONE, state="idle", keys=(), **more):
-    return Slot(SimpleNamespace(), program, state, 100, 10, OrderedDict(dict.fromkeys(keys, 10)), **more)
+def slot(program=ONE, state="idle", keys=(), shares_pages=True, **more):
+    worker = SimpleNamespace(shares_pages=shares_pages)
+    return Slot(worker, program, state, 100, 10, OrderedDict(dict.fromkeys(keys, 10)), **more)
 
 
 def test_a_worker_that_has_the_keys_open_is_chosen():
@@ -248,6 +287,20 @@ def test_a_worker_that_has_the_keys_open_is_chosen():
     assert admission.choose([first, second, third], ONE, "y") is second
     assert admission.choose([first, second, third], ONE, "z") is first  # the one with the fewest
     assert admission.choose([slot(state="busy", keys=("y",))], ONE, "y") is None
+
+
+def test_keys_of_workers_that_share_no_pages_count_for_each():
+    """As those on several machines: who closes one of them gives memory back, whoever else has it open."""
+    slots = [slot(keys=("x", "y"), shares_pages=False, since=1.0), slot(keys=("x",), shares_pages=False, since=2.0)]
+    assert admission.key_bytes(slots) == 30
+    assert admission.memory(slots) == 230
+    other, chosen = slots
+    assert admission.make_room(slots, chosen, "x", 230, 16) == {}
+    assert admission.make_room(slots, chosen, "x", 220, 16) == {id(other): ["x"]}
+    assert admission.make_room(slots, chosen, "z", 230, 16) == {id(other): ["x"]}
+    other.state, other.keys = "busy", "x"
+    assert admission.make_room(slots, chosen, "x", 220, 16) == {id(other): ["y"]}
+    assert admission.make_room(slots, chosen, "x", 210, 16) is None  # one each is what is used
 
 
 def test_mapped_keys_count_once():

@@ -8,7 +8,7 @@ import pytest
 
 from heclstm.service import clock
 from heclstm.service.audit import Audit
-from heclstm.service.blobs import FolderBlobs, FsspecBlobs
+from heclstm.service.blobs import FolderBlobs
 from heclstm.service.config import Quotas, Retention
 from heclstm.service.database.connection import Database
 from heclstm.service.database.jobs import Jobs, NewJob
@@ -201,7 +201,7 @@ def test_sweeping_erases_what_is_due_and_nothing_else(database, accept, tmp_path
         jobs=jobs, key_sets=key_sets, blobs=blobs, audit=audit, hub=SimpleNamespace(changed=lambda job: None),
         queries=SimpleNamespace(in_flight={in_flight}),
         uploads=SimpleNamespace(drop=drop, files=list),
-        dispatcher=SimpleNamespace(cancel=lambda job: None, close_keys=lambda upload: None),
+        dispatcher=SimpleNamespace(cancel=lambda job: None, close_keys=lambda upload: None, slots=list),
     )  # fmt: skip
     assert asyncio.run(sweep(app)) == {"jobs": 0, "keys": 0, "orphans": 0, "audits": 0}  # too young, all of it
     assert asyncio.run(sweep(app, orphan_seconds=0))["orphans"] == 3
@@ -232,23 +232,3 @@ def test_audit_lines_are_appended_and_erased_by_day(tmp_path, monkeypatch):
     assert len(second.read_text().splitlines()) == 2
     assert audit.erase("2001-09-10") == 1
     assert sorted(tmp_path.iterdir()) == [second]
-
-
-@pytest.mark.parametrize("kind", ["folder", "fsspec"])
-def test_blobs_are_written_whole_read_and_erased(kind, tmp_path):
-    """The same law for every store; a file that was staged becomes a blob, and is found on this machine."""
-    blobs = FolderBlobs(tmp_path) if kind == "folder" else FsspecBlobs(f"memory://{tmp_path.name}", tmp_path / "cache")
-    blobs.put("queries/a-0", b"content")
-    assert blobs.read("queries/a-0") == b"content"
-    assert list(blobs.names("queries", older_than_seconds=0)) == ["queries/a-0"]
-    assert list(blobs.names("queries", older_than_seconds=1000)) == []
-    blobs.staging("keys/k").write_bytes(b"large")
-    blobs.adopt("keys/k")
-    if kind == "fsspec":
-        blobs.staging("keys/k").unlink()  # as on another machine
-    assert blobs.local("keys/k").read_bytes() == b"large"
-    for name in ("queries/a-0", "keys/k", "keys/absent"):
-        blobs.delete(name)
-    assert list(blobs.names("queries", 0)) == list(blobs.names("keys", 0)) == []
-    with pytest.raises(Exception, match="cannot be read"):
-        blobs.read("queries/a-0")

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from heclstm.storage.container import Kind, Message, received
+from service import described
 from service.faulty import rows
 from service.kit import Remote, expect
 
@@ -105,16 +106,51 @@ def test_who_may_not_ask_changes_nothing(server, tenant, hospital):
         expect(other.http.delete(f"/v1/keys/{hospital.label}"), 404, "not-found")
 
 
-def test_ciphertexts_at_another_level_are_refused(tenant, hospital):
-    """By their size, if the header tells it; by the engine, if it does not."""
+# Where a blob's own head says it → what it says there, the code, and what the detail tells.
+HEADS = {
+    "a file of something else": (0, b"PK\x03\x04", "foreign-file", "no ciphertext of version 1"),
+    "another version": (4, b"\x02", "foreign-file", "no ciphertext of version 1"),
+    "not seeded": (6, b"\x05", "wrong-sizes", "kind 5, expected 4"),
+    "another ring degree": (8, (2048).to_bytes(4, "little"), "wrong-sizes", "ring degree 2048, expected 1024"),
+    "another level": (12, b"\x01\x00\x00\x00", "wrong-sizes", "level 1, expected "),
+    "a rotation": (16, b"\x03", "wrong-sizes", "step 3, expected 0"),
+    "reserved bytes": (20, b"\x01", "wrong-sizes", "reserved 1, expected 0"),
+    "other parameters": (24, bytes(16), "wrong-sizes", "other parameters"),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("last", [False, True])
+def test_ciphertexts_that_say_they_are_others_make_no_job(server, tenant, hospital, name, last):
+    """In a container that fits them. last: in the second query of a batch, the first of which is as it should be."""
+    place, bytes_there, code, told = HEADS[name]
+    query = hospital.query(seed=2)
+    with received(query, Kind.QUERY) as message:
+        blobs = [blob for _, blob in message.blobs()]
+    blobs[-1] = blobs[-1][:place] + bytes_there + blobs[-1][place + len(bytes_there) :]
+    folder = server.config.folder / "blobs" / "queries"
+    before = tenant.http.get("/v1/jobs").json(), set(folder.iterdir())
+    answer = expect(tenant.post(query * last + changed(query, blobs)), 422, code)
+    assert told in answer.json()["detail"]
+    after = tenant.http.get("/v1/jobs").json(), set(folder.iterdir())
+    assert after[0] == before[0]
+    assert after[1] <= before[1]
+
+
+def test_ciphertexts_of_another_level_have_other_sizes(tenant, hospital):
     query = hospital.query(seed=2)
     with received(query, Kind.QUERY) as message:
         header, blobs = message.header, [blob for _, blob in message.blobs()]
-    shorter = [blob[:-512] for blob in blobs]
     names = tuple((name, size - 512) for name, size in header.blobs)
-    expect(tenant.post(changed(query, shorter, blobs=names)), 422, "wrong-sizes")
-    level = [blob[:8] + bytes([blob[8] ^ 3]) + blob[9:] for blob in blobs]  # inside of the blob's own header
-    job = expect(tenant.post(changed(query, level)), 202).json()["id"]
+    expect(tenant.post(changed(query, [blob[:-512] for blob in blobs], blobs=names)), 422, "wrong-sizes")
+
+
+def test_what_only_the_engine_can_tell_fails_its_job(tenant, hospital):
+    """Numbers above their prime, in a ciphertext whose head is right."""
+    query = hospital.query(seed=2)
+    with received(query, Kind.QUERY) as message:
+        blobs = [blob[:-8] + b"\xff" * 8 for _, blob in message.blobs()]
+    job = expect(tenant.post(changed(query, blobs)), 202).json()["id"]
     status = tenant.ended(job)
     assert (status["state"], status["failures"]) == ("failed", [{"number": 0, "code": "damaged"}])
     expect(tenant.http.get(f"/v1/jobs/{job}/result"), 410, "job-failed")
@@ -172,6 +208,7 @@ def raw(server, content):
                     break
         except (ConnectionError, ssl.SSLError):
             pass  # it hung up while we were still sending
+        described.check_bytes(content, answer)
         return answer
 
 
@@ -199,10 +236,15 @@ def test_tricks_in_paths_find_nothing(server, tenant, path, method):
 
 
 def test_bodies_where_none_belong_are_not_read_for_ever(tenant):
-    response = tenant.http.request("GET", "/v1/programs", content=b"x" * 100_000)
-    assert response.status_code in (200, 413)
+    expect(tenant.http.request("GET", "/v1/programs", content=b"x" * 100_000), 200)
     expect(tenant.http.patch("/v1/jobs"), 405, "method-not-allowed")
-    expect(tenant.http.get("/nothing"), 404, "no-such-route")
+    for method, path in (
+        ("GET", "/nothing"),
+        ("GET", "/"),
+        ("GET", "/v1/nothing"),
+        ("POST", "/v1/nothing"),
+    ):
+        expect(tenant.http.request(method, path), 404, "no-such-route")
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=soon"), 400, "bad-request")
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=-1"), 400, "bad-request")
     expect(tenant.post(b"x", key="a" * 200), 400, "bad-request")

@@ -16,7 +16,7 @@ import pytest
 from heclstm.backend.cpu.keyset import KeySet
 from heclstm.program.public import load_card
 from heclstm.service.evaluation import expand
-from heclstm.storage.container import Kind
+from heclstm.storage.container import Kind, Message
 from heclstm.storage.container import received as container
 from service.kit import Hospital, expect, wait_until
 
@@ -150,6 +150,33 @@ def test_damaged_keys_are_refused_and_nothing_of_them_stays(server, hospital, na
     expect(tenant.put_keys(hospital, content=damage(hospital.keys)), status, code)
     expect(tenant.http.get(f"/v1/keys/{hospital.label}"), 404, "not-found")
     assert tenant.http.get("/v1/keys").json() == {"keys": []}
+
+
+# Where a key's own head says it → what it says there.
+HEADS = {
+    "another version": (4, b"\x02"),
+    "another kind": (6, b"\x04"),
+    "another ring degree": (8, (2048).to_bytes(4, "little")),
+    "another level": (12, b"\x01\x00\x00\x00"),
+    "another step": (16, (77).to_bytes(4, "little")),
+    "other parameters": (24, bytes(16)),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_keys_that_say_they_are_others_are_refused_and_nothing_of_them_stays(server, hospital, name):
+    """In a container that fits them."""
+    place, there = HEADS[name]
+    with container(io.BytesIO(hospital.keys), Kind.EVALUATION_KEYS) as message:
+        header, blobs = message.header, [blob for _, blob in message.blobs()]
+    blobs[1] = blobs[1][:place] + there + blobs[1][place + len(there) :]
+    folders = [server.config.folder / "uploads", server.config.folder / "blobs" / "keys"]
+    before = {path for folder in folders for path in folder.iterdir()}
+    tenant = server.tenant("heads")
+    answer = tenant.put_keys(hospital, content=bytes(Message(header, blobs)))
+    expect(answer, 422, "wrong-key" if name == "other parameters" else "damaged")
+    assert tenant.http.get("/v1/keys").json() == {"keys": []}
+    assert {path for folder in folders for path in folder.iterdir()} == before
 
 
 def test_keys_of_another_label_program_or_size_are_refused_by_their_header(

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from counting import totals
-from heclstm.compiler.compile import Options, compile_circuit
+from heclstm.backend.precision import run_clear
+from heclstm.compiler.compile import Options, compile_circuit, compile_model
 from heclstm.compiler.reach import reach
+from heclstm.deploy.server import Server
 from heclstm.model.cells.contracting import ContractingConfig
+from heclstm.model.cells.diagonal import DiagonalConfig
 from heclstm.model.cells.gru import GruConfig
-from heclstm.model.config import BlockConfig, ModelConfig
+from heclstm.model.cells.mean import MeanConfig
+from heclstm.model.config import BlockConfig, LstmConfig, ModelConfig
 from heclstm.model.graph import part
 from heclstm.model.interval import of_polynomial
 from heclstm.model.reference import forward
@@ -99,6 +103,59 @@ def test_in_32_bits_too():
     assert "contracting.hidden" in reach(export(network))
 
 
+def test_it_holds_where_gates_saturate():
+    """Where 1 − |m| is all that is left, and 32 bits would round it away."""
+    torch = pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
+    from heclstm.model.train.network import HeClstm, export
+
+    torch.manual_seed(3)
+    network = HeClstm(ModelConfig(2, 1, 4, 4, (BlockConfig(3),), ContractingConfig(200))).eval()
+    with torch.no_grad():
+        network.cell.constant.copy_(torch.cat([torch.linspace(5, 20, 100), -torch.linspace(5, 20, 100)]))
+    assert "contracting.hidden" in reach(export(network))
+    assert next(network.parameters()).dtype == torch.float32  # the network itself stays as it is
+
+
+def test_a_box_without_end_proves_nothing():
+    """What overflows is no number, and no number is within [−1, 1]."""
+    _, model, _ = contracting(CONFIGS["one block"], 0.3)
+    arrays = {name: array.copy() for name, array in model.arrays.items()}
+    arrays["blocks.0.weight"][1] = 1e200
+    for name in ("contracting.input_weight", "weighted_unit.spatial_weight"):
+        arrays[name][...] = 0.0
+    arrays["contracting.input_weight"][:4, 1] = 1e-3
+    with np.errstate(all="ignore"):
+        assert "contracting.hidden" not in reach(Model(model.config, arrays))
+
+
+def test_features_without_a_finite_range_are_refused():
+    torch = pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
+    from heclstm.errors import ModelError
+    from heclstm.model.train.network import HeClstm
+
+    blocks = tuple(BlockConfig(2, (1, 1), (1, 1), (0, 0)) for _ in range(8))
+    network = HeClstm(ModelConfig(2, 1, 2, 2, blocks, CELL)).eval()
+    with torch.no_grad():
+        for block in network.blocks:
+            block.normalization.running_var.fill_(1e-3)
+    with pytest.raises(ModelError, match="without a finite range over all pictures.*fewer blocks"):
+        network.values(torch.rand(1, 2, 1, 2, 2))
+
+
+def test_without_recurrence_and_without_a_gate_it_can_be_run():
+    """U = 0 and W = 0 leave transforms without an entry."""
+    rng, config = np.random.default_rng(0), ModelConfig(3, 1, 4, 4, (BlockConfig(3),), CELL)
+    model = random_model(config, seed=0)
+    arrays = dict(model.arrays)
+    arrays["contracting.recurrent_weight"] = np.zeros((4, 4))
+    arrays["contracting.input_weight"] = np.concatenate([np.zeros((4, 3)), rng.normal(size=(4, 3)) / 2])
+    model, frames = Model(config, arrays), random_frames(config, 1, seed=1)
+    with Server(compile_model(model, Options(ring_degree=1024, special_count=4, security="INSECURE_TEST"))) as server:
+        assert server.prepared.bytes_in_memory > 0
+    circuit = compile_circuit(model, TEST)
+    assert run_clear(circuit, frames.astype(np.float32))[0][0] == pytest.approx(forward(model, frames)["score"].item())
+
+
 def test_a_file_whose_gate_may_leave_has_no_bound():
     """It is computed from the numbers: those of a file may be any."""
     _, model, _ = contracting(CONFIGS["one block"], 0.3)
@@ -145,6 +202,29 @@ def test_no_search_drives_its_gate_or_a_feature_out_of_its_box():
         off = (values["spatial"] - middle).abs()
         assert (off <= reached * (1 + 1e-9) + 1e-12).all()
         assert (off / reached).max() > 0.3  # the search finds something
+
+
+def test_a_box_hands_on_its_gradients():
+    """Of coefficients and ends alike, whether the parabola turns inside or not."""
+    torch = pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
+    from heclstm.model.train.layers import box_of
+
+    generator = torch.Generator().manual_seed(0)
+    for degree in (2, 3):
+        c, middle = (torch.randn(20, *n, generator=generator, dtype=torch.float64) for n in ((degree + 1,), ()))
+        box = middle.requires_grad_(), (torch.rand(20, generator=generator, dtype=torch.float64) + 0.1).requires_grad_()
+        assert torch.autograd.gradcheck(lambda *x: box_of(x[0], x[1:]), (c.requires_grad_(), *box))
+
+
+@pytest.mark.parametrize("cell", [CELL, DiagonalConfig(4), MeanConfig(4), GruConfig(4), LstmConfig(4)], ids=type)
+def test_all_stands_on_one_device(cell):
+    """A device of shapes alone refuses tensors of another as a graphics card does."""
+    torch = pytest.importorskip("torch", reason="training needs the extra heclstm[train]")
+    from heclstm.model.train.network import HeClstm
+
+    network = HeClstm(small_config(cell=cell, differences=("first", "trend"))).to("meta")
+    network._given = lambda: {"box": network.box()} if network.cell.boxed else {}  # nothing is finite there
+    assert network.values(torch.rand(2, 3, 2, 8, 8, device="meta"))["score"].device.type == "meta"
 
 
 def test_training_moves_it_and_stays_finite():

@@ -253,8 +253,8 @@ def plan(
     folds: those of the matrix, either way; by default as they are.
     """
     keys = sorted(matrix.vectors)
-    index = np.zeros((len(keys), 5), dtype=np.int32)
-    vectors = np.zeros((len(keys), matrix.period))
+    index = np.zeros((max(1, len(keys)), 5), dtype=np.int32)  # a map to zero has one vector, of zeros
+    vectors = np.zeros((len(index), matrix.period))
     for row, (i, j, k) in enumerate(keys):
         chain, position, coarse, baby = split.parts[k]
         index[row] = i, chain, position, baby, j * len(split.coarse) + coarse

@@ -35,8 +35,13 @@ class Slot:
 
 
 def key_bytes(slots: Iterable[Slot]) -> int:
-    """Of all open key sets. Workers that map the same file share its pages, so each counts once."""
-    return sum({name: size for slot in slots for name, size in slot.open.items()}.values())
+    """Of all open key sets, each once for the workers that share its pages."""
+    return sum({_mapped(slot, name): size for slot in slots for name, size in slot.open.items()}.values())
+
+
+def _mapped(slot: Slot, name: str) -> tuple[str, int]:
+    """What stands in memory once: the same for all workers that map the same file on one machine."""
+    return name, 0 if slot.worker.shares_pages else id(slot)
 
 
 def program_bytes(slots: Iterable[Slot]) -> int:
@@ -75,18 +80,20 @@ def make_room(
     if (excess := len(mine) + 1 - key_sets) > 0:
         closing[id(chosen)] = mine[:excess]
     left = {id(slot): [name for name in slot.open if name not in closing.get(id(slot), ())] for slot in slots}
-    sizes = {name: size for slot in slots for name, size in slot.open.items()} | {keys: chosen.key_bytes}
+    sizes = {_mapped(slot, name): size for slot in slots for name, size in slot.open.items()}
+    sizes[_mapped(chosen, keys)] = chosen.key_bytes
     programs = program_bytes(slots)
 
     def total() -> int:
-        return programs + sum(sizes[name] for name in {keys, *(name for names in left.values() for name in names)})
+        stay = {_mapped(slot, name) for slot in slots for name in left[id(slot)]}
+        return programs + sum(sizes[each] for each in stay | {_mapped(chosen, keys)})
 
-    used = {keys} | {slot.keys for slot in slots if slot.state == "busy"}
+    used = {_mapped(chosen, keys)} | {_mapped(slot, slot.keys) for slot in slots if slot.state == "busy"}
     for slot in sorted(slots, key=lambda slot: slot.since):
         for name in list(left[id(slot)]):
             if total() <= budget:
                 break
-            if name not in used:
+            if _mapped(slot, name) not in used:
                 left[id(slot)].remove(name)
                 closing.setdefault(id(slot), []).append(name)
     busy = any(slot.state == "busy" for slot in slots)

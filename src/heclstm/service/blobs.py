@@ -6,17 +6,21 @@ says so: what no row names is rubbish, and is collected.
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from heclstm.errors import ConfigError, FileFormatError
-from heclstm.storage.atomic import new_file, save_file
+from heclstm.errors import ConfigError, FileFormatError, OutputError
+from heclstm.storage.atomic import give_name, save_file
 
 CACHED_FILES_MAX = 64  # of blobs that lie elsewhere and were brought here to be mapped into memory
+PARTIAL = ".heclstm-"  # how the name of what is not whole yet begins
+PARTIAL_SECONDS = 3600.0  # after which nobody writes there any more
 
 
 class Blobs(Protocol):
@@ -43,6 +47,18 @@ class Blobs(Protocol):
         ...
 
     def names(self, folder: str, older_than_seconds: float) -> Iterator[str]: ...
+
+    def copies(self) -> list[str]:
+        """Of which blobs that lie elsewhere this machine holds a copy, or a file that may become one."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Erase this machine's copy of a blob that lies elsewhere."""
+        ...
+
+    def forget_erased(self) -> None:
+        """Erase this machine's copies of blobs that are no more where they lay, and what killed processes left."""
+        ...
 
 
 class FolderBlobs:
@@ -85,75 +101,178 @@ class FolderBlobs:
             if age >= older_than_seconds:
                 yield f"{folder}/{entry.name}"
 
+    def copies(self) -> list[str]:
+        return []  # workers map the blobs themselves
+
+    def forget(self, name: str) -> None:
+        """There is no copy."""
+
+    def forget_erased(self) -> None:
+        """There is no copy."""
+
 
 class FsspecBlobs:
-    """url: such as s3://bucket/prefix. cache: a folder of this machine."""
+    """url: such as s3://bucket/prefix. cache: a folder of this machine, for copies that are mapped into memory.
+
+    Object stores show a blob when it is whole. Where a store can rename, it gets its name then.
+    """
 
     def __init__(self, url: str, cache: Path) -> None:
+        scheme = url.partition(":")[0]
         try:
-            import fsspec  # type: ignore[import-untyped]
+            from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+            from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
 
             self._system: Any
-            self._system, self._root = fsspec.core.url_to_fs(url)
+            self._system, self._root = url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise ConfigError(f"blobs: {error}; install what fsspec needs for {url.partition(':')[0]}://") from error
-        self._cache = cache
-        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+            remedy = "pip install 'heclstm[s3]'" if scheme == "s3" else f"install what fsspec needs for {scheme}://"
+            raise ConfigError(f"blobs: {error}; {remedy}") from error
+        self._renames = type(self._system).mv is not AbstractFileSystem.mv  # whose own copies, and then erases
+        self._cache, self._staged = cache, cache / "staged"
+        self._staged.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, name: str, content: bytes) -> None:
-        self._system.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
-        self._system.pipe_file(self._at(name), content)
+        try:
+            self._write(name, lambda place: self._system.pipe_file(place, content))
+        except OSError as error:
+            raise OutputError(f"blob {name}: cannot be written ({error.strerror or type(error).__name__})") from error
 
     def read(self, name: str) -> bytes:
         try:
-            return bytes(self._system.cat_file(self._at(name)))
-        except OSError as error:
+            with _answering(name):
+                return bytes(self._system.cat_file(self._at(name)))
+        except FileNotFoundError as error:
             raise FileFormatError(f"blob {name}: cannot be read ({type(error).__name__})") from error
 
     def staging(self, name: str) -> Path:
-        return self._cache / name.replace("/", "-")
+        return self._staged / name.replace("/", "-")
 
     def adopt(self, name: str) -> None:
-        self._system.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
-        self._system.put_file(str(self.staging(name)), self._at(name))
+        staged = self.staging(name)
+        self._write(name, lambda place: self._system.put_file(str(staged), place))
+        give_name(staged, self._copy(name))  # so that workers of this machine need not bring it back
 
     def local(self, name: str) -> Path:
-        path = self.staging(name)
-        if path.exists():
+        path, partial = self._copy(name), self._cache / f"{PARTIAL}{secrets.token_hex(6)}"
+        try:
             os.utime(path)
             return path
-        self._trim()
-        with self._system.open(self._at(name), "rb") as source, new_file(path, 0o600) as target:
-            shutil.copyfileobj(source, target, 1 << 22)
+        except FileNotFoundError:
+            self._trim()
+        try:
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            with _answering(name):
+                self._system.get_file(self._at(name), str(partial))
+            give_name(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
         return path
 
     def delete(self, name: str) -> None:
-        self.staging(name).unlink(missing_ok=True)
-        if self._system.exists(self._at(name)):
+        self.forget(name)
+        with _answering(name), suppress(FileNotFoundError):
             self._system.rm_file(self._at(name))
 
     def names(self, folder: str, older_than_seconds: float) -> Iterator[str]:
-        if not self._system.exists(self._at(folder)):
-            return
-        for entry in self._system.ls(self._at(folder), detail=True):
-            changed = entry.get("LastModified") or entry.get("mtime") or entry.get("created")
-            seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
-            if seconds is not None and time.time() - float(seconds) >= older_than_seconds:
-                yield f"{folder}/{entry['name'].rpartition('/')[2]}"
+        now = time.time()
+        for name, entry in self._entries(folder):
+            if now - self._changed(entry) >= older_than_seconds:
+                yield name
+
+    def copies(self) -> list[str]:
+        files = [*self._cache.glob("[!.]*-*"), *self._staged.glob("[!.]*-*")]
+        return [path.name.replace("-", "/", 1) for path in files]
+
+    def forget(self, name: str) -> None:
+        for path in (self._copy(name), self.staging(name)):
+            path.unlink(missing_ok=True)
+
+    def forget_erased(self) -> None:
+        copies = [path.name.replace("-", "/", 1) for path in self._cache.glob("[!.]*-*")]  # staged: not there yet
+        for folder in {name.partition("/")[0] for name in copies}:
+            there = {name for name, _ in self._entries(folder)}
+            for name in copies:
+                if name.startswith(f"{folder}/") and name not in there:
+                    self._copy(name).unlink(missing_ok=True)
+        for path in (*self._cache.glob(f"{PARTIAL}*"), *self._staged.glob(".*")):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > PARTIAL_SECONDS:
+                    path.unlink()
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
 
+    def _copy(self, name: str) -> Path:
+        return self._cache / name.replace("/", "-")
+
+    def _write(self, name: str, write: Callable[[str], object]) -> None:
+        """By `write(place)`."""
+        with _answering(name):
+            if not self._renames:
+                write(self._at(name))
+                return
+            folder = self._at(name).rpartition("/")[0]
+            self._system.makedirs(folder, exist_ok=True)
+            partial = f"{folder}/{PARTIAL}{secrets.token_hex(6)}"
+            try:
+                write(partial)
+                self._system.mv(partial, self._at(name))
+            except BaseException:
+                with suppress(Exception):  # the first one is told; what stays is collected
+                    self._system.rm_file(partial)
+                raise
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, what the store tells of it), as it is now: other servers write there, too."""
+        place = self._at(folder)
+        self._system.invalidate_cache(place)
+        try:
+            with _answering(folder):
+                entries = self._system.ls(place, detail=True)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if entry["type"] == "file" and (name := entry["name"].rpartition("/")[2]):
+                yield f"{folder}/{name}", entry
+
+    def _changed(self, entry: dict[str, Any]) -> float:
+        """When it was written, in seconds since 1970."""
+        names = ("LastModified", "last_modified", "mtime", "created")  # each store has another
+        told = next((entry[name] for name in names if entry.get(name)), None)
+        if told is None:
+            with _answering(entry["name"]):
+                told = self._system.modified(entry["name"])
+        return float(told.timestamp() if hasattr(told, "timestamp") else told)
+
     def _trim(self) -> None:
         """Files that are mapped stay readable after their name is gone."""
-        files = sorted(self._cache.iterdir(), key=lambda path: path.stat().st_mtime)
-        for path in files[: max(0, len(files) - CACHED_FILES_MAX + 1)]:
+        used = []
+        for path in self._cache.glob("[!.]*-*"):
+            with suppress(FileNotFoundError):
+                used.append((path.stat().st_mtime, path))
+        for _, path in sorted(used)[: max(0, len(used) - CACHED_FILES_MAX + 1)]:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _answering(name: str) -> Iterator[None]:
+    """Whatever the library of a store raises is an OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(errno.EIO, f"blob {name}: the store does not answer ({type(error).__name__})") from error
 
 
 def open_blobs(where: str, state: Path) -> Blobs:
     """where: "folder", or a URL."""
-    return FolderBlobs(state / "blobs") if where == "folder" else FsspecBlobs(where, state / "cache")
+    if where == "folder":
+        return FolderBlobs(state / "blobs")
+    if where.startswith("file://"):
+        return FolderBlobs(Path(where.removeprefix("file://")))
+    return FsspecBlobs(where, state / "cache")
 
 
 def _sync_folder(folder: Path) -> None:

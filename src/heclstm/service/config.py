@@ -140,11 +140,14 @@ class Retention(Table, frozen=True):
 
 
 class Oidc(Table, frozen=True):
-    """Bearer tokens of an identity provider. keys: its JWKS, a file or an https URL. tenant_claim: names the tenant."""
+    """Bearer tokens of an identity provider. keys: its JWKS, a file or an https URL. authority: certificates in PEM to
+    trust there in place of the system's. tenant_claim: names the tenant.
+    """
 
     issuer: str
     audience: str
     keys: str
+    authority: str | None = None
     tenant_claim: str = "heclstm_tenant"
     algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
 
@@ -210,7 +213,11 @@ def _absolute(config: Config, base: Path) -> Config:
     if tls:
         authority = tls.client_authority and str(base / tls.client_authority)
         tls = replace(tls, certificate=str(base / tls.certificate), key=str(base / tls.key), client_authority=authority)
-    return replace(config, state=str(base / config.state), programs=programs, tls=tls)
+    oidc = config.oidc
+    if oidc:
+        keys = oidc.keys if "://" in oidc.keys else str(base / oidc.keys)
+        oidc = replace(oidc, keys=keys, authority=oidc.authority and str(base / oidc.authority))
+    return replace(config, state=str(base / config.state), programs=programs, tls=tls, oidc=oidc)
 
 
 def _contradictions(config: Config) -> list[str]:

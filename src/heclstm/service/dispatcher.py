@@ -91,8 +91,8 @@ class Dispatcher:
     def close_keys(self, upload: str) -> None:
         """Let go of keys that are deleted."""
         for slot in list(self._slots):
-            if slot.open.pop(upload, None) is not None:
-                slot.worker.send(CloseKeys((upload,)))
+            slot.open.pop(upload, None)
+            slot.worker.send(CloseKeys((upload,), erased=True))  # it may lie in the cache of one that closed it
 
     @property
     def ready(self) -> bool:
@@ -196,6 +196,9 @@ class Dispatcher:
                 slot.state, slot.shared_bytes, self._deaths = "idle", shared_bytes, 0
                 self._no_room.discard(slot.program)  # beside one that shares its program there may be
                 _LOG.info("worker ready", worker=slot.worker.name, program=slot.program[:12], seconds=round(seconds, 2))
+            case Failed() if slot.state == "preparing":
+                self._no_room.add(slot.program)
+                self._end(slot)
             case Progress(evaluation, share, layer):
                 if slot.row and slot.row.id == evaluation:
                     slot.share, slot.layer, slot.heard = share, layer, clock.steady()
@@ -261,16 +264,14 @@ class Dispatcher:
     def _admit(self, slot: Slot, program_bytes: int, key_bytes: int) -> None:
         """May it prepare its program?"""
         shared = admission.shared_with(self._slots, slot)
-        needed, others = program_bytes - shared + key_bytes, admission.program_bytes(self._slots)
-        if needed + others > self._pool.memory_bytes:
-            alone = program_bytes + key_bytes > self._pool.memory_bytes
+        needed, free = (
+            program_bytes - shared + key_bytes,
+            self._pool.memory_bytes - admission.program_bytes(self._slots),
+        )
+        alone = program_bytes + key_bytes > self._pool.largest_bytes
+        if alone or needed > free:
             (self._too_large if alone else self._no_room).add(slot.program)
-            _LOG.warning(
-                "no memory for a worker",
-                program=slot.program[:12],
-                needed_bytes=needed,
-                free_bytes=self._pool.memory_bytes - others,
-            )
+            _LOG.warning("no memory for a worker", program=slot.program[:12], needed_bytes=needed, free_bytes=free)
             self._end(slot)
             return
         slot.program_bytes, slot.shared_bytes, slot.key_bytes = program_bytes, shared, key_bytes
@@ -329,10 +330,8 @@ class Dispatcher:
         try:
             query = self._blobs.read(row.query_blob)
         except Exception as error:
-            _LOG.error("a query cannot be read", job=row.job, error=type(error).__name__)
-            self._again(row, counted=True) if row.attempts + 1 < self._settings.attempts else self._queue.fail(
-                row, "evaluation-failed"
-            )
+            detail = f"its query cannot be read ({type(error).__name__})"
+            self._failed(row, Failed(row.id, "evaluation-failed", detail, again=True))
             return True
         for other in self._slots:
             for name in closing.get(id(other), ()):
@@ -346,7 +345,7 @@ class Dispatcher:
         slot.share, slot.layer = 0.0, ""
         self._turn += 1
         self._turns[row.tenant] = self._turn
-        slot.worker.send(Task(row.id, f"keys/{keys.upload}", query, tuple(closing.get(id(slot), ()))))
+        slot.worker.send(Task(row.id, keys.upload, query, tuple(closing.get(id(slot), ()))))
         self._changed(row.job)
         self._key_sets.used(row.tenant, row.label)
         return True

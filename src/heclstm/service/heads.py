@@ -1,11 +1,12 @@
-"""The head of a container that is still arriving: what it says it is, before anything of it is kept."""
+"""The heads of a container that is still arriving and of what it holds: what they say they are, before any is kept."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from io import BytesIO
 
 from heclstm.card.program_card import ProgramCard
+from heclstm.circuit import heads
 from heclstm.deploy.keys import evaluation_key_blobs, query_blobs
 from heclstm.deploy.wire import require_card, require_program, require_sizes
 from heclstm.errors import DigestError, FileFormatError
@@ -82,6 +83,32 @@ def require_query_of(header: Header, card: ProgramCard) -> None:
     """Raises Problem unless the query is one for the program, of exactly its size."""
     require_program(header, card.digest, "query")
     _require_sizes(header, query_blobs(card), "query")
+
+
+def require_ciphertexts_of(blobs: Mapping[str, bytes], card: ProgramCard) -> None:
+    """Raises Problem unless each ciphertext of a query is what the card asks for. blobs: name → its first bytes.
+
+    The engine would refuse the same, but only once a job runs.
+    """
+    expected = heads.ciphertext_head(card.parameters, card.input_level, seeded=True)
+    for name, blob in blobs.items():
+        found = heads.read_head(blob)
+        if found[:2] != expected[:2]:
+            raise Problem(
+                "foreign-file",
+                f"query: {name} is no ciphertext of version {expected.version}, which this release reads; make it anew",
+            )
+        wrong = [
+            f"{field.replace('_', ' ')} {got}, expected {wanted}"
+            for field, got, wanted in zip(found._fields[2:-1], found[2:-1], expected[2:-1], strict=True)
+            if got != wanted
+        ]
+        if found.parameters != expected.parameters:
+            wrong.append("other parameters")
+        if wrong:
+            raise Problem(
+                "wrong-sizes", f"query: {name} has {'; '.join(wrong)}; make it with this server's program.json"
+            )
 
 
 def _require_sizes(header: Header, expected: list[tuple[str, int]], name: str) -> None:

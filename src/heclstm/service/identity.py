@@ -17,7 +17,7 @@ from heclstm.service.oidc import Provider
 from heclstm.service.problems import Problem
 
 CONNECTION = "heclstm.connection"  # in an ASGI scope: whose it is, and the SHA-256 of the certificate that TLS checked
-_USER_SCOPES = SCOPES[:3]
+USER_SCOPES = SCOPES[:3]  # of who has no token of ours
 
 
 def fingerprint(shown: str) -> str | None:
@@ -66,7 +66,7 @@ class Identities:
             if self._header and self._is_proxy(peer):
                 certificate = fingerprint(headers.get(self._header, ""))
             tenant = self._certificates.get(certificate or "")
-            found = Identity(tenant, _USER_SCOPES, "certificate") if tenant else None
+            found = Identity(tenant, USER_SCOPES, "certificate") if tenant else None
         if found is None:
             raise Problem(
                 "unauthorized",
@@ -86,6 +86,6 @@ class Identities:
     def _bearer(self, text: str) -> Identity | None:
         if self._provider and not text.startswith(PREFIX):
             tenant = self._provider.tenant(text)
-            return Identity(tenant, _USER_SCOPES, "oidc") if tenant else None
+            return Identity(tenant, USER_SCOPES, "oidc") if tenant else None
         token = self._tenants.find(text)
         return Identity(token.tenant, token.scopes, f"token {token.id}") if token else None

@@ -20,29 +20,32 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True)
 class Code:
-    """status: of HTTP. title: the same for every problem of this code."""
+    """status: of HTTP. title: the same for every problem of this code. headers: that it always comes with."""
 
     status: int
     title: str
+    headers: tuple[str, ...] = ()
+
+
+_RETRY = ("retry-after",)
 
 
 CODES: dict[str, Code] = {
     # the request
     "bad-request": Code(400, "The request cannot be understood"),
     "no-such-route": Code(404, "There is no such route"),
-    "method-not-allowed": Code(405, "This route does not have that method"),
+    "method-not-allowed": Code(405, "This route does not have that method", ("allow",)),
     "request-timeout": Code(408, "The request came too slowly"),
     "too-large": Code(413, "The body is larger than it can be"),
-    "unsupported-media-type": Code(415, "The body is of another type"),
     "headers-too-large": Code(431, "The head of the request is too large"),
     # who asks
-    "unauthorized": Code(401, "No valid token"),
+    "unauthorized": Code(401, "No valid token", ("www-authenticate",)),
     "forbidden": Code(403, "The token does not allow this"),
     "not-found": Code(404, "There is no such thing, or not for this tenant"),
-    "rate-limited": Code(429, "Too many requests"),
+    "rate-limited": Code(429, "Too many requests", _RETRY),
     "quota-keys": Code(429, "No room for more keys of this tenant"),
-    "quota-queued": Code(429, "Too many queries of this tenant are waiting"),
-    "quota-daily": Code(429, "The queries of this tenant are used up for today"),
+    "quota-queued": Code(429, "Too many queries of this tenant are waiting", _RETRY),
+    "quota-daily": Code(429, "The queries of this tenant are used up for today", _RETRY),
     # programs
     "unknown-program": Code(404, "This server does not serve that program"),
     "retired-program": Code(410, "This program has been retired"),
@@ -53,19 +56,19 @@ CODES: dict[str, Code] = {
     "wrong-key": Code(422, "The content belongs to another key"),
     "secret-key": Code(422, "A secret key was sent"),
     "unknown-keys": Code(409, "The evaluation keys for this query are not stored"),
-    "wrong-offset": Code(409, "The upload goes on at another offset"),
+    "wrong-offset": Code(409, "The upload goes on at another offset", ("upload-offset",)),
     "upload-in-progress": Code(409, "Another connection is uploading these keys"),
     "idempotency-mismatch": Code(409, "This idempotency key was used for another body"),
     # jobs
-    "job-not-done": Code(409, "The job has no result yet"),
+    "job-not-done": Code(409, "The job has no result yet", _RETRY),
     "job-failed": Code(410, "The job failed and will have no result"),
     # the server
     "internal": Code(500, "The server made a mistake"),
-    "database-unavailable": Code(503, "The database does not answer"),
-    "draining": Code(503, "The server is shutting down"),
-    "not-ready": Code(503, "No worker is ready yet"),
-    "overloaded": Code(503, "The server has too many connections"),
-    "storage-full": Code(507, "The disk of the server is full"),
+    "database-unavailable": Code(503, "The database does not answer", _RETRY),
+    "draining": Code(503, "The server is shutting down", _RETRY),
+    "not-ready": Code(503, "No worker is ready yet", _RETRY),
+    "overloaded": Code(503, "The server has too many connections", _RETRY),
+    "storage-full": Code(507, "The disk of the server is full", _RETRY),
     # why an evaluation failed: found in a job, not as an answer
     "workers-died": Code(500, "Every worker that tried it died"),
     "evaluation-failed": Code(500, "The evaluation failed"),

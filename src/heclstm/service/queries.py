@@ -8,11 +8,13 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+from heclstm.card.program_card import ProgramCard
+from heclstm.circuit.sizes import HEADER_BYTES
 from heclstm.errors import FileFormatError
 from heclstm.service.blobs import Blobs
 from heclstm.service.database.jobs import NewJob, query_blob, unknown_keys
 from heclstm.service.database.key_sets import READY, KeySets
-from heclstm.service.heads import read_head, require_query_of
+from heclstm.service.heads import read_head, require_ciphertexts_of, require_query_of
 from heclstm.service.problems import Problem
 from heclstm.service.programs import Programs
 from heclstm.storage.container import HEADER_BYTES_MAX, PREFIX, Header, Kind, received
@@ -31,10 +33,12 @@ class Receiver:
         """Store all queries. Raises Problem, and then keeps nothing. End with `forget` or `settle`."""
         job, digest, headers = secrets.token_hex(16), hashlib.sha256(), list[Header]()
         buffer = bytearray()
+        total = 0
         wanted = 0  # bytes, before which nothing more can be said
         try:
             async for piece in body:
                 digest.update(piece)
+                total += len(piece)
                 buffer += piece
                 if len(buffer) >= wanted:
                     wanted = await self._take(job, tenant, headers, buffer)
@@ -46,7 +50,14 @@ class Receiver:
         first = headers[0]
         body_digest = digest.hexdigest()
         return NewJob(
-            job, tenant, idempotency or f"body {body_digest}", body_digest, first.program, first.key, len(headers)
+            id=job,
+            tenant=tenant,
+            idempotency=idempotency or f"body {body_digest}",
+            body=body_digest,
+            program=first.program,
+            label=first.key,
+            queries=len(headers),
+            bytes=total,
         )
 
     async def forget(self, job: str, queries: int) -> None:
@@ -65,19 +76,20 @@ class Receiver:
         """Move the queries that are whole out of the buffer; returns how many bytes the next one needs."""
         while buffer and (head := read_head(bytes(buffer[:HEAD_BYTES_MAX]), Kind.QUERY)):
             header, size = head
-            await self._require(header, headers, tenant)
+            card = await self._require(header, headers, tenant)
             if len(buffer) < size:
                 return size
             content = bytes(buffer[:size])
             del buffer[:size]
-            await asyncio.to_thread(_check, content)
+            await asyncio.to_thread(_check, content, card)
             name = query_blob(job, len(headers))
             self.in_flight.add(name)
             await asyncio.to_thread(self._blobs.put, name, content)
             headers.append(header)
         return 0
 
-    async def _require(self, header: Header, before: list[Header], tenant: str) -> None:
+    async def _require(self, header: Header, before: list[Header], tenant: str) -> ProgramCard:
+        """The card of its program. Raises Problem."""
         if len(before) >= self._batch:
             raise Problem(
                 "too-large", f"query {len(before)}: a job has at most {self._batch} queries; send several jobs"
@@ -89,15 +101,17 @@ class Receiver:
                 raise Problem(
                     "wrong-key", f"query {len(before)}: is for other keys than the first; send a job for each"
                 )
-            return
+            return served.card
         row = await asyncio.to_thread(self._key_sets.get, tenant, header.key)
         if row is None or row.state != READY or row.program != header.program:
             raise unknown_keys(header.key)
+        return served.card
 
 
-def _check(content: bytes) -> None:
+def _check(content: bytes, card: ProgramCard) -> None:
     try:
         with received(content, Kind.QUERY) as message:
-            message.check()
+            heads = {name: blob[:HEADER_BYTES] for name, blob in message.blobs()}
     except FileFormatError as error:
         raise Problem("damaged", str(error)) from error
+    require_ciphertexts_of(heads, card)  # only now: before, they may have been altered on the way

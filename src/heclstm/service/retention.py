@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from heclstm.service import clock
 from heclstm.service.app_state import App
+from heclstm.service.audit import tell_of_job, tell_of_keys
 from heclstm.service.database.connection import Unavailable
 from heclstm.service.database.jobs import blobs_of
 from heclstm.service.http.keys import erase_keys
 from heclstm.service.logs import log
 
 ORPHAN_SECONDS = 3600.0  # a file may be this old before its row is written; another server's are not known here
+RETENTION = "retention"  # who did it, in the audit
 _LOG = log("retention")
 
 
@@ -30,17 +33,19 @@ async def sweep(app: App, orphan_seconds: float = ORPHAN_SECONDS) -> dict[str, i
     keeping, now = app.config.retention, clock.now()
     jobs = await asyncio.to_thread(app.jobs.expired, now - 86400 * keeping.results_days)
     for tenant, id in jobs:
-        row = await asyncio.to_thread(app.jobs.remove, tenant, id)
+        row = await asyncio.to_thread(
+            app.jobs.remove, tenant, id, partial(tell_of_job, app.audit, "job expired", RETENTION)
+        )
         for name in blobs_of(id, row.queries) if row else ():
             await asyncio.to_thread(app.blobs.delete, name)
-        app.audit.write("job expired", tenant, job=id)
     keys = await asyncio.to_thread(
         app.key_sets.expired, now - 86400 * keeping.keys_days, now - 86400 * keeping.uploads_days
     )
     for key in keys:
-        if await asyncio.to_thread(app.key_sets.remove, key.tenant, key.label, upload=key.upload):
-            await erase_keys(app, key)
-            app.audit.write("keys expired", key.tenant, key=key.label, program=key.program)
+        tell = partial(tell_of_keys, app.audit, "keys expired", RETENTION)
+        if await asyncio.to_thread(app.key_sets.remove, key.tenant, key.label, upload=key.upload, tell=tell):
+            await erase_keys(app, key, RETENTION)
+    await asyncio.to_thread(_forget_erased, app)
     orphans = await asyncio.to_thread(_erase_orphans, app, orphan_seconds)
     audits = await asyncio.to_thread(app.audit.erase, clock.day(now - 86400 * keeping.audit_days))
     await asyncio.to_thread(app.jobs.forget_usage, clock.day(now - 7 * 86400))
@@ -48,6 +53,18 @@ async def sweep(app: App, orphan_seconds: float = ORPHAN_SECONDS) -> dict[str, i
     if any(found.values()):
         _LOG.info("erased what was due", **found)
     return found
+
+
+def _forget_erased(app: App) -> None:
+    """What another server erased leaves the workers and the cache of this one. Names are listed first, as below."""
+    opened = {name for slot in app.dispatcher.slots() for name in list(slot.open)}
+    copies, uploads = app.blobs.copies(), app.key_sets.uploads()
+    for name in opened - uploads:
+        app.dispatcher.close_keys(name)
+    for name in copies:
+        if name.partition("/")[2] not in uploads:
+            app.blobs.forget(name)
+    app.blobs.forget_erased()
 
 
 def _erase_orphans(app: App, orphan_seconds: float) -> int:

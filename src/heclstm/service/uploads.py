@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -25,11 +26,11 @@ from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySe
 from heclstm.service.heads import read_head, require_keys_of, without_secret
 from heclstm.service.logs import log
 from heclstm.service.pieces import Pieces
-from heclstm.service.problems import Problem
+from heclstm.service.problems import Problem, storage_full
 from heclstm.service.programs import Programs
 from heclstm.service.workers.channel import Child
 from heclstm.service.workers.messages import Any, Begin, Drop, Expanded, More, Paused, Refused
-from heclstm.storage.container import Kind
+from heclstm.storage.container import TRAILER_BYTES, Kind
 
 WRITE_BYTES = 1 << 20
 PIECES_MAX = 512  # of one write; systems take 1024
@@ -42,8 +43,8 @@ _LOG = log("uploads")
 
 @dataclass(eq=False)
 class Upload:
-    """size: bytes on disk. told: when the intake heard of them. active: a connection is sending. begun: the intake
-    knows it. ended: outcome is known.
+    """size: bytes on disk. told: when the intake heard of them. active: a connection is sending. by: who sent last.
+    begun: the intake knows it. ended: outcome is known.
     """
 
     row: KeySetRow
@@ -51,6 +52,7 @@ class Upload:
     size: int = 0
     told: float = 0.0
     active: bool = False
+    by: str = ""
     begun: bool = False
     deaths: int = 0
     problem: Problem | None = None
@@ -63,13 +65,8 @@ class Upload:
 
 class Uploads:
     def __init__(self, config: Config, key_sets: KeySets, blobs: Blobs, programs: Programs, audit: Audit) -> None:
-        self._config, self._key_sets, self._blobs, self._programs, self._audit = (
-            config,
-            key_sets,
-            blobs,
-            programs,
-            audit,
-        )
+        self._config, self._key_sets, self._blobs = config, key_sets, blobs
+        self._programs, self._audit = programs, audit
         self._folder = config.folder / "uploads"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._uploads: dict[str, Upload] = {}
@@ -90,11 +87,11 @@ class Uploads:
         return (await self._known(row)).size if row.state != READY else row.upload_bytes
 
     async def receive(
-        self, tenant: str, label: str, offset: int, body: AsyncIterator[bytes], *, wait: bool = True
+        self, tenant: str, label: str, offset: int, body: AsyncIterator[bytes], *, by: str, wait: bool = True
     ) -> tuple[KeySetRow, int, bool]:
         """Take what comes, from `offset` on. Returns the row, how many bytes are there, and whether it is ready.
 
-        wait: until what arrived whole is expanded, and found to be right or not.
+        by: whom the audit names. wait: until what arrived whole is expanded, and found to be right or not.
         Raises Problem. When the connection is cut, what came before stays.
         """
         body = without_secret(body)
@@ -108,13 +105,16 @@ class Uploads:
             detail = f"keys: {there} bytes have arrived, the request begins at {offset}; go on at {there}"
             raise Problem("wrong-offset", detail, headers=headers, offset=there)
         if there == 0:
-            row, start = await self._begin(tenant, label, start, body)
+            row, start = await self._begin(tenant, label, start, body, by)
         assert row is not None
         upload = await self._known(row)
         if upload.active:
             raise Problem("upload-in-progress", "keys: another connection is sending them; wait until it ends")
         upload.active = True
         try:
+            if upload.by != by:
+                upload.by = by
+                await asyncio.to_thread(self._key_sets.sent, row, by)
             await self._append(upload, start, body)
         finally:
             upload.active = False
@@ -141,7 +141,7 @@ class Uploads:
         return list(self._folder.iterdir())
 
     async def _begin(
-        self, tenant: str, label: str, start: bytes, body: AsyncIterator[bytes]
+        self, tenant: str, label: str, start: bytes, body: AsyncIterator[bytes], by: str
     ) -> tuple[KeySetRow, bytes]:
         """Read and check the header before anything is kept."""
         while (head := read_head(start, Kind.EVALUATION_KEYS) if start else None) is None:
@@ -161,6 +161,7 @@ class Uploads:
             stored_bytes=served.stored_key_bytes,
             created=now,
             last_used=now,
+            sent_by=by,
         )
         quota = self._config.quotas_of(tenant).key_bytes
         row = await asyncio.to_thread(self._key_sets.begin, new, quota)
@@ -246,7 +247,7 @@ class Uploads:
         if row.upload not in self._uploads:
             path = self._path(row.upload)
             size = await asyncio.to_thread(lambda: path.stat().st_size if path.exists() else 0)
-            self._uploads.setdefault(row.upload, Upload(row, path, min(size, row.upload_bytes)))
+            self._uploads.setdefault(row.upload, Upload(row, path, min(size, row.upload_bytes), by=row.sent_by))
         return self._uploads[row.upload]
 
     async def resume(self, rows: list[KeySetRow]) -> None:
@@ -312,17 +313,27 @@ class Uploads:
                     await self._refuse(upload, problem, keep=True)
 
     async def _expanded(self, upload: Upload) -> None:
-        row = upload.row
+        row, name = upload.row, f"keys/{upload.row.upload}"
         try:
-            await asyncio.to_thread(self._blobs.adopt, f"keys/{row.upload}")
-            await asyncio.to_thread(self._key_sets.ready, row)
+            checksum = await asyncio.to_thread(_checksum, upload.path)
+            await asyncio.to_thread(self._blobs.adopt, name)
+            tell = partial(
+                self._audit.write, "keys stored", row.tenant, key=row.label, program=row.program, upload=row.upload,
+                bytes=row.upload_bytes, checksum=checksum, by=upload.by,
+            )  # fmt: skip
+            await asyncio.to_thread(self._key_sets.ready, row, tell)
         except Exception as error:
+            if storage_full(error):
+                await asyncio.to_thread(self._blobs.delete, name)
+                detail = "keys: arrived, but the server has no disk space to note it; try again later"
+                await self._refuse(upload, Problem("storage-full", detail, retry_after_seconds=60), keep=True)
+                return
             _LOG.exception("expanded keys cannot be noted", error=type(error).__name__)
-            upload.problem = Problem("database-unavailable", "keys: arrived, but cannot be noted now; try again later")
+            detail = "keys: arrived, but cannot be noted now; try again later"
+            upload.problem = Problem("database-unavailable", detail, retry_after_seconds=2)
             upload.begun = False
             upload.ended.set()
             return
-        self._audit.write("keys stored", row.tenant, key=row.label, program=row.program, bytes=row.upload_bytes)
         self._uploads.pop(row.upload, None)
         await asyncio.to_thread(upload.path.unlink, missing_ok=True)
         upload.ended.set()
@@ -335,13 +346,36 @@ class Uploads:
         if not keep:
             self._uploads.pop(row.upload, None)
             self._send(Drop(row.upload))
+        told = await asyncio.to_thread(self._tell_refused, upload, problem.code)
+        if not keep:
             await asyncio.to_thread(self._key_sets.remove, row.tenant, row.label, upload=row.upload)
             await asyncio.to_thread(upload.path.unlink, missing_ok=True)
-        self._audit.write("keys refused", row.tenant, key=row.label, program=row.program, code=problem.code)
+            if not told:  # now there may be room
+                await asyncio.to_thread(self._tell_refused, upload, problem.code)
         upload.ended.set()
+
+    def _tell_refused(self, upload: Upload, code: str) -> bool:
+        """Whether it stands in the audit. What is no good is erased in any case."""
+        row = upload.row
+        try:
+            self._audit.write(
+                "keys refused", row.tenant, key=row.label, program=row.program, upload=row.upload, bytes=upload.size,
+                code=code, by=upload.by,
+            )  # fmt: skip
+        except OSError as error:
+            _LOG.error("a refusal cannot be noted", upload=row.upload, code=code, error=type(error).__name__)
+            return False
+        return True
 
     def _path(self, upload: str) -> Path:
         return self._folder / upload
+
+
+def _checksum(path: Path) -> str:
+    """That of the file itself, which stands at its end and was found to fit."""
+    with path.open("rb") as file:
+        file.seek(-TRAILER_BYTES, os.SEEK_END)
+        return file.read().hex()
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -55,6 +55,11 @@ def save_file(path: Path, content: bytes | str, mode: int = 0o666, *, replace: b
         stream.write(content.encode() if isinstance(content, str) else content)
 
 
+def give_name(partial: Path, path: Path) -> None:
+    """To a file that is whole now, beside it, and in the place of one that had it. Raises OSError."""
+    os.replace(partial, path)
+
+
 @contextmanager
 def new_files(folder: Path, *, replace: bool = True) -> Iterator[Path]:
     """A folder to write files into that all move to `folder` when the block ends well, and vanish otherwise.

@@ -68,7 +68,7 @@ class Cell(ABC):
 
     def reach(self, arrays: Arrays, features: FrameMap) -> dict[str, Interval] | None:  # most have none
         """How far its values reach at most, (T, …) each by the names of `evaluate`, if affine maps of the features
-        reach as far as `features` says. None if nothing bounds them: a state that multiplies itself.
+        reach as far as `features` says. None if nothing is known to bound them, as where a state multiplies itself.
         """
         return None
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from heclstm.model.differences.node import over_frames
 from heclstm.model.graph import Array
-from heclstm.model.train.layers import Box, folded
+from heclstm.model.train.layers import Box, folded, scaling
 
 
 class HeDifferences(nn.Module):
@@ -29,14 +29,12 @@ class HeDifferences(nn.Module):
 
     def box(self, box: Box) -> Box:
         """What holds all that it makes of frames in a box, in evaluation. (T, C, H, W) each."""
-        (middle, reach), norm = box, self.normalization
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        mixed = [torch.as_tensor(over_frames(kind, len(middle)), dtype=middle.dtype) for kind in self.kinds]
+        middle, reach = box
+        mixed = [torch.as_tensor(over_frames(kind, len(middle))).to(middle) for kind in self.kinds]
         middles = [middle, *(torch.einsum("ts,schw->tchw", each, middle) for each in mixed)]
         reaches = [reach, *(torch.einsum("ts,schw->tchw", each.abs(), reach) for each in mixed)]
-        gain = (norm.running_var + norm.eps).rsqrt()[:, None, None]
-        return (torch.cat(middles, 1) - norm.running_mean[:, None, None]) * gain, torch.cat(reaches, 1) * gain
+        gain, offset = (each[:, None, None] for each in scaling(self.normalization))
+        return torch.cat(middles, 1) * gain + offset, torch.cat(reaches, 1) * gain
 
     def export(self) -> dict[str, Array]:
         gain, offset = folded(self.normalization)

@@ -29,7 +29,6 @@ def evaluate(coefficients: Tensor, x: Tensor) -> Tensor:
 def box_of(coefficients: Tensor, box: Box) -> Box:
     """Of Σ c_j x^j over a box, degree 2 or 3; coefficients (…, degree + 1), where … broadcasts against the box."""
     low, high = box[0] - box[1], box[0] + box[1]
-    points = [low, high]
     with torch.no_grad():  # where the slope c1 + 2 c2 x + 3 c3 x² is zero; there, no end moves with x
         c1, c2, *c3 = coefficients.unbind(-1)[1:]
         if c3:
@@ -38,7 +37,12 @@ def box_of(coefficients: Tensor, box: Box) -> Box:
             turns = [q / (3 * c3[0]), c1 / q]
         else:
             turns = [-c1 / (2 * c2)]
-        points += [torch.where(turn.isfinite(), turn.expand_as(low), low).clamp(low, high) for turn in turns]
+        turns = [turn.nan_to_num(0.0).expand_as(low) for turn in turns]
+    points = [
+        low,
+        high,
+        *(turn.clamp(low, high) for turn in turns),
+    ]  # one that lies outside is an end, and moves with it
     values = torch.stack([evaluate(coefficients, x) for x in points])
     lowest, highest = values.amin(0), values.amax(0)
     return (lowest + highest) / 2, (highest - lowest) / 2
@@ -140,6 +144,18 @@ class PolynomialActivation(Fading):
             low, high = (box[0] - box[1]).relu(), (box[0] + box[1]).relu()
             return (low + high) / 2, (high - low) / 2
         return box_of(self.coefficients[:, None, None, :], box)
+
+
+def scaling(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What batch normalization does in evaluation, x · gain + offset, with gradients; (channels,) each."""
+    mean, variance = normalization.running_mean, normalization.running_var
+    assert mean is not None
+    assert variance is not None
+    gain = (variance + normalization.eps).rsqrt()
+    if not normalization.affine:
+        return gain, -mean * gain
+    gain = normalization.weight * gain
+    return gain, normalization.bias - mean * gain
 
 
 def folded(normalization: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """SEQUENCE → SCORE in PyTorch, and the way from a trained network to a Model's folded arrays."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -60,7 +61,15 @@ class HeClstm(nn.Module):
 
     def _given(self) -> dict[str, Box]:
         """What the cell takes beside the features."""
-        return {"box": self.box()} if self.cell.boxed else {}
+        if not self.cell.boxed:
+            return {}
+        box = self.box()
+        if not all(end.isfinite().all() for end in box):
+            raise ModelError(
+                "cell: got features without a finite range over all pictures, which it divides by; expected fewer "
+                "blocks, or lower degrees; or take another cell"
+            )
+        return {"box": box}
 
     def blend(self, activations: float, gates: float) -> None:
         """How far the polynomials have replaced the exact functions: 0 not at all, 1 altogether."""
@@ -89,6 +98,8 @@ def export(network: HeClstm, metadata: Mapping[str, Any] | None = None) -> Model
     """Fold batch normalization (its running statistics) and return a Model with float64 arrays."""
     if any(module.blend != 1 for module in network.modules() if isinstance(module, Fading)):
         raise ModelError("export: got a network that is still blended with exact functions, expected blend(1, 1)")
+    if network.cell.boxed:  # what holds by a little is not to be lost by rounding to 32 bits
+        network = copy.deepcopy(network).double()
     parts = {f"blocks.{index}": block for index, block in enumerate(network.blocks)}
     parts |= {network.config.cell.kind: network.cell, "weighted_unit": network.weighted_unit, "vote": network.vote}
     if network.differences is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
@@ -18,7 +18,7 @@ WAITING = (QUEUED, RUNNING)
 
 
 class NewJob(Struct, frozen=True):
-    """idempotency: two jobs of one tenant never share it. body: SHA-256 of what was sent."""
+    """idempotency: two jobs of one tenant never share it. body: SHA-256 of what was sent, of so many bytes."""
 
     id: str
     tenant: str
@@ -27,6 +27,7 @@ class NewJob(Struct, frozen=True):
     program: str
     label: str
     queries: int
+    bytes: int = 0
 
 
 class EvaluationRow(Struct, frozen=True):
@@ -64,6 +65,7 @@ class JobRow(Struct, frozen=True):
     queries: int
     created: float
     finished: float | None
+    bytes: int
     evaluations: tuple[EvaluationRow, ...]
 
     @property
@@ -79,8 +81,10 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def accept(self, job: NewJob, quotas: Quotas) -> tuple[str, bool]:
+    def accept(self, job: NewJob, quotas: Quotas, tell: Callable[[], object] = lambda: None) -> tuple[str, bool]:
         """(id, whether it is new): the same body under the same idempotency key is one job.
+
+        tell: of a new job, before it stands in the database; what it raises keeps it out.
 
         Raises Problem if the keys are gone meanwhile, or a quota is used up. When it returns, the job is on disk.
         """
@@ -110,6 +114,7 @@ class Jobs:
             }
             common |= {"state": QUEUED, "owner": "", "beat": 0, "attempts": 0, "problem": ""}
             connection.execute(insert(evaluations), [{**common, "number": i} for i in range(job.queries)])
+            tell()
         return job.id, True
 
     def known(self, tenant: str, idempotency: str) -> bool:
@@ -138,8 +143,8 @@ class Jobs:
                 query = query.where((jobs.c.created < created) | ((jobs.c.created == created) & (jobs.c.id > after)))
             return [_job(connection, row) for row in connection.execute(query).mappings().all()]
 
-    def remove(self, tenant: str, id: str) -> JobRow | None:
-        """Erase a job, in whatever state; returns what it was."""
+    def remove(self, tenant: str, id: str, tell: Callable[[JobRow], object] = lambda row: None) -> JobRow | None:
+        """Erase a job, in whatever state; returns what it was. tell: before it is gone; what it raises keeps it."""
         with self._database.write() as connection:
             row = connection.execute(select(jobs).where(jobs.c.id == id, jobs.c.tenant == tenant)).mappings().first()
             if row is None:
@@ -147,16 +152,17 @@ class Jobs:
             job = _job(connection, row)
             connection.execute(delete(evaluations).where(evaluations.c.job == id))
             connection.execute(delete(jobs).where(jobs.c.id == id))
+            tell(job)
         return job
 
-    def remove_of_keys(self, tenant: str, label: str) -> list[JobRow]:
-        """Erase the jobs that wait for keys that are being deleted."""
+    def remove_of_keys(self, tenant: str, label: str, tell: Callable[[JobRow], object]) -> list[JobRow]:
+        """Erase the jobs that wait for keys that are being deleted. tell: of each, as in `remove`."""
         waiting = select(evaluations.c.job).where(
             evaluations.c.tenant == tenant, evaluations.c.label == label, evaluations.c.state.in_(WAITING)
         )
         with self._database.read() as connection:
             ids = set(connection.execute(waiting).scalars())
-        return [job for id in sorted(ids) if (job := self.remove(tenant, id))]
+        return [job for id in sorted(ids) if (job := self.remove(tenant, id, tell))]
 
     def expired(self, before: float) -> list[tuple[str, str]]:
         """(tenant, id) of the jobs that ended before this moment."""

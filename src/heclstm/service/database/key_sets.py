@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
@@ -13,7 +15,9 @@ RECEIVING, READY = "receiving", "ready"
 
 
 class KeySetRow(Struct, frozen=True):
-    """label: of the secret key. upload: random, names its files. stored_bytes: of the expanded file."""
+    """label: of the secret key. upload: random, names its files. stored_bytes: of the expanded file. sent_by: who sent
+    the last of it, as the audit tells.
+    """
 
     tenant: str
     label: str
@@ -24,6 +28,7 @@ class KeySetRow(Struct, frozen=True):
     stored_bytes: int
     created: float
     last_used: float
+    sent_by: str = ""
 
 
 class KeySets:
@@ -62,28 +67,49 @@ class KeySets:
             connection.execute(insert(key_sets).values(**{name: getattr(row, name) for name in row.__struct_fields__}))
         return row
 
-    def ready(self, row: KeySetRow) -> None:
-        now = clock.now()
+    def sent(self, row: KeySetRow, by: str) -> None:
+        """Who sends more of it."""
         with self._database.write() as connection:
             connection.execute(
+                update(key_sets).where(_is(row.tenant, row.label), key_sets.c.upload == row.upload).values(sent_by=by)
+            )
+
+    def ready(self, row: KeySetRow, tell: Callable[[], object] = lambda: None) -> None:
+        """tell: before they are, unless they are gone; what it raises leaves them as they were."""
+        now = clock.now()
+        with self._database.write() as connection:
+            found = connection.execute(
                 update(key_sets)
                 .where(_is(row.tenant, row.label), key_sets.c.upload == row.upload)
                 .values(state=READY, created=now, last_used=now)
             )
+            if found.rowcount:
+                tell()
 
     def used(self, tenant: str, label: str) -> None:
         with self._database.write() as connection:
             connection.execute(update(key_sets).where(_is(tenant, label)).values(last_used=clock.now()))
 
-    def remove(self, tenant: str, label: str, *, upload: str | None = None) -> KeySetRow | None:
-        """Forget it, if it still is that upload; returns what was there."""
+    def remove(
+        self,
+        tenant: str,
+        label: str,
+        *,
+        upload: str | None = None,
+        tell: Callable[[KeySetRow], object] = lambda row: None,
+    ) -> KeySetRow | None:
+        """Forget it, if it still is that upload; returns what was there. tell: before; what it raises keeps it."""
         with self._database.write() as connection:
             condition = _is(tenant, label)
             if upload is not None:
                 condition = and_(condition, key_sets.c.upload == upload)
-            row = connection.execute(select(key_sets).where(condition)).mappings().first()
+            found = connection.execute(select(key_sets).where(condition)).mappings().first()
+            if found is None:
+                return None
+            row = KeySetRow(**found)
             connection.execute(delete(key_sets).where(condition))
-        return KeySetRow(**row) if row else None
+            tell(row)
+        return row
 
     def expired(self, ready_before: float, receiving_before: float) -> list[KeySetRow]:
         """Key sets that nothing waits for and that were last used, or touched, before these moments."""

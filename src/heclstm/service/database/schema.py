@@ -55,6 +55,7 @@ key_sets = Table(
     Column("stored_bytes", BigInteger, nullable=False),  # expanded; counts against the quota
     Column("created", Double, nullable=False),
     Column("last_used", Double, nullable=False),
+    Column("sent_by", String(80), nullable=False, server_default=""),  # as in the audit
 )
 
 jobs = Table(
@@ -69,6 +70,7 @@ jobs = Table(
     Column("queries", Integer, nullable=False),
     Column("created", Double, nullable=False),
     Column("finished", Double),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),  # of the body; 0 in rows of earlier releases
     UniqueConstraint("tenant", "idempotency"),
 )
 

@@ -130,7 +130,6 @@ def _http(_: Asked, error: HTTPException) -> Response[Any]:
         404: ("no-such-route", "GET /v1/openapi.json lists all routes"),
         405: ("method-not-allowed", "GET /v1/openapi.json lists the methods of all routes"),
         413: ("too-large", f"body: expected at most {_BODY_BYTES_MAX} bytes here"),
-        415: ("unsupported-media-type", "body: expected application/octet-stream"),
     }
     code, detail = codes.get(error.status_code, ("bad-request", _reason(error)))
     if error.status_code >= 500:

@@ -7,19 +7,19 @@ import asyncio
 from litestar import Response, get
 
 from heclstm.service.http.models import Health
-from heclstm.service.http.openapi import EVERYWHERE, GUARDED, problems
+from heclstm.service.http.openapi import EVERYWHERE, GUARDED, described
 from heclstm.service.http.requests import Asked, app_of, require_identity
 from heclstm.service.metrics import CONTENT_TYPE
 from heclstm.service.problems import Problem
 
 
-@get("/healthz", tags=["health"], responses=problems(*EVERYWHERE), sync_to_thread=False)
+@get("/healthz", tags=["health"], **described(*EVERYWHERE), sync_to_thread=False)
 def healthz() -> Health:
     """The process lives and answers."""
     return Health("ok")
 
 
-@get("/readyz", tags=["health"], responses=problems(*EVERYWHERE, "draining", "not-ready"))
+@get("/readyz", tags=["health"], **described(*EVERYWHERE, "database-unavailable", "draining", "not-ready"))
 async def readyz(request: Asked) -> Health:
     """The database answers, a worker is ready, and the server is not being stopped."""
     app = app_of(request)
@@ -34,9 +34,8 @@ async def readyz(request: Asked) -> Health:
 @get(
     "/metrics",
     tags=["health"],
-    opt={"scope": "metrics"},
     guards=[require_identity],
-    responses=problems(*GUARDED),
+    **described(*GUARDED, scope="metrics"),
     media_type="text/plain",
 )
 async def metrics(request: Asked) -> Response[bytes]:
@@ -44,7 +43,7 @@ async def metrics(request: Asked) -> Response[bytes]:
     return await _metrics(request)
 
 
-@get("/metrics", tags=["health"], responses=problems(*EVERYWHERE), media_type="text/plain")
+@get("/metrics", tags=["health"], **described(*EVERYWHERE, "database-unavailable"), media_type="text/plain")
 async def open_metrics(request: Asked) -> Response[bytes]:
     """For Prometheus."""
     return await _metrics(request)

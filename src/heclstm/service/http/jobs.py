@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
+from functools import cache, partial
 from typing import Annotated
 
 from litestar import Response, Router, delete, get, post
@@ -13,12 +15,13 @@ from litestar.response import Stream
 from heclstm.errors import FileFormatError
 from heclstm.service import clock
 from heclstm.service.app_state import App
+from heclstm.service.audit import tell_of_job
 from heclstm.service.database.jobs import DONE, FAILED, JobRow, NewJob, blobs_of
 from heclstm.service.http.events import events_of
 from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import JobList, JobStatus
-from heclstm.service.http.openapi import BYTES, GUARDED, QueriesBody, problems
-from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
+from heclstm.service.http.openapi import BYTES, FROM_ZERO, GUARDED, described
+from heclstm.service.http.requests import Asked, app_of, identity_of, note_secret_key, require_identity
 from heclstm.service.jobs import job_status
 from heclstm.service.limits import body
 from heclstm.service.problems import NOT_FOUND, Problem
@@ -43,7 +46,7 @@ _POST = (
 PAGE = 100
 
 
-@get("/", opt={"scope": "jobs"}, responses=problems(*GUARDED))
+@get("/", **described(*GUARDED, scope="jobs"))
 async def list_jobs(
     request: Asked,
     after: Annotated[str | None, Parameter(pattern="^[0-9a-f]{32}$", description="`next` of the page before")] = None,
@@ -57,11 +60,18 @@ async def list_jobs(
 
 @post(
     "/",
-    opt={"scope": "jobs", "begins": True},
-    operation_class=QueriesBody,
     request_max_body_size=None,
     status_code=202,
-    responses=problems(*GUARDED, *_POST),
+    response_description="A new job, which is on disk and will be done",
+    **described(
+        *GUARDED,
+        *_POST,
+        scope="jobs",
+        begins=True,
+        headers=("location",),
+        also={200: "The same job had been accepted before"},
+        body="One query as `heclstm encrypt` wrote it, or several, one after another",
+    ),
 )
 async def post_job(
     request: Asked,
@@ -87,26 +97,28 @@ async def post_job(
         job = await app.queries.receive(identity.tenant, idempotency, pieces)
     except Problem as problem:
         if problem.code == "secret-key":
-            app.audit.write("secret key sent", identity.tenant, by=identity.by)
+            await asyncio.to_thread(note_secret_key, app, identity)
         raise
-    id, new = await _accepted(app, job)
+    id, new = await _accepted(app, job, identity.by)
     if new:
-        app.audit.write(
-            "job accepted", identity.tenant, job=id, program=job.program, key=job.label, queries=job.queries,
-            body=job.body, by=identity.by,
-        )  # fmt: skip
         app.dispatcher.wake()
     row = await _row(app, identity.tenant, id)
     status = await asyncio.to_thread(job_status, app, row)
     return Response(status, status_code=202 if new else 200, headers={"location": f"/v1/jobs/{id}"})
 
 
-@get("/{job:str}", opt={"scope": "jobs"}, responses=problems(*GUARDED, "not-found"))
+@get("/{job:str}", **described(*GUARDED, "not-found", scope="jobs"))
 async def get_job(
     request: Asked,
     job: JobPath,
     wait: Annotated[
-        float, Parameter(ge=0, le=600, description="Seconds to wait for a change, if the job has not ended")
+        float,
+        Parameter(
+            ge=0,
+            le=600,
+            schema_extra=FROM_ZERO,
+            description="Seconds to wait for a change, if the job has not ended",
+        ),
     ] = 0,
 ) -> JobStatus:
     """How a job is getting on. With `wait`, the answer comes when something has changed, or the time is over."""
@@ -124,9 +136,9 @@ async def get_job(
 
 @get(
     "/{job:str}/events",
-    opt={"scope": "jobs"},
     media_type="text/event-stream",
-    responses=problems(*GUARDED, "not-found"),
+    response_description="Events, each with the status of the job as JSON",
+    **described(*GUARDED, "not-found", scope="jobs", headers=("cache-control", "x-accel-buffering")),
 )
 async def get_events(request: Asked, job: JobPath) -> Stream:
     """Server-sent events: `job` with its status whenever that changes, until the job has ended."""
@@ -138,14 +150,18 @@ async def get_events(request: Asked, job: JobPath) -> Stream:
 
 @get(
     "/{job:str}/result",
-    opt={"scope": "jobs"},
     media_type=BYTES,
-    responses=problems(*GUARDED, "not-found", "job-not-done", "job-failed"),
+    response_description="The results as `heclstm decrypt` reads them, one after another",
+    **described(
+        *GUARDED, "not-found", "job-not-done", "job-failed", "storage-full", scope="jobs", headers=("cache-control",)
+    ),
 )
 async def get_result(
     request: Asked,
     job: JobPath,
-    number: Annotated[int | None, Parameter(ge=0, le=1 << 20, description="Of one query; else all, in order")] = None,
+    number: Annotated[
+        int | None, Parameter(ge=0, le=1 << 20, schema_extra=FROM_ZERO, description="Of one query; else all, in order")
+    ] = None,
 ) -> Stream:
     """The encrypted results, one after another in the order of the queries. Only the hospital can read them."""
     app, identity = app_of(request), identity_of(request)
@@ -159,32 +175,39 @@ async def get_result(
         if each.state != DONE:
             raise Problem("job-not-done", f"query {each.number}: is {each.state}; wait for it", retry_after_seconds=1)
     names = [each.result_blob for each in wanted]
-    first = await asyncio.to_thread(_read, app, names[0])
-    app.audit.write("result sent", identity.tenant, job=job, results=len(names), by=identity.by)
+    first = await asyncio.to_thread(_told, app, row, number, names, identity.by)
     headers = {"cache-control": "no-store"}
     return Stream(_contents(app, first, names[1:]), media_type=BYTES, headers=headers)
 
 
-@delete("/{job:str}", opt={"scope": "jobs"}, responses=problems(*GUARDED, "not-found"))
+@delete("/{job:str}", **described(*GUARDED, "not-found", "storage-full", scope="jobs"))
 async def delete_job(request: Asked, job: JobPath) -> None:
     """Cancel a job, or erase one that has ended, with its queries and results."""
     app, identity = app_of(request), identity_of(request)
-    row = await asyncio.to_thread(app.jobs.remove, identity.tenant, job)
+    tell = partial(tell_of_job, app.audit, "job deleted", identity.by)
+    row = await asyncio.to_thread(app.jobs.remove, identity.tenant, job, tell)
     if row is None:
         raise NOT_FOUND
     app.dispatcher.cancel(job)
     for name in blobs_of(job, row.queries):
         await asyncio.to_thread(app.blobs.delete, name)
     app.hub.changed(job)
-    app.audit.write("job deleted", identity.tenant, job=job, state=row.state, by=identity.by)
 
 
-async def _accepted(app: App, job: NewJob) -> tuple[str, bool]:
-    """Note the job. What was stored for it goes if it is not a new one."""
+async def _accepted(app: App, job: NewJob, by: str) -> tuple[str, bool]:
+    """Note the job, in the audit first. What was stored for it goes if it is not a new one."""
     new = False
+
+    @cache  # also if the database is asked again
+    def tell() -> None:
+        app.audit.write(
+            "job accepted", job.tenant, job=job.id, program=job.program, key=job.label, queries=job.queries,
+            bytes=job.bytes, body=job.body, by=by,
+        )  # fmt: skip
+
     try:
         quotas = app.config.quotas_of(job.tenant)
-        id, new = await asyncio.to_thread(lambda: app.database.retried(lambda: app.jobs.accept(job, quotas)))
+        id, new = await asyncio.to_thread(lambda: app.database.retried(lambda: app.jobs.accept(job, quotas, tell)))
         # After a lost answer of the database, the same job is found again: under its own id.
         new = new or id == job.id
     finally:
@@ -204,6 +227,21 @@ async def _row(app: App, tenant: str, job: str) -> JobRow:
 
 def _waits(status: JobStatus) -> bool:
     return status.state not in (DONE, FAILED)
+
+
+def _told(app: App, row: JobRow, number: int | None, names: list[str], by: str) -> bytes:
+    """The first result, once it stands in the audit that all of them are sent."""
+    first, size, digest = b"", 0, hashlib.sha256()
+    for name in names:
+        content = _read(app, name)
+        first = first or content
+        size += len(content)
+        digest.update(content)
+    app.audit.write(
+        "result sent", row.tenant, job=row.id, program=row.program, key=row.label, number=number, results=len(names),
+        bytes=size, body=digest.hexdigest(), by=by,
+    )  # fmt: skip
+    return first
 
 
 def _read(app: App, name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Annotated
 
 from litestar import Response, Router, delete, get, put
@@ -11,12 +12,13 @@ from litestar.params import Parameter
 
 from heclstm.service import clock
 from heclstm.service.app_state import App
+from heclstm.service.audit import tell_of_job, tell_of_keys
 from heclstm.service.database.jobs import blobs_of
 from heclstm.service.database.key_sets import READY, KeySetRow
 from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import KeyList, KeyStatus
-from heclstm.service.http.openapi import GUARDED, KeysBody, problems
-from heclstm.service.http.requests import Asked, app_of, identity_of, require_identity
+from heclstm.service.http.openapi import FROM_ZERO, GUARDED, described
+from heclstm.service.http.requests import Asked, app_of, identity_of, note_secret_key, require_identity
 from heclstm.service.limits import body
 from heclstm.service.problems import NOT_FOUND, Problem
 
@@ -42,7 +44,7 @@ _RECEIVE = (
 )
 
 
-@get("/", opt={"scope": "keys"}, responses=problems(*GUARDED))
+@get("/", **described(*GUARDED, scope="keys"))
 async def list_keys(request: Asked) -> KeyList:
     """All evaluation keys of this tenant, and uploads of them that have begun."""
     app = app_of(request)
@@ -50,7 +52,7 @@ async def list_keys(request: Asked) -> KeyList:
     return KeyList([await _status(app, row) for row in rows])
 
 
-@get("/{key:str}", opt={"scope": "keys"}, responses=problems(*GUARDED, "not-found"))
+@get("/{key:str}", **described(*GUARDED, "not-found", scope="keys", headers=("upload-offset",)))
 async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
     """What is known of these keys; of an upload that was cut, where it goes on."""
     app = app_of(request)
@@ -62,18 +64,31 @@ async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
 
 @put(
     "/{key:str}",
-    opt={"scope": "keys", "begins": True},
-    operation_class=KeysBody,
     request_max_body_size=None,
     status_code=201,
-    responses=problems(*GUARDED, *_RECEIVE),
+    response_description="All of them have arrived, and are ready",
+    **described(
+        *GUARDED,
+        *_RECEIVE,
+        scope="keys",
+        begins=True,
+        headers=("upload-offset",),
+        also={202: "More must come, or the keys are being expanded and the status tells when they are ready"},
+        body="evaluation.keys as `heclstm keygen` wrote it, or the rest of it",
+    ),
 )
 async def put_keys(
     request: Asked,
     key: KeyPath,
     upload_offset: Annotated[
         int | None,
-        Parameter(header="upload-offset", ge=0, le=1 << 50, description="At which byte of the file the body begins; 0"),
+        Parameter(
+            header="upload-offset",
+            ge=0,
+            le=1 << 50,
+            schema_extra=FROM_ZERO,
+            description="At which byte of the file the body begins; 0",
+        ),
     ] = None,
     content_range: Annotated[
         str | None,
@@ -90,36 +105,37 @@ async def put_keys(
     `received_bytes`. Answers 201 when the keys are ready; 202 when more must come, or with `prefer: respond-async` when
     all came: then the status tells when they are ready, or is gone if they were no good.
     """
-    app, tenant = app_of(request), identity_of(request).tenant
+    app, identity = app_of(request), identity_of(request)
     offset = _offset(upload_offset, content_range)
     counted = app.metrics.received.labels("keys").inc
     pieces = body(receive_of(request.scope, request.receive), app.config.limits, counted)
     try:
         row, size, ready = await app.uploads.receive(
-            tenant, key, offset, pieces, wait="respond-async" not in (prefer or "")
+            identity.tenant, key, offset, pieces, by=identity.by, wait="respond-async" not in (prefer or "")
         )
     except Problem as problem:
         if problem.code == "secret-key":
-            app.audit.write("secret key sent", tenant, key=key, by=identity_of(request).by)
+            await asyncio.to_thread(note_secret_key, app, identity, key=key)
         raise
     status = await _status(app, row)
     return _answer(status, 201 if ready else 202)
 
 
-@delete("/{key:str}", opt={"scope": "keys"}, responses=problems(*GUARDED, "not-found"))
+@delete("/{key:str}", **described(*GUARDED, "not-found", "storage-full", scope="keys"))
 async def delete_keys(request: Asked, key: KeyPath) -> None:
     """Erase these keys, and the jobs that wait for them. Results that are there already stay."""
     app, identity = app_of(request), identity_of(request)
-    row = await asyncio.to_thread(app.key_sets.remove, identity.tenant, key)
+    tell = partial(tell_of_keys, app.audit, "keys deleted", identity.by)
+    row = await asyncio.to_thread(app.key_sets.remove, identity.tenant, key, tell=tell)
     if row is None:
         raise NOT_FOUND
-    await erase_keys(app, row)
-    app.audit.write("keys deleted", identity.tenant, key=key, program=row.program, by=identity.by)
+    await erase_keys(app, row, identity.by)
 
 
-async def erase_keys(app: App, row: KeySetRow) -> None:
-    """The files of a key set whose row is gone."""
-    for job in await asyncio.to_thread(app.jobs.remove_of_keys, row.tenant, row.label):
+async def erase_keys(app: App, row: KeySetRow, by: str) -> None:
+    """The files of a key set whose row is gone, and the jobs that wait for it. by: whom the audit names."""
+    tell = partial(tell_of_job, app.audit, "job deleted", by)
+    for job in await asyncio.to_thread(app.jobs.remove_of_keys, row.tenant, row.label, tell):
         app.dispatcher.cancel(job.id)
         for name in blobs_of(job.id, job.queries):
             await asyncio.to_thread(app.blobs.delete, name)

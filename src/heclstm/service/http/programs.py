@@ -9,7 +9,7 @@ from litestar.params import Parameter
 
 from heclstm.deploy.keys import evaluation_key_blobs, query_blobs, result_blobs
 from heclstm.service.http.models import ProgramList, ProgramSummary
-from heclstm.service.http.openapi import GUARDED, problems
+from heclstm.service.http.openapi import GUARDED, described
 from heclstm.service.http.requests import Asked, app_of, require_identity
 from heclstm.service.programs import Served
 
@@ -18,7 +18,7 @@ DigestPath = Annotated[
 ]
 
 
-@get("/", opt={"scope": "programs"}, responses=problems(*GUARDED), sync_to_thread=False)
+@get("/", **described(*GUARDED, scope="programs"), sync_to_thread=False)
 def list_programs(request: Asked) -> ProgramList:
     """All programs that this server offers, the retired ones, too."""
     return ProgramList([_summary(served) for served in app_of(request).programs.all().values()])
@@ -26,8 +26,7 @@ def list_programs(request: Asked) -> ProgramList:
 
 @get(
     "/{digest:str}",
-    opt={"scope": "programs"},
-    responses=problems(*GUARDED, "unknown-program", "retired-program"),
+    **described(*GUARDED, "unknown-program", "retired-program", scope="programs", headers=("etag",), perhaps=("link",)),
     sync_to_thread=False,
 )
 def get_program(request: Asked, digest: DigestPath) -> Response[dict[str, Any]]:

@@ -17,7 +17,7 @@ from heclstm.errors import ConfigError
 from heclstm.service.config import Limits
 from heclstm.service.http.incoming import INCOMING, Incoming
 from heclstm.service.identity import CONNECTION
-from heclstm.service.problems import CODES, MEDIA_TYPE, details
+from heclstm.service.problems import MEDIA_TYPE, Problem
 
 CLOSING_SECONDS = 0.5  # for a client to close its side of TLS
 READ_BYTES = 256 << 10  # at once
@@ -46,7 +46,8 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
                 self._certificate = hashlib.sha256(certificate).hexdigest()
             self._await_head()
             if len(self.connections) > limits.connections:
-                self._refuse("overloaded", f"more than {limits.connections} connections are open; try again later")
+                detail = f"more than {limits.connections} connections are open; try again later"
+                self._refuse("overloaded", detail, retry_after_seconds=1)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
@@ -118,15 +119,14 @@ def protocol(limits: Limits) -> type[asyncio.BufferedProtocol]:
             if not self.transport.is_closing():
                 self._refuse("request-timeout", f"head: expected within {limits.header_seconds:g} seconds")
 
-        def _refuse(self, code: str, detail: str) -> None:
+        def _refuse(self, code: str, detail: str, **members: Any) -> None:
             """Answer without the application, and hang up."""
             self._stop_timer()
-            content = msgspec.json.encode(details(code, detail))
-            status = CODES[code].status
-            head = (
-                f"HTTP/1.1 {status} {CODES[code].title}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-                f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
-            )
+            problem = Problem(code, detail, **members)
+            content, title = msgspec.json.encode(problem.details()), problem.details().title
+            headers = {**problem.headers, "content-type": MEDIA_TYPE, "content-length": len(content)}
+            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            head = f"HTTP/1.1 {problem.status} {title}\r\n{lines}connection: close\r\n\r\n"
             self.transport.write(head.encode("ascii") + content)
             self.transport.close()
 

@@ -12,10 +12,12 @@ from litestar.handlers import BaseRouteHandler
 
 from heclstm.service.app_state import App
 from heclstm.service.identity import CONNECTION, Identity
+from heclstm.service.logs import log
 from heclstm.service.problems import MEDIA_TYPE, Problem
 
 Asked = Request[Any, Any, Any]
 ASK_FOR_PASSWORD = 'Basic realm="heclstm operator: the token is the password", charset="UTF-8"'
+_LOG = log("http")
 FAILURES_PER_SECOND = 5.0  # of one address, without a valid token
 
 
@@ -65,6 +67,14 @@ def _bearer_of(authorization: str) -> str:
         return "Bearer " + b64decode(text, validate=True).decode("ascii").partition(":")[2]
     except ValueError:
         return ""
+
+
+def note_secret_key(app: App, identity: Identity, **facts: str) -> None:
+    """That one was sent. Who sent it is told in any case."""
+    try:
+        app.audit.write("secret key sent", identity.tenant, **facts, by=identity.by)
+    except OSError as error:
+        _LOG.error("a secret key was sent, which cannot be noted", tenant=identity.tenant, error=type(error).__name__)
 
 
 def problem_response(problem: Problem) -> Response[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from heclstm.service.problems import storage_full
 from heclstm.service.workers.messages import Failed, Loaded, Message, Progress, Ready, Result, Task
 
 PROGRESS_SECONDS = 0.2
+ERASED_MAX = 1024  # names of key sets that are no more; none is given twice
 
 
 class EvaluatingWorker:
@@ -37,6 +39,7 @@ class EvaluatingWorker:
         self._evaluator = Evaluator(program, threads)
         self._blobs = blobs
         self._keys: dict[str, TenantKeys] = {}
+        self._erased: deque[str] = deque(maxlen=ERASED_MAX)
         self._cancel, self._running = threading.Event(), 0
         self._lock = threading.Lock()
 
@@ -77,10 +80,16 @@ class EvaluatingWorker:
             if self._running == evaluation:
                 self._cancel.set()
 
-    def close_keys(self, names: tuple[str, ...]) -> None:
+    def close_keys(self, names: tuple[str, ...], *, erased: bool = False) -> None:
+        """An evaluation that uses them ends as ever. erased: also from this machine, and for good."""
+        if erased:  # noted before they are closed: what opens one of them meanwhile looks afterwards
+            with self._lock:
+                self._erased.extend(names)
         for name in names:
             if keys := self._keys.pop(name, None):
                 keys.close()
+            if erased:
+                self._blobs.forget(f"keys/{name}")
 
     def _opened(self, name: str) -> TenantKeys:
         """Only the keys in use stand in memory: the others of the cache are checked already, and mapped again in
@@ -90,9 +99,14 @@ class EvaluatingWorker:
             if other != name:
                 with suppress(HandleError):  # closed meanwhile
                     keys.rest()
-        if name not in self._keys:
-            self._keys[name] = self._evaluator.open_keys(self._blobs.local(name))
-        return self._keys[name]
+        opened = self._keys.get(name)
+        if opened is None:
+            opened = self._keys[name] = self._evaluator.open_keys(self._blobs.local(f"keys/{name}"))
+            with self._lock:
+                erased = name in self._erased
+            if erased:  # while they were brought here
+                self.close_keys((name,), erased=True)
+        return opened  # not what is kept now: another thread may have closed it
 
 
 def _failed(task: Task, error: Exception) -> Failed:

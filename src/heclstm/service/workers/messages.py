@@ -31,7 +31,7 @@ class Prepare(Message, frozen=True):
 
 
 class Task(Message, frozen=True):
-    """keys: blob of the expanded key set, also its name in the worker's cache. close: others to close before."""
+    """keys: name of the expanded key set, as of others to close before; its blob is keys/NAME."""
 
     evaluation: int
     keys: str
@@ -40,7 +40,10 @@ class Task(Message, frozen=True):
 
 
 class CloseKeys(Message, frozen=True):
+    """erased: they are no more, and nothing of them may stay with the worker. Otherwise they only make room."""
+
     keys: tuple[str, ...]
+    erased: bool = False
 
 
 class Cancel(Message, frozen=True):
@@ -79,7 +82,10 @@ class Result(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """code: of `problems`. again: whether it may go well another time (no memory, no disk)."""
+    """code: of `problems`. again: whether it may go well another time (no memory, no disk).
+
+    Of one that should prepare, with evaluation 0: there is no room for it now.
+    """
 
     evaluation: int
     code: str

@@ -17,7 +17,10 @@ MEMORY_UNKNOWN = 8 << 30  # of a system that does not tell
 
 
 class Worker(Protocol):
+    """shares_pages: whether it maps the same files as the other workers of its pool, on one machine."""
+
     name: str
+    shares_pages: bool
 
     def send(self, message: messages.Message) -> None:
         """Does not wait. That it is gone comes as an event."""
@@ -41,6 +44,11 @@ class Pool(Protocol):
         """Of all of them together."""
         ...
 
+    @property
+    def largest_bytes(self) -> int:
+        """That one worker may take, with one key set."""
+        ...
+
     def warm(self, events: Events) -> None:
         """Begin what takes the longest before it is known which program a worker shall load."""
         ...
@@ -51,6 +59,8 @@ class Pool(Protocol):
 
 
 class LocalWorker:
+    shares_pages = True
+
     def __init__(self, events: Events) -> None:
         self._child = Child("heclstm.service.workers.process", [], lambda message: events.put((self, message)))
         self.name = str(self._child.pid)
@@ -67,7 +77,7 @@ class LocalPool:
 
     def __init__(self, config: Config, count: int) -> None:
         self.size = count
-        self.memory_bytes = config.evaluation.memory_bytes or int(0.8 * machine_memory())
+        self.memory_bytes = self.largest_bytes = config.evaluation.memory_bytes or int(0.8 * machine_memory())
         threads = config.evaluation.threads or max(1, cores() // count)
         self._threads, self._blobs, self._state = threads, config.blobs, config.state
         self._warm: list[LocalWorker] = []

@@ -48,8 +48,8 @@ def _hear(channel: Channel, worker: EvaluatingWorker, tasks: queue.SimpleQueue[T
                 os._exit(0)  # in mid-evaluation, perhaps: nobody wants its result any more
             case Cancel(evaluation):
                 worker.cancel(evaluation)
-            case CloseKeys(keys):
-                worker.close_keys(keys)
+            case CloseKeys(keys, erased):
+                worker.close_keys(keys, erased=erased)
             case Task() | Prepare() as message:
                 tasks.put(message)
             case other:

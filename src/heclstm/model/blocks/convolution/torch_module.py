@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from heclstm.model.blocks.convolution import BlockConfig
 from heclstm.model.graph import Array
-from heclstm.model.train.layers import Box, Part, PolynomialActivation, array_of, folded
+from heclstm.model.train.layers import Box, Part, PolynomialActivation, array_of, folded, scaling
 
 BLOCK_GAIN = 0.4  # of batch normalization; started at 1, training with squares diverges
 
@@ -30,11 +30,8 @@ class ConvolutionBlock(Part):
         return {"": before, "output": self.pool(self.activation(before)) * self.pool_factor}
 
     def box(self, box: Box) -> Box:
-        (middle, reach), convolution, norm = box, self.convolution, self.normalization
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        offset = norm.bias - norm.running_mean * gain
+        (middle, reach), convolution = box, self.convolution
+        gain, offset = scaling(self.normalization)
         reach = nn.functional.conv2d(reach, convolution.weight.abs(), None, convolution.stride, convolution.padding)
         middle = convolution(middle) * gain[:, None, None] + offset[:, None, None]
         middle, reach = self.activation.box((middle, reach * gain.abs()[:, None, None]))

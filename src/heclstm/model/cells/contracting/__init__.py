@@ -7,13 +7,13 @@ The GRU without a reset gate, whose candidate n sees the frame alone (`as_gru`).
 state. Where |x| ≤ 1, each step brings h closer to n: a contraction, which no sequence can drive away.
 
 Training keeps |x| ≤ 1 by construction, not by penalties (`torch_module`): the box of the features, for all pixels in
-[0, 1], is carried through the encoder in every step; W is divided by its range over that box, and a row of U by its
-norm and by the largest n. Whether it holds for the numbers of a model file is computed from them (`reach`), not
-believed.
+[0, 1], is carried through the encoder in every step; rows of W and U are divided by the range of W over that box and
+the norm of U together, U also by the largest n. Whether it holds for the numbers of a model file is computed from them
+(`reach`), not believed.
 
 Boxes are wide: no picture of a patient comes near the pixels that they have to hold for, so the more an encoder does,
 the less its gates move (docs/results.md has figures). The diagonal cell has constants there, at one level for any T;
-this one takes 1 + 2 (T − 1).
+this one takes 2 + 2 (T − 1), that of W·s included as there.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class ContractingConfig(Cell):
             least, most = np.minimum(least, n_low[t]), np.maximum(most, n_high[t])
             states.append((least, most))
         entering = own_low + [each[0] for each in back], own_high + [each[1] for each in back]
-        if entering[0].min() < -1 or entering[1].max() > 1:
+        if not (entering[0].min() >= -1 and entering[1].max() <= 1):  # what is no number shows nothing
             return None
         gates = np.concatenate([entering[0], n_low], axis=1), np.concatenate([entering[1], n_high], axis=1)
         return {"gates": gates, "hidden": (np.stack([s[0] for s in states]), np.stack([s[1] for s in states]))}

@@ -1,9 +1,10 @@
 """The contracting cell in PyTorch: whatever its parameters are, the gate stays in [0, 1].
 
-    x_t = m + (1 − |m|) û_t        û_t = (W (s_t − middle) + U (h_{t−1} / N)) / R        m = tanh(constant)
+    x_t = m + (1 − |m|) û_t        û_t = (W (s_t − middle) + U (h_{t−1} / N)) / R        |m| < 1
 
 R = |W|·reach + |U|·1 and N, the largest |n|, follow from the box of the features, and so |û| ≤ 1. The box is that of
-batch normalization in evaluation; while training, where statistics are those of the batch, what enters is clamped.
+batch normalization in evaluation; while training, where statistics are those of the batch, what enters is clamped. A
+model file gets all of it in 64 bits.
 """
 
 from typing import ClassVar
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 from heclstm.model.cells.contracting import ContractingConfig
 from heclstm.model.cells.torch_module import PROJECTION_GAIN
 from heclstm.model.graph import Array
-from heclstm.model.train.layers import Box, Part, array_of
+from heclstm.model.train.layers import Box, Part, array_of, scaling
 
 FIRST = (-0.6, 0.8)  # m at first: units forget soon, or late
-SLACK = 1e-3  # of a gate's range, for rounding: the box is computed in 32 bits
+SLACK = 1e-3  # of a gate's range, for rounding
 EPSILON = 1e-12
 
 
@@ -40,8 +41,8 @@ class HeContracting(Part):
     def forward(self, spatial: Tensor, box: Box | None = None) -> dict[str, Tensor]:
         """spatial (B, T, D), box of it (T, D) → hidden (B, T, H), and what entered gate and candidate (B, T, 2·H)."""
         assert box  # `boxed`
-        weight, recurrence, bias, *_ = self.bounded(box)
         candidate = self.normalization(self.candidate(spatial.flatten(0, 1))).reshape(*spatial.shape[:2], -1)
+        weight, recurrence, bias, *_ = self.bounded(box)  # after what it does to the statistics
         own, state, states, gates = spatial @ weight.T + bias, torch.zeros_like(candidate[:, 0]), [], []
         for t in range(spatial.shape[1]):
             entering = own[:, t] + state @ recurrence.T
@@ -55,13 +56,10 @@ class HeContracting(Part):
     def bounded(self, box: Box) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """W (H, D), U (H, H), b (H,) of the gate, W_n (H, D), b_n (H,), as a model file has them."""
         middle, reach = box
-        norm = self.normalization
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        candidate, offset = self.candidate.weight * gain[:, None], norm.bias - norm.running_mean * gain
+        gain, offset = scaling(self.normalization)
+        candidate = self.candidate.weight * gain[:, None]
         largest = ((middle @ candidate.T + offset).abs() + reach @ candidate.abs().T).amax(0) + EPSILON
-        centre, m = middle.mean(0), self.constant.tanh()
+        centre, m = middle.mean(0), (1 - SLACK) * self.constant.tanh()  # some room stays where a gate saturates
         own = ((middle - centre) @ self.gate_weight.T).abs() + reach @ self.gate_weight.abs().T
         most = own.amax(0) + self.gate_recurrence.abs().sum(1) + EPSILON
         share = ((1 - SLACK) * (1 - m.abs()) / most)[:, None]

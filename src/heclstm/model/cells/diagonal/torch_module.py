@@ -34,7 +34,8 @@ class DiagonalStep(Fading):
 
     def weights(self, frames: int) -> Tensor:
         """(H, T, T) as `memory.weights`, from powers instead of steps."""
-        back = torch.arange(frames)[:, None] - torch.arange(frames)
+        at = torch.arange(frames, device=self.rate.device)
+        back = at[:, None] - at
         seen = back >= 0
         if self.config.memory == "mean":
             return torch.where(seen, -self.rate[:, None, None] * back, -math.inf).softmax(-1)

@@ -1,0 +1,112 @@
+"""The server's end of an actor, with a Ray that only pretends: when it begins, where there is no room, how it ends."""
+
+import threading
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from heclstm.service.workers import ray_pool
+from heclstm.service.workers.messages import CloseKeys, Failed, Loaded, Prepare, Ready, Task
+from heclstm.service.workers.pool import Events
+from heclstm.service.workers.ray_pool import RayWorker
+
+ENCODE = msgspec.msgpack.encode
+
+
+class Reference:
+    """To what a method of an actor will return."""
+
+    def __init__(self, value=None):
+        self.value, self.there = value, threading.Event()
+        if value is not None:
+            self.there.set()
+
+    def end(self, value):
+        self.value = value
+        self.there.set()
+
+
+class Ray:
+    def __init__(self):
+        self.killed = []
+
+    def wait(self, references, timeout):
+        return (references, []) if references[0].there.wait(timeout) else ([], references)
+
+    def get(self, reference):
+        if isinstance(reference.value, Exception):
+            raise reference.value
+        return reference.value
+
+    def kill(self, actor):
+        self.killed.append(actor)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """A worker and what it takes; actors that are started with the bytes asked for, and how they answer."""
+    monkeypatch.setattr(ray_pool, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(ray_pool, "PLACE_SECONDS", 0.05)
+    here = SimpleNamespace(ray=Ray(), needs=Reference(), started=[], called=[], events=Events())
+    here.answers = {name: Reference() for name in ("loaded", "prepare", "evaluate", "progress")}
+
+    def method(name):
+        def call(*arguments):
+            here.called.append((name, *arguments))
+            return here.answers.get(name)
+
+        return SimpleNamespace(remote=call)
+
+    here.actor = SimpleNamespace(**{name: method(name) for name in (*here.answers, "close_keys", "cancel")})
+
+    def start(count):
+        here.started.append(count)
+        return here.actor
+
+    here.worker = RayWorker(here.ray, here.needs, start, "one", here.events)
+    here.heard = lambda: here.events.get(timeout=10)[1]
+    return here
+
+
+def test_an_actor_begins_when_its_memory_is_granted_and_asks_for_as_much(world):
+    world.worker.send(CloseKeys(("k",), erased=True))  # nobody has them yet
+    world.needs.end(ENCODE(Loaded(100, 10)))
+    assert world.heard() == Loaded(100, 10)
+    assert world.started == []
+    world.answers["loaded"].end(ENCODE(Loaded(100, 10)))
+    world.answers["prepare"].end(ENCODE(Ready(1.0)))
+    world.worker.send(Prepare())
+    assert world.heard() == Ready(1.0)
+    assert world.started == [110]
+    world.worker.send(CloseKeys(("k",), erased=True))
+    assert ("close_keys", ("k",), True) in world.called
+    world.worker.send(Task(1, "k", b"query"))
+    world.answers["evaluate"].end(RuntimeError("its node died"))
+    assert world.heard() is None
+    world.worker.kill()
+    assert world.events.empty()  # its end is told once
+
+
+def test_where_no_node_has_room_somebody_hears_of_it(world):
+    world.needs.end(ENCODE(Loaded(100, 10)))
+    world.heard()
+    world.worker.send(Prepare())
+    message = world.heard()
+    assert isinstance(message, Failed)
+    assert message.again
+    assert not [name for name, *_ in world.called if name == "prepare"]
+    world.worker.kill()
+    assert world.heard() is None
+    assert world.ray.killed == [world.actor]
+
+
+def test_one_that_is_not_wanted_any_more_starts_nothing(world):
+    world.worker.kill()
+    assert world.heard() is None
+    assert world.started == world.ray.killed == []
+
+
+def test_a_program_that_no_node_can_read_ends_it(world):
+    world.needs.end(FileNotFoundError("circuit.json"))
+    assert world.heard() is None
