@@ -211,6 +211,7 @@ def test_a_worker_has_the_keys_of_one_tenant_in_memory(program, hospitals, tmp_p
         assert sizes[1 - number] == 0
         assert sizes[number] > 0
     worker.close_keys(("0", "1"))
+    worker._evaluator._server.close()  # a process of its own ends, where there is one
 
 
 def in_memory(path):
