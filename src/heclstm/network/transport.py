@@ -282,7 +282,12 @@ def _certificate(response: httpx.Response) -> Certificate | None:
 
 
 def _meaning(error: httpx.HTTPError, host: str) -> Exception:
-    """What is behind an error: a certificate, somebody who speaks no TLS, or a line that was cut (and may heal)."""
+    """What is behind an error: a proxy, a certificate, somebody who speaks no TLS, or a cut line (which may heal)."""
+    if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
+        return NetworkError(
+            f"proxy: refuses the way to {host} ({str(error)[:200]}); ask who runs it. If it wants a name and a "
+            "password, give them with --proxy http://NAME:PASSWORD@HOST:PORT"
+        )
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, ssl.SSLCertVerificationError):
