@@ -150,6 +150,7 @@ def test_what_cannot_be_a_store_is_a_mistake(tmp_path, monkeypatch):
         open_blobs("s3://x/y", tmp_path)
 
 
+@pytest.mark.slow  # servers start three times
 def test_the_whole_way_over_s3_and_nothing_stays_of_what_is_erased(in_reach, launch, hospital, second):
     """A server is killed in mid-upload and in mid-job. Two, of one database and one store, each with its cache, have
     keys mapped that are then deleted at one of them. One test, since a server takes seconds to start.

@@ -58,8 +58,8 @@ def cluster(in_reach, program):
 
 
 def test_a_node_killed_in_mid_job(launch, hospital, in_reach, cluster, monkeypatch):
-    """Over an object store. No node has more workers than its memory is for, though both together would have room for a
-    third, and cores. What is erased, actors let go of.
+    """Over an object store. No node has more workers than its memory is for, though there are cores for four, and what
+    all together may have would do for them. What is erased, actors let go of.
     """
     address, kill_a_node = cluster
     monkeypatch.setitem(ENVIRONMENT, "RAY_ADDRESS", address)
@@ -74,7 +74,7 @@ def test_a_node_killed_in_mid_job(launch, hospital, in_reach, cluster, monkeypat
             told = watch.http.get("/metrics").text
             return float(re.search(f'^heclstm_workers{{state="{state}"}} (.*)$', told, re.MULTILINE)[1])
 
-        wait_until(lambda: (workers("idle"), workers("preparing")) == (2, 1), 60, server.text)
+        wait_until(lambda: (workers("idle"), workers("preparing")) == (2, 2), 60, server.text)
         jobs = [
             expect(tenant.post(b"".join(hospital.query(10 * job + seed) for seed in range(15))), 202).json()["id"]
             for job in range(2)
