@@ -4,6 +4,7 @@
 # make native  the engine alone: its tests, under the race detector and the sanitizers, and built by clang
 # make arm64   the kernels of 64-bit arm, run by an emulator where there is one
 # make fuzz    mutations of everything that strangers send, 20,000 for each kind, and the engine's fuzzers for a minute
+# make guided  a search by coverage, with atheris, for each kind that a server or a hospital reads: FUZZ_SECONDS each
 # make wheel   wheels for Linux on x86-64 and 64-bit arm, and an sdist, into dist/
 # make images  build the containers of deploy/ by buildah and let them work once; needs root, skipped without buildah
 # make docs    the documentation as a site, into build/site/
@@ -44,7 +45,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # for what they start. More need more memory: two gigabytes each, and what tests start.
 WORKERS ?= 3
 
-.PHONY: images screenshots pictures demo test check native race sanitize clang warnings arm64 fuzz wheel docs golden mutants example breakhis clean
+.PHONY: images screenshots pictures demo test check native race sanitize clang warnings arm64 fuzz guided wheel docs golden mutants example breakhis clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -96,6 +97,14 @@ fuzz: $(VENV)/.test
 	PYTHONPATH=src:tests $(BIN)/python -m hostile.fuzz.run --mutations $(MUTATIONS) --seed $(SEED)
 	cd native && for target in FuzzBlobs FuzzKeyFiles FuzzPrepared; do \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 30s . || exit 1; done
+
+# What it keeps in build/fuzz is where the next search starts; `python -m hostile.fuzz.keep build/fuzz` takes the smallest
+# of each kind into the tests.
+FUZZ_SECONDS ?= 100
+guided: $(VENV)/.test
+	$(PIP) install --editable '.[fuzz]'
+	for target in container card ciphertext evaluation_key key_file secret; do \
+		PYTHONPATH=src:tests $(BIN)/python -m hostile.fuzz.run $$target --guided $(FUZZ_SECONDS) || exit 1; done
 
 # Any glibc from 2.17 on (2012), by the compiler of zig; auditwheel says whether that holds.
 WHEELS ?= manylinux_2_17_x86_64 manylinux_2_17_aarch64

@@ -281,7 +281,8 @@ between the 2.5th and the 97.5th of 100 held-out frames, of all units; of the se
 {table}
 
 Its gates are constants in all but name: no picture of a patient comes near the pixels that the bound has to hold for.
-It is no better than the diagonal cell, which has constants at one level for all frames. So that cell comes first, and
+On the visual fields it is no better than the diagonal cell, which has constants at one level for all frames; one
+fold of BreaKHis says nothing either way. So that cell comes first, and
 this one is there where a recurrence has to follow its state and be bounded for every picture."""
 
 ORDERS = """## Other orders of held-out frames

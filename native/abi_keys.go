@@ -64,8 +64,8 @@ func heclstm_open_keys(handle C.uint64_t, path unsafe.Pointer, size C.size_t, ou
 func heclstm_rest_keys(keys C.uint64_t, failed **C.char) C.int {
 	return guard(failed, func(c *call) error {
 		k, err := hold[*keySet](c, uint64(keys), "key set")
-		if err == nil && k.mapping != nil {
-			k.mapping.rest()
+		if err == nil {
+			k.rest()
 		}
 		return err
 	})

@@ -78,7 +78,7 @@ func (k *keySet) save(path string, note []byte) error {
 	keys := *k.keys.Load()
 	steps := make([]int, 0, len(keys))
 	for step, key := range keys {
-		if err := key.prove(k.context); err != nil {
+		if err := key.prove(k); err != nil {
 			return err
 		}
 		steps = append(steps, step)

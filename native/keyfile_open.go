@@ -110,10 +110,43 @@ type proof struct {
 	lock     sync.Mutex
 }
 
+// rest lets go of the memory that a mapped set takes in this process.
+func (k *keySet) rest() {
+	if k.mapping == nil {
+		return
+	}
+	k.resting.Lock()
+	defer k.resting.Unlock()
+	k.rested.Store(true)
+	k.mapping.rest()
+}
+
+// wake looks, before any key is used after a rest, which ones the system has dropped from its memory since: what comes
+// from the disk again has to pass again. Not one by one, since reading one key brings parts of others along.
+func (k *keySet) wake() {
+	k.resting.Lock()
+	defer k.resting.Unlock()
+	if !k.rested.Load() {
+		return
+	}
+	for _, key := range *k.keys.Load() {
+		if !k.mapping.cached(bytesOf(key.words)) {
+			key.proof.passed.Store(false)
+		}
+	}
+	k.rested.Store(false)
+}
+
 // prove checks the words of a mapped key once: their checksum, and that each is a residue, which the kernels rely on.
-func (key *evaluationKey) prove(ctx *context) error {
-	p := key.proof
-	if p == nil || p.passed.Load() {
+func (key *evaluationKey) prove(k *keySet) error {
+	p, ctx := key.proof, k.context
+	if p == nil {
+		return nil
+	}
+	if k.rested.Load() {
+		k.wake()
+	}
+	if p.passed.Load() {
 		return nil
 	}
 	p.lock.Lock()

@@ -16,7 +16,9 @@ type keySet struct {
 	lock    sync.Mutex // of those who add a key
 	keys    atomic.Pointer[map[int]*evaluationKey]
 	mapping *mapping // of the file that it was opened from
-	note    []byte   // whatever the caller stored in that file
+	resting sync.Mutex
+	rested  atomic.Bool // since its keys were used last
+	note    []byte      // whatever the caller stored in that file
 }
 
 // evaluationKey is a gadget ciphertext in 32-bit limbs, out of Montgomery form. special: how many special primes it
@@ -177,7 +179,7 @@ func (k *keySet) relinearization(level int) (*evaluationKey, error) {
 		return nil, failure("MissingKeyError", "product at level %d: the relinearization key reaches level %d only; generate it at level %d",
 			level, key.level, level)
 	}
-	return key, key.prove(k.context)
+	return key, key.prove(k)
 }
 
 func (k *keySet) rotation(step, level int) (*evaluationKey, error) {
@@ -189,7 +191,7 @@ func (k *keySet) rotation(step, level int) (*evaluationKey, error) {
 		return nil, failure("MissingKeyError", "rotation by %d at level %d: its key reaches level %d only; generate it at level %d",
 			step, level, key.level, level)
 	}
-	return key, key.prove(k.context)
+	return key, key.prove(k)
 }
 
 func (k *keySet) find(step int) *evaluationKey {

@@ -35,9 +35,6 @@ func openMapping(path string) (*mapping, error) {
 	return m, nil
 }
 
-// rest does nothing: what was read into memory stays there.
-func (m *mapping) rest() {}
-
 func (m *mapping) close() {
 	release(m.words)
 	m.data, m.words = nil, nil

@@ -5,8 +5,6 @@ package main
 import (
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // mapping is a file in memory, read-only. Its pages are shared between processes, and the system drops and reads them
@@ -31,14 +29,6 @@ func openMapping(path string) (*mapping, error) {
 		return nil, err
 	}
 	return &mapping{data}, nil
-}
-
-// rest takes the pages out of this process. The system keeps them as long as it has room, and the next read maps them
-// again.
-func (m *mapping) rest() {
-	if m.data != nil {
-		_ = unix.Madvise(m.data, unix.MADV_DONTNEED) // fails for a wrong address only
-	}
 }
 
 func (m *mapping) close() {

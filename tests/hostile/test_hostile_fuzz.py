@@ -2,12 +2,14 @@
 
 import random
 import resource
+from dataclasses import replace
 
 import pytest
 
+from hostile.fuzz.keep import BYTES_MAX, FILES_MAX, smallest
 from hostile.fuzz.mutate import mutated, mutated_json
-from hostile.fuzz.run import fuzz
-from hostile.fuzz.targets import TARGETS
+from hostile.fuzz.run import fuzz, tried
+from hostile.fuzz.targets import FOUND, TARGETS
 
 MUTATIONS = 400
 MEMORY_MAX = 200 << 20  # bytes; of which pydicom and its decoders are most
@@ -21,6 +23,26 @@ def test_mutations_are_read_or_refused(name):
     assert MUTATIONS // 2 < outcome.refused <= MUTATIONS
     assert len(outcome.reasons) >= 2, "mutations do not get far"
     assert outcome.memory - 1024 * before < MEMORY_MAX
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if (FOUND / name).is_dir()])
+def test_what_searches_found_is_read_or_refused(name):
+    """By coverage, and by reasons to refuse: what reached new ones once, so that each run reaches those places."""
+    target = TARGETS[name]
+    assert 0 < len(target.found) <= FILES_MAX
+    assert all(len(content) < BYTES_MAX for content in target.found)
+    reasons = {tried(target, content)[0] for content in target.found}
+    assert len(reasons) >= 5
+    assert not set(target.found) & set(target.seeds)
+
+
+def test_of_each_reason_the_smallest_is_kept():
+    target = TARGETS["secret"]
+    long, short = b"x" * 9, b"xy"  # both truncated
+    known = replace(target, name="nobody's")  # without finds of its own
+    assert smallest(known, [long, short, target.seeds[0] + b"tail"]) == [short, target.seeds[0] + b"tail"]
+    assert smallest(target, [long, short]) == []  # its reason is there
+    assert smallest(known, [b"x" * BYTES_MAX]) == []
 
 
 def test_a_fault_is_told_with_its_input(monkeypatch):

@@ -1,7 +1,7 @@
 """`heclstm serve` with faults where a test says: `python -m service.faulty_server CONFIG FAULTS`.
 
 Files in the folder FAULTS: those of `service.faulty_process`; clock: seconds by which the server's clock on the wall is
-off, read anew each time it is looked at; stop-results: the server stops before the second result of a job is read.
+off, read anew each time it is looked at; stop-results: the server stops before it sends the second result of a job.
 """
 
 import os
@@ -23,23 +23,25 @@ def shifted_time():
 
 def main():
     from heclstm.cli.serving import serve_alone
-    from heclstm.service.blobs import FolderBlobs
+    from heclstm.service.http import jobs
     from heclstm.service.workers import pool
 
-    child, read = pool.Child, FolderBlobs.read
+    child, contents = pool.Child, jobs._contents
 
     def faulty_child(module, arguments, on_message):
         assert (module, arguments) == ("heclstm.service.workers.process", [])
         return child("service.faulty_process", [str(FAULTS)], on_message)
 
-    def faulty_read(blobs, name):
-        stop = FAULTS / "stop-results"
-        if name.startswith("results/") and name.endswith("-1") and stop.exists():
-            stop.unlink()
-            os.kill(os.getpid(), signal.SIGSTOP)
-        return read(blobs, name)
+    async def faulty_contents(*arguments):
+        sent, stop = 0, FAULTS / "stop-results"
+        async for content in contents(*arguments):
+            if sent == 1 and stop.exists():
+                stop.unlink()
+                os.kill(os.getpid(), signal.SIGSTOP)
+            sent += 1
+            yield content
 
-    time.time, pool.Child, FolderBlobs.read = shifted_time, faulty_child, faulty_read
+    time.time, pool.Child, jobs._contents = shifted_time, faulty_child, faulty_contents
     sys.exit(serve_alone(CONFIG))
 
 

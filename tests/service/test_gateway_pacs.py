@@ -1,6 +1,7 @@
 """How reports reach a real Orthanc: by C-STORE over TLS, with certificates of both sides, and by STOW-RS."""
 
 import contextlib
+import gc
 import threading
 from types import SimpleNamespace
 
@@ -23,7 +24,15 @@ pytestmark = [
     # pynetdicom leaves the socket of a connection that failed to the garbage collector
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
 ]
+
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Here, where that is no failure, and not in the middle of another test."""
+    yield
+    gc.collect()
 
 
 def certified(folder, name, authority, host="127.0.0.1"):

@@ -235,9 +235,12 @@ def test_tricks_in_paths_find_nothing(server, tenant, path, method):
     assert response.json()["code"] in ("bad-request", "no-such-route", "method-not-allowed", "not-found")
 
 
-def test_bodies_where_none_belong_are_not_read_for_ever(tenant):
+def test_bodies_where_none_belong_are_not_read_for_ever(server, tenant):
     expect(tenant.http.request("GET", "/v1/programs", content=b"x" * 100_000), 200)
     expect(tenant.http.patch("/v1/jobs"), 405, "method-not-allowed")
+    assert "POST" in tenant.http.patch("/v1/jobs").headers["allow"]
+    expect(tenant.http.options("/v1/jobs"), 204)
+    expect(server.http().options("/v1/jobs"), 401, "unauthorized")
     for method, path in (
         ("GET", "/nothing"),
         ("GET", "/"),

@@ -29,6 +29,7 @@ HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
+UNTRUE = ((204, b"allow"),)  # of the framework's answer to OPTIONS, which names some of the methods
 
 
 def make_app(app: App) -> ASGIApp:
@@ -74,8 +75,9 @@ class Around:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(each for each in HEADERS if each[0] not in own)]
+                given = [each for each in message["headers"] if (status, each[0]) not in UNTRUE]
+                own = {name for name, _ in given}
+                message["headers"] = [*given, *(each for each in HEADERS if each[0] not in own)]
             await send(message)
 
         try:

@@ -149,9 +149,9 @@ def config(version: str) -> OpenAPIConfig:
         version=version,
         summary="Diagnoses from encrypted sequences of medical images",
         description="Errors are problem details (RFC 9457); docs/errors.md explains each code. This document is what "
-        "`/v1` and `/v1/openapi.json` answer. Other paths are "
-        "answered by 404 `no-such-route`, other methods by 405 `method-not-allowed` with `allow`, OPTIONS by 204 with "
-        "`allow`. A head that is too large, too slow or no HTTP is refused before it is known for which path it is.",
+        "`/v1` and `/v1/openapi.json` answer. Other paths are answered by 404 `no-such-route`, other methods by 405 "
+        "`method-not-allowed` with `allow`, OPTIONS by 204 to who may ask there. A head that is too large, too slow or "
+        "no HTTP is refused before it is known for which path it is.",
         contact=Contact(name="The operator of this server"),
         openapi_router=JsonAlone("/v1", route_handlers=[], include_in_schema=False),
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
