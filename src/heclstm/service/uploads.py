@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +23,7 @@ from heclstm.service.config import Config
 from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySets
 from heclstm.service.heads import read_head, require_keys_of, without_secret
 from heclstm.service.logs import log
-from heclstm.service.pieces import Pieces
+from heclstm.service.pieces import Pieces, write_pieces
 from heclstm.service.problems import Problem, storage_full
 from heclstm.service.programs import Programs
 from heclstm.service.workers.channel import Child
@@ -33,7 +31,6 @@ from heclstm.service.workers.messages import Any, Begin, Drop, Expanded, More, P
 from heclstm.storage.container import TRAILER_BYTES, Kind
 
 WRITE_BYTES = 1 << 20
-PIECES_MAX = 512  # of one write; systems take 1024
 HELD_BYTES_MAX = 8 << 20  # in memory, while the disk is slower than the network
 NICENESS = 10  # of the intake, more than the server has: receiving and evaluating come first
 TOLD_SECONDS = 0.5  # between what the intake hears of an upload: it takes a core, and lines are slower than that core
@@ -218,7 +215,7 @@ class Uploads:
             raise upload.problem or Problem("internal", "keys: refused")
 
         async def write() -> None:
-            await asyncio.to_thread(_write, file, taken, upload.size)
+            await asyncio.to_thread(write_pieces, file, taken, upload.size)
             upload.size += size
             if upload.whole or clock.steady() >= upload.told + TOLD_SECONDS:
                 self._tell(upload)
@@ -380,18 +377,3 @@ def _checksum(path: Path) -> str:
 
 def _open(path: Path) -> IO[bytes]:
     return path.open("ab", buffering=0)
-
-
-def _write(file: IO[bytes], pieces: list[bytes], size: int) -> None:
-    """All of them, or nothing: size is what the file had before. In few calls, since the event loop waits at each."""
-    left = deque(memoryview(piece) for piece in pieces)
-    try:
-        while left:
-            written = os.writev(file.fileno(), list(islice(left, PIECES_MAX)))
-            while left and written >= len(left[0]):
-                written -= len(left.popleft())
-            if left:
-                left[0] = left[0][written:]
-    except OSError:
-        file.truncate(size)
-        raise
