@@ -20,7 +20,7 @@ from heclstm.service.http.models import KeyList, KeyStatus
 from heclstm.service.http.openapi import FROM_ZERO, GUARDED, described
 from heclstm.service.http.requests import Asked, app_of, identity_of, note_secret_key, require_identity
 from heclstm.service.limits import body
-from heclstm.service.problems import NOT_FOUND, Problem
+from heclstm.service.problems import Problem, not_found
 
 KeyPath = Annotated[
     str, Parameter(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32, description="Label of the secret key")
@@ -58,7 +58,7 @@ async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
     app = app_of(request)
     row = await asyncio.to_thread(app.key_sets.get, identity_of(request).tenant, key)
     if row is None:
-        raise NOT_FOUND
+        raise not_found()
     return _answer(await _status(app, row), 200)
 
 
@@ -128,7 +128,7 @@ async def delete_keys(request: Asked, key: KeyPath) -> None:
     tell = partial(tell_of_keys, app.audit, "keys deleted", identity.by)
     row = await asyncio.to_thread(app.key_sets.remove, identity.tenant, key, tell=tell)
     if row is None:
-        raise NOT_FOUND
+        raise not_found()
     await erase_keys(app, row, identity.by)
 
 
