@@ -7,11 +7,13 @@ import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from heclstm.service import audit as module
 from heclstm.service.audit import Audit
@@ -20,6 +22,7 @@ from heclstm.service.database.connection import Database
 from heclstm.service.database.jobs import Jobs, NewJob
 from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySets
 from heclstm.service.database.migrate import upgrade
+from heclstm.service.http import jobs as routes
 from heclstm.service.uploads import Uploads
 from service.kit import Remote, expect
 
@@ -230,12 +233,8 @@ def test_who_sent_keys_is_known_after_a_restart(database, tmp_path):
 
 
 def test_a_job_is_told_of_once_if_the_answer_of_the_database_is_lost(database, monkeypatch):
-    from sqlalchemy.exc import OperationalError
-
-    from heclstm.service.http import jobs as routes
-
     KeySets(database).begin(KEYS, 100)
-    jobs, told, settled = Jobs(database), [], []
+    jobs = Jobs(database)
     accept = jobs.accept
 
     def lost(*arguments):
@@ -244,14 +243,73 @@ def test_a_job_is_told_of_once_if_the_answer_of_the_database_is_lost(database, m
         raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
 
     monkeypatch.setattr(jobs, "accept", lost)
-    app = SimpleNamespace(
-        config=SimpleNamespace(quotas_of=lambda tenant: Quotas()), database=database, jobs=jobs,
-        audit=SimpleNamespace(write=lambda *facts, **more: told.append(facts)),
-        queries=SimpleNamespace(settle=settled.append),
-    )  # fmt: skip
+    app, told, settled, forgotten = accepting(database, jobs)
     assert asyncio.run(routes._accepted(app, JOB, "token x")) == (JOB.id, True)
     assert told == [("job accepted", "one")]
     assert settled == [JOB]
+    assert forgotten == []
+
+
+def accepting(database, jobs):
+    """An app that accepts jobs; what was told, whose queries are settled, and whose were erased."""
+    told, settled, forgotten = [], [], []
+
+    async def forget(job, queries):
+        forgotten.append(job)
+
+    app = SimpleNamespace(
+        config=SimpleNamespace(quotas_of=lambda tenant: Quotas()), database=database, jobs=jobs,
+        audit=SimpleNamespace(write=lambda *facts, **more: told.append(facts)),
+        queries=SimpleNamespace(settle=settled.append, forget=forget),
+    )  # fmt: skip
+    return app, told, settled, forgotten
+
+
+@pytest.mark.parametrize("commits", [False, True])
+@pytest.mark.parametrize("sqlite", [False, True])
+def test_a_job_that_may_stand_keeps_its_queries(database, monkeypatch, commits, sqlite):
+    """The database ends with the answer to a commit, and does not come again in time. In SQLite, no answer is lost."""
+    KeySets(database).begin(KEYS, 100)
+    jobs = Jobs(database)
+    accept = jobs.accept
+
+    def gone(*_):
+        raise OperationalError("BEGIN", {}, Exception("connection refused"))
+
+    def lost(*arguments):
+        if commits:
+            accept(*arguments)
+        monkeypatch.setattr(jobs, "accept", gone)
+        gone()
+
+    monkeypatch.setattr(jobs, "accept", lost)
+    known = SimpleNamespace(sqlite=sqlite, retried=partial(database.retried, seconds=0.1))
+    app, told, settled, forgotten = accepting(known, jobs)
+    with pytest.raises(OperationalError):
+        asyncio.run(routes._accepted(app, JOB, "token x"))
+    assert told == [("job accepted", "one")] * commits
+    kept = commits and not sqlite
+    assert (settled, forgotten) == (([JOB], []) if kept else ([], [JOB.id]))
+
+
+def test_a_job_that_is_accepted_after_its_request_was_cut_keeps_its_queries(database):
+    """As when a server that is stopped waits for the database no longer."""
+    KeySets(database).begin(KEYS, 100)
+    jobs = Jobs(database)
+    app, told, settled, forgotten = accepting(database, jobs)
+
+    async def cut():
+        with database.write():  # which others wait for
+            request = asyncio.create_task(routes._accepted(app, JOB, "token x"))
+            await asyncio.sleep(0.1)
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+
+    asyncio.run(cut())  # and the thread ends
+    assert jobs.get("one", JOB.id) is not None
+    assert told == [("job accepted", "one")]
+    assert (settled, forgotten) == ([JOB], [])
 
 
 def test_half_a_line_is_none(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from heclstm.errors import FileFormatError
 from heclstm.service import clock
 from heclstm.service.app_state import App
 from heclstm.service.audit import tell_of_job
+from heclstm.service.database.connection import Unavailable
 from heclstm.service.database.jobs import DONE, FAILED, JobRow, NewJob, blobs_of
 from heclstm.service.http.events import events_of
 from heclstm.service.http.incoming import receive_of
@@ -195,8 +196,11 @@ async def delete_job(request: Asked, job: JobPath) -> None:
 
 
 async def _accepted(app: App, job: NewJob, by: str) -> tuple[str, bool]:
-    """Note the job, in the audit first. What was stored for it goes if it is not a new one."""
-    new = False
+    """Note the job, in the audit first. What was stored for it goes if it is not a new one.
+
+    It stays if nobody knows whether it is one: what no row names is collected later.
+    """
+    new = unsure = False
 
     @cache  # also if the database is asked again
     def tell() -> None:
@@ -210,8 +214,14 @@ async def _accepted(app: App, job: NewJob, by: str) -> tuple[str, bool]:
         id, new = await asyncio.to_thread(lambda: app.database.retried(lambda: app.jobs.accept(job, quotas, tell)))
         # After a lost answer of the database, the same job is found again: under its own id.
         new = new or id == job.id
+    except asyncio.CancelledError:
+        unsure = True  # the thread goes on, and may commit
+        raise
+    except Unavailable:
+        unsure = not app.database.sqlite and tell.cache_info().currsize > 0  # the answer to a commit may be lost
+        raise
     finally:
-        if new:
+        if new or unsure:
             app.queries.settle(job)
         else:
             await app.queries.forget(job.id, job.queries)
