@@ -13,7 +13,7 @@ from litestar.params import Parameter
 from heclstm.service import clock
 from heclstm.service.app_state import App
 from heclstm.service.audit import tell_of_job, tell_of_keys
-from heclstm.service.database.jobs import blobs_of
+from heclstm.service.database.jobs import JobRow, blobs_of
 from heclstm.service.database.key_sets import READY, KeySetRow
 from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import KeyList, KeyStatus
@@ -125,6 +125,7 @@ async def put_keys(
 async def delete_keys(request: Asked, key: KeyPath) -> None:
     """Erase these keys, and the jobs that wait for them. Results that are there already stay."""
     app, identity = app_of(request), identity_of(request)
+    await erase_jobs(app, identity.tenant, key, identity.by)  # first: if they cannot be, it can be asked for again
     tell = partial(tell_of_keys, app.audit, "keys deleted", identity.by)
     row = await asyncio.to_thread(app.key_sets.remove, identity.tenant, key, tell=tell)
     if row is None:
@@ -132,17 +133,36 @@ async def delete_keys(request: Asked, key: KeyPath) -> None:
     await erase_keys(app, row, identity.by)
 
 
+async def erase_jobs(app: App, tenant: str, label: str, by: str) -> None:
+    """The jobs that wait for a key set, with their files. by: whom the audit names."""
+    told: list[JobRow] = []
+    gone: list[JobRow] = []
+
+    def tell(job: JobRow) -> None:
+        told.append(job)
+        tell_of_job(app.audit, "job deleted", by, job)
+
+    try:
+        gone = await asyncio.to_thread(app.jobs.remove_of_keys, tenant, label, tell)
+    except BaseException:
+        gone = told[:-1]  # the last one may stand
+        raise
+    finally:
+        for job in gone:
+            app.dispatcher.cancel(job.id)
+            for name in blobs_of(job.id, job.queries):
+                await asyncio.to_thread(app.blobs.delete, name)
+            app.hub.changed(job.id)
+
+
 async def erase_keys(app: App, row: KeySetRow, by: str) -> None:
-    """The files of a key set whose row is gone, and the jobs that wait for it. by: whom the audit names."""
-    tell = partial(tell_of_job, app.audit, "job deleted", by)
-    for job in await asyncio.to_thread(app.jobs.remove_of_keys, row.tenant, row.label, tell):
-        app.dispatcher.cancel(job.id)
-        for name in blobs_of(job.id, job.queries):
-            await asyncio.to_thread(app.blobs.delete, name)
-        app.hub.changed(job.id)
-    app.dispatcher.close_keys(row.upload)
-    await app.uploads.drop(row)
-    await asyncio.to_thread(app.blobs.delete, f"keys/{row.upload}")
+    """The files of a key set whose row is gone, and the jobs that came for it meanwhile. by: whom the audit names."""
+    try:
+        await erase_jobs(app, row.tenant, row.label, by)
+    finally:
+        app.dispatcher.close_keys(row.upload)
+        await app.uploads.drop(row)
+        await asyncio.to_thread(app.blobs.delete, f"keys/{row.upload}")
 
 
 def _offset(upload_offset: int | None, content_range: str | None) -> int:
