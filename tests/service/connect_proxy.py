@@ -10,6 +10,7 @@ class ConnectProxy:
     """hosts: names that are found nowhere else → ports of this machine. password: "NAME:PASSWORD" that it wants.
 
     asked: the heads of all requests. passed: all bytes that clients sent through it. status: what it says instead.
+    once: what it says to the next ones, each once.
     """
 
     def __init__(self, hosts: dict[str, int], password: str = "") -> None:
@@ -17,6 +18,7 @@ class ConnectProxy:
         self.passed = bytearray()
         self.answered = 0
         self.status = ""
+        self.once: list[str] = []
         self._hosts, self._password = hosts, password
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -48,7 +50,7 @@ class ConnectProxy:
         self.asked.append(head)
         method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
         host, _, port = target.rpartition(":")
-        refusal = self.status or self._refusal(method, head)
+        refusal = (self.once.pop(0) if self.once else self.status) or self._refusal(method, head)
         if refusal:
             client.sendall(f"HTTP/1.1 {refusal}\r\ncontent-length: 0\r\n\r\n".encode())
             client.close()

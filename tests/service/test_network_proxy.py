@@ -132,3 +132,12 @@ def test_a_proxy_that_wants_a_password_or_refuses(serving, tmp_path):
             )
     finally:
         proxy.close()
+
+
+def test_what_a_proxy_refuses_for_a_moment_is_tried_again(serving, proxy, tmp_path):
+    proxy.once = ["429 Too Many Requests", "408 Request Timeout", "425 Too Early"]
+    arguments = {"token": serving.token("patient"), "ca": serving.authority, **ONCE}
+    arguments["patience"] = Patience(tries=4, first_seconds=0.01)
+    with Remote.connect(serving.url, tmp_path / "site", proxy=proxy.url, **arguments) as remote:
+        assert proxy.once == []
+        assert remote.diagnose(FRAMES).scores

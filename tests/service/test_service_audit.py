@@ -6,20 +6,29 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from heclstm.service import audit as module
+from heclstm.service.app_state import App
 from heclstm.service.audit import Audit
+from heclstm.service.blobs import FolderBlobs
 from heclstm.service.config import Quotas
 from heclstm.service.database.connection import Database
-from heclstm.service.database.jobs import Jobs, NewJob
+from heclstm.service.database.jobs import Jobs, NewJob, query_blob
 from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySets
 from heclstm.service.database.migrate import upgrade
+from heclstm.service.http import jobs as routes
+from heclstm.service.http import keys as key_routes
+from heclstm.service.identity import USER_SCOPES, Identity
+from heclstm.service.problems import Problem
 from heclstm.service.uploads import Uploads
 from service.kit import Remote, expect
 
@@ -103,7 +112,7 @@ def test_jobs_that_go_with_their_keys_are_told_of(server, hospital):
     finally:
         worker.resume()
     told = [(line["action"], line.get("job")) for line in lines(server, "waits")]
-    assert told[-2:] == [("keys deleted", None), ("job deleted", job)]
+    assert told[-2:] == [("job deleted", job), ("keys deleted", None)]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here is always full")
@@ -230,12 +239,8 @@ def test_who_sent_keys_is_known_after_a_restart(database, tmp_path):
 
 
 def test_a_job_is_told_of_once_if_the_answer_of_the_database_is_lost(database, monkeypatch):
-    from sqlalchemy.exc import OperationalError
-
-    from heclstm.service.http import jobs as routes
-
     KeySets(database).begin(KEYS, 100)
-    jobs, told, settled = Jobs(database), [], []
+    jobs = Jobs(database)
     accept = jobs.accept
 
     def lost(*arguments):
@@ -244,14 +249,145 @@ def test_a_job_is_told_of_once_if_the_answer_of_the_database_is_lost(database, m
         raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
 
     monkeypatch.setattr(jobs, "accept", lost)
-    app = SimpleNamespace(
-        config=SimpleNamespace(quotas_of=lambda tenant: Quotas()), database=database, jobs=jobs,
-        audit=SimpleNamespace(write=lambda *facts, **more: told.append(facts)),
-        queries=SimpleNamespace(settle=settled.append),
-    )  # fmt: skip
+    app, told, settled, forgotten = accepting(database, jobs)
     assert asyncio.run(routes._accepted(app, JOB, "token x")) == (JOB.id, True)
     assert told == [("job accepted", "one")]
     assert settled == [JOB]
+    assert forgotten == []
+
+
+def accepting(database, jobs):
+    """An app that accepts jobs; what was told, whose queries are settled, and whose were erased."""
+    told, settled, forgotten = [], [], []
+
+    async def forget(job, queries):
+        forgotten.append(job)
+
+    app = SimpleNamespace(
+        config=SimpleNamespace(quotas_of=lambda tenant: Quotas()), database=database, jobs=jobs,
+        audit=SimpleNamespace(write=lambda *facts, **more: told.append(facts)),
+        queries=SimpleNamespace(settle=settled.append, forget=forget),
+    )  # fmt: skip
+    return app, told, settled, forgotten
+
+
+@pytest.mark.parametrize("commits", [False, True])
+@pytest.mark.parametrize("sqlite", [False, True])
+def test_a_job_that_may_stand_keeps_its_queries(database, monkeypatch, commits, sqlite):
+    """The database ends with the answer to a commit, and does not come again in time. In SQLite, no answer is lost."""
+    KeySets(database).begin(KEYS, 100)
+    jobs = Jobs(database)
+    accept = jobs.accept
+
+    def gone(*_):
+        raise OperationalError("BEGIN", {}, Exception("connection refused"))
+
+    def lost(*arguments):
+        if commits:
+            accept(*arguments)
+        monkeypatch.setattr(jobs, "accept", gone)
+        gone()
+
+    monkeypatch.setattr(jobs, "accept", lost)
+    known = SimpleNamespace(sqlite=sqlite, retried=partial(database.retried, seconds=0.1))
+    app, told, settled, forgotten = accepting(known, jobs)
+    with pytest.raises(OperationalError):
+        asyncio.run(routes._accepted(app, JOB, "token x"))
+    assert told == [("job accepted", "one")] * commits
+    kept = commits and not sqlite
+    assert (settled, forgotten) == (([JOB], []) if kept else ([], [JOB.id]))
+
+
+def test_a_job_that_is_accepted_after_its_request_was_cut_keeps_its_queries(database):
+    """As when a server that is stopped waits for the database no longer."""
+    KeySets(database).begin(KEYS, 100)
+    jobs = Jobs(database)
+    app, told, settled, forgotten = accepting(database, jobs)
+
+    async def cut():
+        with database.write():  # which others wait for
+            request = asyncio.create_task(routes._accepted(app, JOB, "token x"))
+            await asyncio.sleep(0.1)
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+
+    asyncio.run(cut())  # and the thread ends
+    assert jobs.get("one", JOB.id) is not None
+    assert told == [("job accepted", "one")]
+    assert (settled, forgotten) == ([JOB], [])
+
+
+class Deleting:
+    """Keys that two jobs wait for, and who may delete them. room: for how many lines the disk of the audit has room."""
+
+    waiting = ("1" * 32, "2" * 32)
+
+    def __init__(self, database, folder, room):
+        self.jobs, self.key_sets, self.blobs = Jobs(database), KeySets(database), FolderBlobs(folder)
+        self.room, self.told, self.dropped, self._folder = room, [], [], folder
+        self.key_sets.begin(KEYS, 100)
+        self.blobs.put(f"keys/{KEYS.upload}", b"keys")
+        for id in self.waiting:
+            self.jobs.accept(NewJob(id, "one", id, "b" * 64, KEYS.program, KEYS.label, 1), Quotas())
+            self.blobs.put(query_blob(id, 0), b"query")
+        parts = {"jobs": self.jobs, "key_sets": self.key_sets, "blobs": self.blobs, "audit": self, "uploads": self}
+        nothing = SimpleNamespace(cancel=lambda *_: None, close_keys=lambda *_: None, changed=lambda *_: None)
+        names = [each.name for each in fields(App)]
+        self.app = App(**dict.fromkeys(names) | parts | {"dispatcher": nothing, "hub": nothing})
+
+    def write(self, action, tenant, **facts):
+        if len(self.told) == self.room:
+            raise FULL
+        self.told.append(action)
+
+    async def drop(self, row):
+        self.dropped.append(row.upload)
+
+    def ask(self):
+        application = SimpleNamespace(state=SimpleNamespace(service=self.app))
+        identity = Identity("one", USER_SCOPES, "token x")
+        request = SimpleNamespace(app=application, scope={"state": {"identity": identity}})
+        asyncio.run(key_routes.delete_keys.fn(request, KEYS.label))
+
+    def left(self):
+        return {path.name for path in self._folder.glob("*/*")}
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 3])
+def test_keys_that_cannot_be_deleted_now_can_be_later(database, tmp_path, room):
+    """Of what is told to be deleted, nothing is left."""
+    one = Deleting(database, tmp_path / "blobs", room)
+    if room < 3:
+        with pytest.raises(OSError, match="No space"):
+            one.ask()
+        stand = one.waiting[room:]
+        assert [id for id in one.waiting if one.jobs.get("one", id)] == list(stand)
+        assert one.key_sets.get("one", KEYS.label) == KEYS
+        assert one.left() == {KEYS.upload, *(f"{id}-0" for id in stand)}
+        one.room = 3
+    one.ask()
+    assert one.told == ["job deleted", "job deleted", "keys deleted"]
+    assert one.left() == set()
+    assert one.dropped == [KEYS.upload]
+    with pytest.raises(Problem, match="no such thing"):
+        one.ask()
+
+
+def test_keys_that_are_deleted_leave_nothing_if_a_job_comes_meanwhile(database, tmp_path, monkeypatch):
+    """Which cannot be told of now: it goes with the next that asks for the keys to be deleted, though they are gone."""
+    one = Deleting(database, tmp_path / "blobs", 1)
+    monkeypatch.setattr(one.jobs, "remove_of_keys", lambda *_: monkeypatch.undo() or [])
+    with pytest.raises(OSError, match="No space"):
+        one.ask()
+    assert one.told == ["keys deleted"]
+    assert one.dropped == [KEYS.upload]
+    assert one.left() == {f"{id}-0" for id in one.waiting}
+    one.room = 3
+    with pytest.raises(Problem, match="no such thing"):
+        one.ask()
+    assert one.told == ["keys deleted", "job deleted", "job deleted"]
+    assert one.left() == set()
 
 
 def test_half_a_line_is_none(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -217,6 +218,39 @@ def test_sweeping_erases_what_is_due_and_nothing_else(database, accept, tmp_path
         path.relative_to(tmp_path / "blobs").as_posix() for path in (tmp_path / "blobs").rglob("*") if path.is_file()
     }
     assert left == {f"queries/{waiting}-0", f"keys/{used['two'].upload}", in_flight}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here is always full")
+def test_sweeping_makes_room_where_the_disk_is_full(database, accept, tmp_path, monkeypatch):
+    """What is not told of goes, though the audit has no room for what is."""
+    now = [clock.now()]
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    blobs, audit = FolderBlobs(tmp_path / "blobs"), Audit(tmp_path / "audit")
+    jobs, queue = Jobs(database), Queue(database, "me")
+    done = accept("one", "done")
+    (row,) = queue.heads()
+    queue.claim(row.id)
+    blobs.put(row.result_blob, b"result")
+    queue.finish(row, 1.0)
+    blobs.put("queries/" + "d" * 32 + "-0", b"?")
+    audit.write("long ago", "one")
+    now[0] += 9 * 86400
+    full = tmp_path / "audit" / f"{clock.day(now[0])}.jsonl"
+    full.symlink_to("/dev/full")
+    app = SimpleNamespace(
+        config=SimpleNamespace(retention=Retention(results_days=7, audit_days=7)),
+        jobs=jobs, key_sets=KeySets(database), blobs=blobs, audit=audit, queries=SimpleNamespace(in_flight=set()),
+        uploads=SimpleNamespace(files=list), dispatcher=SimpleNamespace(slots=list),
+    )  # fmt: skip
+    with pytest.raises(OSError, match="No space"):
+        asyncio.run(sweep(app, orphan_seconds=0))
+    assert jobs.get("one", done) is not None
+    assert list(blobs.names("queries", 0)) == []
+    assert list(blobs.names("results", 0)) == [row.result_blob]
+    assert list((tmp_path / "audit").iterdir()) == [full]
+    full.unlink()
+    assert asyncio.run(sweep(app))["jobs"] == 1
+    assert list(blobs.names("results", 0)) == []
 
 
 def test_audit_lines_are_appended_and_erased_by_day(tmp_path, monkeypatch):

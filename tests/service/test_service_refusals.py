@@ -1,12 +1,23 @@
 """Bad input: each a 4xx with a helpful body, and no effect."""
 
+import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import time
+import weakref
+from dataclasses import fields
+from types import SimpleNamespace
 
 import pytest
 
+from heclstm.service.app_state import App
+from heclstm.service.config import Config
+from heclstm.service.http.app import make_app
+from heclstm.service.identity import USER_SCOPES, Identity
+from heclstm.service.limits import Rates
+from heclstm.service.metrics import Metrics
 from heclstm.storage.container import Kind, Message, received
 from service import described
 from service.faulty import rows
@@ -251,3 +262,36 @@ def test_bodies_where_none_belong_are_not_read_for_ever(server, tenant):
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=soon"), 400, "bad-request")
     expect(tenant.http.get(f"/v1/jobs/{OTHER_LABEL}?wait=-1"), 400, "bad-request")
     expect(tenant.post(b"x", key="a" * 200), 400, "bad-request")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Litestars want other classes than older ones have
+@pytest.mark.parametrize(("method", "path"), [("GET", "jobs"), ("GET", "keys"), ("DELETE", "jobs"), ("DELETE", "keys")])
+def test_what_is_not_found_leaves_nothing_in_memory(method, path):
+    """An exception that is raised again and again keeps the frames of every request that it answered."""
+    nothing = SimpleNamespace(get=lambda *_: None, remove=lambda *_, **__: None, remove_of_keys=lambda *_: [])
+    identities = SimpleNamespace(identify=lambda *_: Identity("one", USER_SCOPES, "token x"))
+    parts = {"config": Config(state="", programs=()), "metrics": Metrics(), "rates": Rates(), "identities": identities}
+    app = App(**dict.fromkeys(each.name for each in fields(App)) | parts | {"jobs": nothing, "key_sets": nothing})
+    asgi, requests, statuses = make_app(app), [], []
+
+    async def ask():
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        requests.append(weakref.ref(receive))
+        place = f"/v1/{path}/{'1' * 32}"
+        scope = {
+            "type": "http", "method": method, "path": place, "raw_path": place.encode(), "query_string": b"",
+            "headers": [], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "scheme": "http", "root_path": "",
+            "http_version": "1.1", "asgi": {"version": "3.0"}, "extensions": {},
+        }  # fmt: skip
+        await asgi(scope, receive, send)
+
+    for _ in range(3):
+        asyncio.run(ask())
+    gc.collect()
+    assert statuses[::2] == [404, 404, 404]
+    assert [request() for request in requests] == [None, None, None]

@@ -19,6 +19,7 @@ import truststore
 
 from heclstm.errors import CertificateError, FileFormatError, InputError, NetworkError
 from heclstm.network.address import Address
+from heclstm.network.patience import AGAIN
 from heclstm.network.steps import Answer, Ask, Cut, Do, Steps, Wait
 from heclstm.storage.source import opened
 
@@ -283,7 +284,8 @@ def _certificate(response: httpx.Response) -> Certificate | None:
 
 def _meaning(error: httpx.HTTPError, host: str) -> Exception:
     """What is behind an error: a proxy, a certificate, somebody who speaks no TLS, or a cut line (which may heal)."""
-    if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
+    refusal = str(error)[:3] if isinstance(error, httpx.ProxyError) else ""
+    if refusal.startswith("4") and refusal.isdecimal() and int(refusal) not in AGAIN:
         return NetworkError(
             f"proxy: refuses the way to {host} ({str(error)[:200]}); ask who runs it. If it wants a name and a "
             "password, give them with --proxy http://NAME:PASSWORD@HOST:PORT"

@@ -154,4 +154,6 @@ def storage_full(error: BaseException) -> Problem | None:
     return None
 
 
-NOT_FOUND = Problem("not-found", "there is no such thing, or this tenant may not see it; check the id")
+def not_found() -> Problem:
+    """Anew each time: an exception that is raised again keeps the frames of every time before."""
+    return Problem("not-found", "there is no such thing, or this tenant may not see it; check the id")

@@ -30,7 +30,21 @@ async def keep_sweeping(app: App) -> None:
 
 async def sweep(app: App, orphan_seconds: float = ORPHAN_SECONDS) -> dict[str, int]:
     """Erase what is due; returns how many of each kind."""
-    keeping, now = app.config.retention, clock.now()
+    now = clock.now()
+    try:
+        found = await _erase_expired(app, now)
+    except (OSError, *Unavailable):  # a full disk, perhaps: what needs no line of the audit makes room for those lines
+        await _erase_untold(app, now, orphan_seconds)
+        raise
+    found |= await _erase_untold(app, now, orphan_seconds)
+    if any(found.values()):
+        _LOG.info("erased what was due", **found)
+    return found
+
+
+async def _erase_expired(app: App, now: float) -> dict[str, int]:
+    """What the audit tells of."""
+    keeping = app.config.retention
     jobs = await asyncio.to_thread(app.jobs.expired, now - 86400 * keeping.results_days)
     for tenant, id in jobs:
         row = await asyncio.to_thread(
@@ -45,14 +59,15 @@ async def sweep(app: App, orphan_seconds: float = ORPHAN_SECONDS) -> dict[str, i
         tell = partial(tell_of_keys, app.audit, "keys expired", RETENTION)
         if await asyncio.to_thread(app.key_sets.remove, key.tenant, key.label, upload=key.upload, tell=tell):
             await erase_keys(app, key, RETENTION)
+    return {"jobs": len(jobs), "keys": len(keys)}
+
+
+async def _erase_untold(app: App, now: float, orphan_seconds: float) -> dict[str, int]:
     await asyncio.to_thread(_forget_erased, app)
     orphans = await asyncio.to_thread(_erase_orphans, app, orphan_seconds)
-    audits = await asyncio.to_thread(app.audit.erase, clock.day(now - 86400 * keeping.audit_days))
+    audits = await asyncio.to_thread(app.audit.erase, clock.day(now - 86400 * app.config.retention.audit_days))
     await asyncio.to_thread(app.jobs.forget_usage, clock.day(now - 7 * 86400))
-    found = {"jobs": len(jobs), "keys": len(keys), "orphans": orphans, "audits": audits}
-    if any(found.values()):
-        _LOG.info("erased what was due", **found)
-    return found
+    return {"orphans": orphans, "audits": audits}
 
 
 def _forget_erased(app: App) -> None:

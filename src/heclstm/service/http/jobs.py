@@ -16,6 +16,7 @@ from heclstm.errors import FileFormatError
 from heclstm.service import clock
 from heclstm.service.app_state import App
 from heclstm.service.audit import tell_of_job
+from heclstm.service.database.connection import Unavailable
 from heclstm.service.database.jobs import DONE, FAILED, JobRow, NewJob, blobs_of
 from heclstm.service.http.events import events_of
 from heclstm.service.http.incoming import receive_of
@@ -24,7 +25,7 @@ from heclstm.service.http.openapi import BYTES, FROM_ZERO, GUARDED, described
 from heclstm.service.http.requests import Asked, app_of, identity_of, note_secret_key, require_identity
 from heclstm.service.jobs import job_status
 from heclstm.service.limits import body
-from heclstm.service.problems import NOT_FOUND, Problem
+from heclstm.service.problems import Problem, not_found
 
 JobPath = Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32, description="Id of the job")]
 _POST = (
@@ -168,7 +169,7 @@ async def get_result(
     row = await _row(app, identity.tenant, job)
     wanted = [each for each in row.evaluations if number is None or each.number == number]
     if not wanted:
-        raise NOT_FOUND
+        raise not_found()
     for each in wanted:
         if each.state == FAILED:
             raise Problem("job-failed", f"query {each.number}: failed ({each.problem}); docs/errors.md tells why")
@@ -187,7 +188,7 @@ async def delete_job(request: Asked, job: JobPath) -> None:
     tell = partial(tell_of_job, app.audit, "job deleted", identity.by)
     row = await asyncio.to_thread(app.jobs.remove, identity.tenant, job, tell)
     if row is None:
-        raise NOT_FOUND
+        raise not_found()
     app.dispatcher.cancel(job)
     for name in blobs_of(job, row.queries):
         await asyncio.to_thread(app.blobs.delete, name)
@@ -195,8 +196,11 @@ async def delete_job(request: Asked, job: JobPath) -> None:
 
 
 async def _accepted(app: App, job: NewJob, by: str) -> tuple[str, bool]:
-    """Note the job, in the audit first. What was stored for it goes if it is not a new one."""
-    new = False
+    """Note the job, in the audit first. What was stored for it goes if it is not a new one.
+
+    It stays if nobody knows whether it is one: what no row names is collected later.
+    """
+    new = unsure = False
 
     @cache  # also if the database is asked again
     def tell() -> None:
@@ -210,8 +214,14 @@ async def _accepted(app: App, job: NewJob, by: str) -> tuple[str, bool]:
         id, new = await asyncio.to_thread(lambda: app.database.retried(lambda: app.jobs.accept(job, quotas, tell)))
         # After a lost answer of the database, the same job is found again: under its own id.
         new = new or id == job.id
+    except asyncio.CancelledError:
+        unsure = True  # the thread goes on, and may commit
+        raise
+    except Unavailable:
+        unsure = not app.database.sqlite and tell.cache_info().currsize > 0  # the answer to a commit may be lost
+        raise
     finally:
-        if new:
+        if new or unsure:
             app.queries.settle(job)
         else:
             await app.queries.forget(job.id, job.queries)
@@ -221,7 +231,7 @@ async def _accepted(app: App, job: NewJob, by: str) -> tuple[str, bool]:
 async def _row(app: App, tenant: str, job: str) -> JobRow:
     row = await asyncio.to_thread(app.jobs.get, tenant, job)
     if row is None:
-        raise NOT_FOUND
+        raise not_found()
     return row
 
 
@@ -248,7 +258,7 @@ def _read(app: App, name: str) -> bytes:
     try:
         return app.blobs.read(name)
     except FileFormatError:
-        raise NOT_FOUND from None  # deleted meanwhile
+        raise not_found() from None  # deleted meanwhile
 
 
 async def _contents(app: App, first: bytes, names: list[str]) -> AsyncIterator[bytes]:

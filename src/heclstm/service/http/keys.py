@@ -13,14 +13,14 @@ from litestar.params import Parameter
 from heclstm.service import clock
 from heclstm.service.app_state import App
 from heclstm.service.audit import tell_of_job, tell_of_keys
-from heclstm.service.database.jobs import blobs_of
+from heclstm.service.database.jobs import JobRow, blobs_of
 from heclstm.service.database.key_sets import READY, KeySetRow
 from heclstm.service.http.incoming import receive_of
 from heclstm.service.http.models import KeyList, KeyStatus
 from heclstm.service.http.openapi import FROM_ZERO, GUARDED, described
 from heclstm.service.http.requests import Asked, app_of, identity_of, note_secret_key, require_identity
 from heclstm.service.limits import body
-from heclstm.service.problems import NOT_FOUND, Problem
+from heclstm.service.problems import Problem, not_found
 
 KeyPath = Annotated[
     str, Parameter(pattern="^[0-9a-f]{32}$", min_length=32, max_length=32, description="Label of the secret key")
@@ -58,7 +58,7 @@ async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
     app = app_of(request)
     row = await asyncio.to_thread(app.key_sets.get, identity_of(request).tenant, key)
     if row is None:
-        raise NOT_FOUND
+        raise not_found()
     return _answer(await _status(app, row), 200)
 
 
@@ -125,24 +125,44 @@ async def put_keys(
 async def delete_keys(request: Asked, key: KeyPath) -> None:
     """Erase these keys, and the jobs that wait for them. Results that are there already stay."""
     app, identity = app_of(request), identity_of(request)
+    await erase_jobs(app, identity.tenant, key, identity.by)  # first: if they cannot be, it can be asked for again
     tell = partial(tell_of_keys, app.audit, "keys deleted", identity.by)
     row = await asyncio.to_thread(app.key_sets.remove, identity.tenant, key, tell=tell)
     if row is None:
-        raise NOT_FOUND
+        raise not_found()
     await erase_keys(app, row, identity.by)
 
 
+async def erase_jobs(app: App, tenant: str, label: str, by: str) -> None:
+    """The jobs that wait for a key set, with their files. by: whom the audit names."""
+    told: list[JobRow] = []
+    gone: list[JobRow] = []
+
+    def tell(job: JobRow) -> None:
+        told.append(job)
+        tell_of_job(app.audit, "job deleted", by, job)
+
+    try:
+        gone = await asyncio.to_thread(app.jobs.remove_of_keys, tenant, label, tell)
+    except BaseException:
+        gone = told[:-1]  # the last one may stand
+        raise
+    finally:
+        for job in gone:
+            app.dispatcher.cancel(job.id)
+            for name in blobs_of(job.id, job.queries):
+                await asyncio.to_thread(app.blobs.delete, name)
+            app.hub.changed(job.id)
+
+
 async def erase_keys(app: App, row: KeySetRow, by: str) -> None:
-    """The files of a key set whose row is gone, and the jobs that wait for it. by: whom the audit names."""
-    tell = partial(tell_of_job, app.audit, "job deleted", by)
-    for job in await asyncio.to_thread(app.jobs.remove_of_keys, row.tenant, row.label, tell):
-        app.dispatcher.cancel(job.id)
-        for name in blobs_of(job.id, job.queries):
-            await asyncio.to_thread(app.blobs.delete, name)
-        app.hub.changed(job.id)
-    app.dispatcher.close_keys(row.upload)
-    await app.uploads.drop(row)
-    await asyncio.to_thread(app.blobs.delete, f"keys/{row.upload}")
+    """The files of a key set whose row is gone, and the jobs that came for it meanwhile. by: whom the audit names."""
+    try:
+        await erase_jobs(app, row.tenant, row.label, by)
+    finally:
+        app.dispatcher.close_keys(row.upload)
+        await app.uploads.drop(row)
+        await asyncio.to_thread(app.blobs.delete, f"keys/{row.upload}")
 
 
 def _offset(upload_offset: int | None, content_range: str | None) -> int:
