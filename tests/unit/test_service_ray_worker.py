@@ -1,5 +1,6 @@
 """The server's end of an actor, with a Ray that only pretends: when it begins, where there is no room, how it ends."""
 
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from heclstm.service.workers import ray_pool
 from heclstm.service.workers.messages import CloseKeys, Failed, Loaded, Prepare, Ready, Task
 from heclstm.service.workers.pool import Events
-from heclstm.service.workers.ray_pool import RayWorker
+from heclstm.service.workers.ray_pool import RayPool, RayWorker
 
 ENCODE = msgspec.msgpack.encode
 
@@ -110,3 +111,23 @@ def test_one_that_is_not_wanted_any_more_starts_nothing(world):
 def test_a_program_that_no_node_can_read_ends_it(world):
     world.needs.end(FileNotFoundError("circuit.json"))
     assert world.heard() is None
+
+
+@pytest.mark.parametrize(("bound", "largest"), [(None, 64), (20, 20)])
+def test_the_largest_node_counts_while_it_restarts(monkeypatch, bound, largest):
+    """A query that came meanwhile failed for good."""
+    nodes = [{"Resources": {"memory": size}, "Alive": True} for size in (8.0, 64.0, 8.0)]
+    ray = SimpleNamespace(
+        init=lambda **_: None, remote=lambda _: SimpleNamespace(options=lambda **_: None), nodes=lambda: nodes,
+        cluster_resources=lambda: {"memory": sum(each["Resources"]["memory"] for each in nodes if each["Alive"])},
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    config = SimpleNamespace(
+        evaluation=SimpleNamespace(threads=1, memory_bytes=bound), blobs="folder", state="/state",
+        retention=SimpleNamespace(sweep_seconds=1.0),
+    )  # fmt: skip
+    pool = RayPool(config, "ray://auto")
+    assert pool.largest_bytes == largest
+    nodes[1]["Alive"] = False
+    assert pool.largest_bytes == largest
+    assert pool.memory_bytes == (bound or 16)

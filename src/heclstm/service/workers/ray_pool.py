@@ -177,6 +177,7 @@ class RayPool:
         self._arguments = (self._threads, config.blobs, config.state, config.retention.sweep_seconds)
         self._count = 0
         self._memory = config.evaluation.memory_bytes
+        self._largest = 0
 
     @property
     def size(self) -> int:
@@ -189,9 +190,10 @@ class RayPool:
 
     @property
     def largest_bytes(self) -> int:
-        """Of the largest node."""
+        """Of the largest node that there was: one that restarts comes back, and what needs it waits meanwhile."""
         nodes = [node["Resources"].get("memory", 0) for node in self._ray.nodes() if node["Alive"]]
-        return min(self.memory_bytes, int(max(nodes, default=0)) or self.memory_bytes)
+        self._largest = max(self._largest, int(max(nodes, default=0)))
+        return min(self._memory or self._largest, self._largest) or self.memory_bytes
 
     def warm(self, events: Events) -> None:
         """Nothing to begin: an actor starts where Ray has room, with its program."""
