@@ -150,6 +150,44 @@ def test_the_cache_keeps_what_was_used_last(tmp_path):
     assert "keys/2" not in blobs.copies()
 
 
+def test_the_cache_of_who_takes_keys_in_has_the_same_bound(tmp_path):
+    """Only what was fetched counted: a server that nobody's workers fetch for kept all that it ever took in."""
+    blobs = FsspecBlobs(f"memory://{tmp_path.name}", tmp_path / "cache")
+    for number in range(CACHED_FILES_MAX + 3):
+        blobs.staging(f"keys/{number}").write_bytes(b"content")
+        blobs.adopt(f"keys/{number}")
+        os.utime(blobs.local(f"keys/{number}"), (number, number))
+    assert len(blobs.copies()) == CACHED_FILES_MAX
+    assert "keys/2" not in blobs.copies()
+    assert len(list(blobs.names("keys", 0))) == CACHED_FILES_MAX + 3
+
+
+@pytest.mark.parametrize("blobs", STORES[1:], indirect=True)
+def test_what_is_erased_on_its_way_to_the_store_does_not_stay_there(blobs, monkeypatch):
+    """Each time at another moment: before the store has it, and when it has it."""
+    write = blobs._system.put_file
+    for number, erased_first in enumerate((True, False)):
+        name = f"keys/{number}"
+
+        def raced(source, place, name=name, erased_first=erased_first, **options):
+            with open(source, "rb"):  # as whoever reads it has it open
+                if erased_first:
+                    kept = source + ".kept"
+                    os.link(source, kept)
+                    blobs.delete(name)
+                    write(kept, place, **options)
+                    os.unlink(kept)
+                else:
+                    write(source, place, **options)
+                    blobs.delete(name)
+
+        monkeypatch.setattr(blobs._system, "put_file", raced)
+        blobs.staging(name).write_bytes(b"content")
+        with pytest.raises(FileNotFoundError):
+            blobs.adopt(name)
+        assert list(blobs.names("keys", 0)) == blobs.copies() == []
+
+
 def test_what_cannot_be_a_store_is_a_mistake(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="nowhere://"):
         open_blobs("nowhere://x", tmp_path)

@@ -156,7 +156,12 @@ class FsspecBlobs:
     def adopt(self, name: str) -> None:
         staged = self.staging(name)
         self._write(name, lambda place: self._system.put_file(str(staged), place, **self._put_options))
-        give_name(staged, self._copy(name))  # so that workers of this machine need not bring it back
+        self._trim()
+        try:
+            give_name(staged, self._copy(name))  # so that workers of this machine need not bring it back
+        except FileNotFoundError:  # erased while it was on its way
+            self.delete(name)
+            raise
 
     def local(self, name: str) -> Path:
         path, partial = self._copy(name), self._cache / f"{PARTIAL}{secrets.token_hex(6)}"
@@ -190,7 +195,7 @@ class FsspecBlobs:
         return [path.name.replace("-", "/", 1) for path in files]
 
     def forget(self, name: str) -> None:
-        for path in (self._copy(name), self.staging(name)):
+        for path in (self.staging(name), self._copy(name)):  # in this order: `adopt` makes the one the other
             path.unlink(missing_ok=True)
 
     def forget_erased(self) -> None:
