@@ -1,10 +1,13 @@
 """Where queries, results and keys lie: one law for every store, and the whole way over S3, moto's on loopback."""
 
+import errno
 import os
 from types import SimpleNamespace
 
+import fsspec.core
 import psutil
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from heclstm.errors import ConfigError, FileFormatError, OutputError
 from heclstm.service import blobs as service_blobs
@@ -15,7 +18,34 @@ from heclstm.service.database.key_sets import KeySets
 from heclstm.service.retention import _erase_orphans
 from service.kit import Remote, expect, mapping, wait_until
 
-STORES = ["folder", "memory", "renames", "s3"]
+STORES = ["folder", "memory", "renames", "smb", "s3"]
+
+
+class ShareError(OSError):
+    """What smbprotocol raises: a class of its own, whatever the number."""
+
+
+class Share(LocalFileSystem):
+    """Files as SMB tells of them: none takes the place of another, and what is absent is no FileNotFoundError."""
+
+    def mv(self, path1, path2, **options):
+        if os.path.exists(path2):
+            raise ShareError(errno.EEXIST, "Object Name already exists")
+        super().mv(path1, path2, **options)
+
+
+def _told_otherwise(method):
+    def call(*arguments, **options):
+        try:
+            return method(*arguments, **options)
+        except FileNotFoundError as error:
+            raise ShareError(errno.ENOENT, "No such file or directory") from error
+
+    return call
+
+
+for _name in ("ls", "rm_file", "cat_file", "get_file", "put_file", "mv"):
+    setattr(Share, _name, _told_otherwise(getattr(Share, _name)))
 
 
 @pytest.fixture
@@ -27,6 +57,11 @@ def blobs(request, tmp_path):
         case "memory":
             return FsspecBlobs(f"memory://{tmp_path.name}", tmp_path / "cache")
         case "renames":
+            return FsspecBlobs(f"file://{tmp_path}/there", tmp_path / "cache")
+        case "smb":
+            request.getfixturevalue("monkeypatch").setattr(
+                fsspec.core, "url_to_fs", lambda url, **_: (Share(), url.removeprefix("file://"))
+            )
             return FsspecBlobs(f"file://{tmp_path}/there", tmp_path / "cache")
     store = request.getfixturevalue("in_reach")
     return FsspecBlobs(store.bucket(f"law-{os.urandom(4).hex()}"), tmp_path / "cache")
@@ -105,7 +140,7 @@ def test_listings_are_fresh(in_reach, tmp_path):
     blobs.delete("queries/0")  # gone already
 
 
-@pytest.mark.parametrize("blobs", ["renames"], indirect=True)
+@pytest.mark.parametrize("blobs", ["renames", "smb"], indirect=True)
 def test_where_a_store_can_rename_nothing_has_a_name_before_it_is_whole(blobs, monkeypatch):
     seen = []
     write = blobs._system.pipe_file
@@ -192,7 +227,6 @@ def test_what_cannot_be_a_store_is_a_mistake(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="nowhere://"):
         open_blobs("nowhere://x", tmp_path)
     assert isinstance(open_blobs(f"file://{tmp_path}/x", tmp_path), FolderBlobs)
-    import fsspec.core
 
     def absent(url, **_):
         raise ImportError("Install s3fs to access S3")

@@ -181,7 +181,7 @@ class FsspecBlobs:
 
     def delete(self, name: str) -> None:
         self.forget(name)
-        with _answering(name), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _answering(name):
             self._system.rm_file(self._at(name))
 
     def names(self, folder: str, older_than_seconds: float) -> Iterator[str]:
@@ -227,11 +227,20 @@ class FsspecBlobs:
             partial = f"{folder}/{PARTIAL}{secrets.token_hex(6)}"
             try:
                 write(partial)
-                self._system.mv(partial, self._at(name))
+                self._rename(partial, self._at(name))
             except BaseException:
                 with suppress(Exception):  # the first one is told; what stays is collected
                     self._system.rm_file(partial)
                 raise
+
+    def _rename(self, partial: str, place: str) -> None:
+        try:
+            self._system.mv(partial, place)
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            self._system.rm_file(place)  # of an earlier attempt: SMB renames over nothing
+            self._system.mv(partial, place)
 
     def _entries(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """(name, what the store tells of it), as it is now: other servers write there, too."""
@@ -267,10 +276,12 @@ class FsspecBlobs:
 
 @contextmanager
 def _answering(name: str) -> Iterator[None]:
-    """Whatever the library of a store raises is an OSError."""
+    """Whatever the library of a store raises is an OSError, and of what is not there a FileNotFoundError."""
     try:
         yield
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENOENT and not isinstance(error, FileNotFoundError):  # as over SMB
+            raise FileNotFoundError(error.errno, f"blob {name}: is not there") from error
         raise
     except Exception as error:
         raise OSError(errno.EIO, f"blob {name}: the store does not answer ({type(error).__name__})") from error
