@@ -113,6 +113,26 @@ def test_a_program_that_no_node_can_read_ends_it(world):
     assert world.heard() is None
 
 
+def test_a_ray_that_is_cut_off_is_nobodys_business_but_the_dispatchers(world):
+    """Whoever deletes keys, or sweeps, sends to all workers: what Ray raised was theirs."""
+    world.needs.end(ENCODE(Loaded(100, 10)))
+    world.heard()
+    world.worker.send(Prepare())
+
+    def cut_off(*_):
+        raise ConnectionError("Client is shutting down")
+
+    world.actor.close_keys.remote = world.ray.kill = cut_off
+    world.answers["loaded"].end(ENCODE(Loaded(100, 10)))
+    world.answers["prepare"].end(ENCODE(Ready(1.0)))
+    assert world.heard() == Ready(1.0)
+    for _ in range(2):
+        world.worker.send(CloseKeys(("k",), erased=True))
+        world.worker.kill()
+    assert world.heard() is None
+    assert world.events.empty()
+
+
 @pytest.mark.parametrize(("bound", "largest"), [(None, 64), (20, 20)])
 def test_the_largest_node_counts_while_it_restarts(monkeypatch, bound, largest):
     """A query that came meanwhile failed for good."""

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,12 @@ class RayWorker:
         self._watch(needs)
 
     def send(self, message: messages.Message) -> None:
+        try:
+            self._send(message)
+        except Exception as error:  # Ray itself is gone; who sends need not know
+            self._end(error)
+
+    def _send(self, message: messages.Message) -> None:
         match message:
             case Prepare():
                 self._actor = self._start(self._bytes)
@@ -109,7 +116,8 @@ class RayWorker:
 
     def kill(self) -> None:
         if self._actor is not None:
-            self._ray.kill(self._actor)
+            with suppress(Exception):  # it ends with Ray
+                self._ray.kill(self._actor)
         self._end()
 
     def _place(self) -> None:
