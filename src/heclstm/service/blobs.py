@@ -174,6 +174,8 @@ class FsspecBlobs:
             os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with _answering(name):
                 self._system.get_file(self._at(name), str(partial))
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())  # or after a power cut there may be zeros under its name
             give_name(partial, path)
         finally:
             partial.unlink(missing_ok=True)
