@@ -207,7 +207,7 @@ class FsspecBlobs:
             for name in copies:
                 if name.startswith(f"{folder}/") and name not in there:
                     self._copy(name).unlink(missing_ok=True)
-        for path in (*self._cache.glob(f"{PARTIAL}*"), *self._staged.glob(".*")):
+        for path in (*self._cache.glob(".*"), *self._staged.glob(".*")):
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > PARTIAL_SECONDS:
                     path.unlink()
@@ -291,11 +291,12 @@ def _answering(name: str) -> Iterator[None]:
 
 def open_blobs(where: str, state: Path) -> Blobs:
     """where: "folder", or a URL."""
-    if where == "folder":
-        return FolderBlobs(state / "blobs")
-    if where.startswith("file://"):
-        return FolderBlobs(Path(where.removeprefix("file://")))
-    return FsspecBlobs(where, state / "cache")
+    if where != "folder" and not where.startswith("file://"):
+        return FsspecBlobs(where, state / "cache")
+    for pattern in ("*keys-*", f"{PARTIAL}*"):  # of when blobs lay elsewhere: nobody would ever look there again
+        for path in (state / "cache").rglob(pattern):
+            path.unlink(missing_ok=True)
+    return FolderBlobs(state / "blobs" if where == "folder" else Path(where.removeprefix("file://")))
 
 
 def _sync_folder(folder: Path) -> None:
