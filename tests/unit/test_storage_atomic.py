@@ -345,3 +345,32 @@ def test_what_cannot_be_written_is_told_by_the_name_that_it_would_get(tmp_path, 
 
     with pytest.raises(OutputError, match=f"^{re.escape(str(tmp_path / 'out' / 'a'))}: is a folder, expected"):
         write()
+
+
+@pytest.mark.parametrize("held", [new_files, sole_writer])
+def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path, held):
+    """And one that was there stays, empty or not."""
+    there, new = tmp_path / "there", tmp_path / "new"
+    there.mkdir()
+    for folder in (there, new):
+        with pytest.raises(RuntimeError), held(folder):
+            raise RuntimeError
+    assert (there.exists(), new.exists()) == (True, False)
+    with held(new) as place:
+        ((place or new) / "file").write_text("something")
+    assert [path.name for path in new.iterdir()] == ["file"]
+
+
+def test_a_folder_for_files_that_cannot_be_made_is_told_as_it_is(tmp_path, monkeypatch):
+    """Not as one that cannot be erased."""
+    made = Path.mkdir
+
+    def mkdir(path, *arguments, **options):
+        if path.name.startswith("."):
+            raise OSError(errno.ENOSPC, "full")
+        made(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(OSError, match="full") as found, new_files(tmp_path / "folder"):
+        pass
+    assert found.value.errno == errno.ENOSPC
