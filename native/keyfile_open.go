@@ -112,7 +112,7 @@ type proof struct {
 
 // rest lets go of the memory that a mapped set takes in this process.
 func (k *keySet) rest() {
-	if k.mapping == nil {
+	if k.mapping == nil || !mappingsRest {
 		return
 	}
 	k.resting.Lock()

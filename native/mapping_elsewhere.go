@@ -2,8 +2,9 @@
 
 package main
 
-// rest does nothing: elsewhere, advice to drop pages is none to do it now, or they are no pages of a file.
+// Elsewhere, advice to drop pages is none to do it now, or they are no pages of a file.
+const mappingsRest = false
+
 func (m *mapping) rest() {}
 
-// cached is not known.
 func (m *mapping) cached([]byte) bool { return false }

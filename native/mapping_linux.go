@@ -7,6 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const mappingsRest = true
+
 // rest takes the pages out of this process. The system keeps them in its cache as long as it has room, and the next read
 // maps them again.
 func (m *mapping) rest() {
@@ -18,6 +20,9 @@ func (m *mapping) rest() {
 // cached tells whether the system has all pages of a part of the file in memory. Otherwise, or if it does not tell,
 // they will be read from the disk.
 func (m *mapping) cached(part []byte) bool {
+	if !m.own {
+		return false
+	}
 	page := os.Getpagesize()
 	begin := int(uintptr(unsafe.Pointer(&part[0]))-uintptr(unsafe.Pointer(&m.data[0]))) / page * page
 	end := int(uintptr(unsafe.Pointer(&part[len(part)-1]))-uintptr(unsafe.Pointer(&m.data[0]))) + 1

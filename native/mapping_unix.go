@@ -9,7 +9,10 @@ import (
 
 // mapping is a file in memory, read-only. Its pages are shared between processes, and the system drops and reads them
 // again as it needs.
-type mapping struct{ data []byte }
+type mapping struct {
+	data []byte
+	own  bool // a file of this user's: of others', the system does not tell what it has in memory
+}
 
 func openMapping(path string) (*mapping, error) {
 	file, err := os.Open(path)
@@ -28,7 +31,8 @@ func openMapping(path string) (*mapping, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &mapping{data}, nil
+	stat, known := info.Sys().(*syscall.Stat_t)
+	return &mapping{data, known && int(stat.Uid) == os.Geteuid()}, nil
 }
 
 func (m *mapping) close() {

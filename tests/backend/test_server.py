@@ -195,6 +195,26 @@ def test_keys_that_went_bad_while_they_rested_are_refused(server, hospitals, tmp
             server.evaluate(hospital.query, tenant, hospital.result)
 
 
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root gives files away")
+def test_keys_of_another_user_s_file_are_checked_after_every_rest(server, hospitals, tmp_path):
+    """Of it, the system does not tell what stayed in its memory: here all did, and one bit was turned there."""
+    hospital, path = hospitals[0], tmp_path / "tenant.keyset"
+    with server.open_keys(hospital.keys) as tenant:
+        tenant.save(path)
+    os.chown(path, 65534, -1)
+    with server.open_keys(path) as tenant:
+        server.evaluate(hospital.query, tenant, hospital.result)
+        tenant.rest()
+        server.evaluate(hospital.query, tenant, hospital.result)
+        tenant.rest()
+        content = path.read_bytes()
+        with path.open("r+b") as file:
+            file.seek(-100, os.SEEK_END)
+            file.write(bytes([content[-100] ^ 1]))
+        with pytest.raises(FileFormatError, match="tenant.keyset: the rotation key of step .* is damaged"):
+            server.evaluate(hospital.query, tenant, hospital.result)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what stands in memory")
 def test_a_worker_has_the_keys_of_one_tenant_in_memory(program, hospitals, tmp_path):
     """Those of the others stay open, checked, and out of memory."""

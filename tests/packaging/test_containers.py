@@ -102,6 +102,15 @@ def test_the_context_is_what_is_copied_and_no_more():
     assert {"LICENSE", "README.md", "hatch_build.py", "native", "pyproject.toml", "src"} <= allowed
 
 
+def test_the_servers_image_has_what_its_configuration_may_name():
+    """All but Ray, which wants the same Python on all nodes."""
+    build, _ = read(DEPLOY / "Containerfile.server")
+    (command,) = [rest for rest in of(build, "RUN") if "pip install" in rest]
+    extras = set(re.search(r"'\.\[(.*)\]'", command)[1].split(","))
+    assert extras == {"server", "postgresql", "oidc", "s3"}
+    assert extras | {"ray"} <= PROJECT["optional-dependencies"].keys()
+
+
 def test_compose_and_kubernetes_run_what_is_built():
     """The same file, tag, user and question after its health."""
     image = f"heclstm-server:{PROJECT['version']}"

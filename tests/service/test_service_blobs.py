@@ -1,10 +1,13 @@
 """Where queries, results and keys lie: one law for every store, and the whole way over S3, moto's on loopback."""
 
+import errno
 import os
 from types import SimpleNamespace
 
+import fsspec.core
 import psutil
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from heclstm.errors import ConfigError, FileFormatError, OutputError
 from heclstm.service import blobs as service_blobs
@@ -15,7 +18,34 @@ from heclstm.service.database.key_sets import KeySets
 from heclstm.service.retention import _erase_orphans
 from service.kit import Remote, expect, mapping, wait_until
 
-STORES = ["folder", "memory", "renames", "s3"]
+STORES = ["folder", "memory", "renames", "smb", "s3"]
+
+
+class ShareError(OSError):
+    """What smbprotocol raises: a class of its own, whatever the number."""
+
+
+class Share(LocalFileSystem):
+    """Files as SMB tells of them: none takes the place of another, and what is absent is no FileNotFoundError."""
+
+    def mv(self, path1, path2, **options):
+        if os.path.exists(path2):
+            raise ShareError(errno.EEXIST, "Object Name already exists")
+        super().mv(path1, path2, **options)
+
+
+def _told_otherwise(method):
+    def call(*arguments, **options):
+        try:
+            return method(*arguments, **options)
+        except FileNotFoundError as error:
+            raise ShareError(errno.ENOENT, "No such file or directory") from error
+
+    return call
+
+
+for _name in ("ls", "rm_file", "cat_file", "get_file", "put_file", "mv"):
+    setattr(Share, _name, _told_otherwise(getattr(Share, _name)))
 
 
 @pytest.fixture
@@ -27,6 +57,11 @@ def blobs(request, tmp_path):
         case "memory":
             return FsspecBlobs(f"memory://{tmp_path.name}", tmp_path / "cache")
         case "renames":
+            return FsspecBlobs(f"file://{tmp_path}/there", tmp_path / "cache")
+        case "smb":
+            request.getfixturevalue("monkeypatch").setattr(
+                fsspec.core, "url_to_fs", lambda url, **_: (Share(), url.removeprefix("file://"))
+            )
             return FsspecBlobs(f"file://{tmp_path}/there", tmp_path / "cache")
     store = request.getfixturevalue("in_reach")
     return FsspecBlobs(store.bucket(f"law-{os.urandom(4).hex()}"), tmp_path / "cache")
@@ -71,14 +106,16 @@ def test_copies_of_what_was_erased_elsewhere_go(blobs):
         other.local(name)
     other.staging("keys/new").write_bytes(b"content")
     blobs.delete("keys/gone")
-    left = other._cache / ".heclstm-killed"  # in mid-copy
-    left.write_bytes(b"half")
+    lefts = [other._cache / name for name in (".heclstm-killed", ".keys-killed-123", "staged/.keys-killed-123")]
+    for left in lefts:  # in mid-copy, and by an intake, which once wrote into the cache itself
+        left.write_bytes(b"half")
     other.forget_erased()
     assert sorted(other.copies()) == ["keys/new", "keys/stays"]
-    assert left.exists()
-    os.utime(left, (0, 0))
+    assert all(left.exists() for left in lefts)
+    for left in lefts:
+        os.utime(left, (0, 0))
     other.forget_erased()
-    assert not left.exists()
+    assert not any(left.exists() for left in lefts)
 
 
 def test_large_files_go_and_come_in_parts(in_reach, tmp_path, monkeypatch):
@@ -105,7 +142,7 @@ def test_listings_are_fresh(in_reach, tmp_path):
     blobs.delete("queries/0")  # gone already
 
 
-@pytest.mark.parametrize("blobs", ["renames"], indirect=True)
+@pytest.mark.parametrize("blobs", ["renames", "smb"], indirect=True)
 def test_where_a_store_can_rename_nothing_has_a_name_before_it_is_whole(blobs, monkeypatch):
     seen = []
     write = blobs._system.pipe_file
@@ -150,11 +187,62 @@ def test_the_cache_keeps_what_was_used_last(tmp_path):
     assert "keys/2" not in blobs.copies()
 
 
+def test_the_cache_of_who_takes_keys_in_has_the_same_bound(tmp_path):
+    """Only what was fetched counted: a server that nobody's workers fetch for kept all that it ever took in."""
+    blobs = FsspecBlobs(f"memory://{tmp_path.name}", tmp_path / "cache")
+    for number in range(CACHED_FILES_MAX + 3):
+        blobs.staging(f"keys/{number}").write_bytes(b"content")
+        blobs.adopt(f"keys/{number}")
+        os.utime(blobs.local(f"keys/{number}"), (number, number))
+    assert len(blobs.copies()) == CACHED_FILES_MAX
+    assert "keys/2" not in blobs.copies()
+    assert len(list(blobs.names("keys", 0))) == CACHED_FILES_MAX + 3
+
+
+@pytest.mark.parametrize("blobs", STORES[1:], indirect=True)
+def test_what_is_erased_on_its_way_to_the_store_does_not_stay_there(blobs, monkeypatch):
+    """Each time at another moment: before the store has it, and when it has it."""
+    write = blobs._system.put_file
+    for number, erased_first in enumerate((True, False)):
+        name = f"keys/{number}"
+
+        def raced(source, place, name=name, erased_first=erased_first, **options):
+            with open(source, "rb"):  # as whoever reads it has it open
+                if erased_first:
+                    kept = source + ".kept"
+                    os.link(source, kept)
+                    blobs.delete(name)
+                    write(kept, place, **options)
+                    os.unlink(kept)
+                else:
+                    write(source, place, **options)
+                    blobs.delete(name)
+
+        monkeypatch.setattr(blobs._system, "put_file", raced)
+        blobs.staging(name).write_bytes(b"content")
+        with pytest.raises(FileNotFoundError):
+            blobs.adopt(name)
+        assert list(blobs.names("keys", 0)) == blobs.copies() == []
+
+
+@pytest.mark.parametrize("where", ["folder", "file://{}/shared"])
+def test_copies_go_when_blobs_lie_elsewhere_no_more(tmp_path, where):
+    """As those of file://, which once was a store like any other."""
+    before = FsspecBlobs(f"memory://{tmp_path.name}", tmp_path / "state" / "cache")
+    before.put("keys/a", b"content")
+    before.local("keys/a")
+    before.staging("keys/b").write_bytes(b"content")
+    (before._cache / ".keys-killed-123").write_bytes(b"half")
+    (before._cache / ".heclstm-killed").write_bytes(b"half")
+    open_blobs(where.format(tmp_path), tmp_path / "state")
+    assert not [path for path in before._cache.rglob("*") if path.is_file()]
+    open_blobs(where.format(tmp_path), tmp_path / "new")
+
+
 def test_what_cannot_be_a_store_is_a_mistake(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="nowhere://"):
         open_blobs("nowhere://x", tmp_path)
     assert isinstance(open_blobs(f"file://{tmp_path}/x", tmp_path), FolderBlobs)
-    import fsspec.core
 
     def absent(url, **_):
         raise ImportError("Install s3fs to access S3")

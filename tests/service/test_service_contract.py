@@ -142,6 +142,32 @@ def test_rows_of_earlier_releases_stay(tmp_path):
     database.close()
 
 
+def test_a_full_disk_of_the_database_is_a_full_disk(tmp_path):
+    """Told as one, and not waited for as a database that restarts."""
+    from sqlalchemy import event
+    from sqlalchemy.exc import OperationalError
+
+    from heclstm.service.database.connection import Database
+    from heclstm.service.database.migrate import upgrade
+    from heclstm.service.problems import storage_full
+
+    database, tries = Database(f"sqlite:///{tmp_path / 'service.db'}"), []
+    upgrade(database)
+    database.engine.dispose()
+    event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
+
+    def write():
+        tries.append(1)
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE more AS SELECT randomblob(100000) AS content")
+
+    with pytest.raises(OperationalError) as found:
+        database.retried(write)
+    assert storage_full(found.value).code == "storage-full"
+    assert len(tries) == 1
+    database.close()
+
+
 def test_a_newer_database_is_refused(tmp_path):
     from heclstm.errors import ConfigError
     from heclstm.service.database.connection import Database

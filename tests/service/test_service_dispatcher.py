@@ -135,6 +135,38 @@ def test_a_program_for_which_no_machine_is_large_enough_fails_its_queries(world)
     assert world.jobs.get("a", job).evaluations[0].problem == "too-large-for-server"
 
 
+def test_a_program_fits_again_when_a_larger_machine_comes(world):
+    """Its workers had been refused, and it was refused until the server's next start."""
+    pool = PretendedPool(memory_bytes=1000)
+    pool.largest_bytes = 105
+    here = world.make(pool)
+    world.accept("a", name="early")
+    here.turn()
+    pool.largest_bytes = 1000
+    here.dispatcher._beat()
+    job = world.accept("a", name="late")
+    here.turn()
+    assert world.jobs.get("a", job).state == "done"
+
+
+def test_what_needs_a_machine_that_restarts_waits_for_it(world):
+    """The largest that there was is what counts, as a Ray pool tells it; meanwhile no other has room."""
+    pool, send = PretendedPool(size=1), Pretended.send
+    here = world.make(pool)
+    here.turn()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pretended, "send", lambda worker, message: worker.events.put((worker, Failed(0, "", "", True))))
+        pool.alive[0].kill()
+        job = world.accept("a")
+        here.turn()
+        assert world.jobs.get("a", job).state == "queued"
+    assert Pretended.send is send
+    here.dispatcher._beaten = float("-inf")
+    here.dispatcher._beat()
+    here.turn()
+    assert world.jobs.get("a", job).state == "done"
+
+
 def test_a_worker_for_which_no_machine_has_room_waits_for_one_that_nobody_wants(world):
     """Two machines for one worker each: that of the first program makes way for the second one's."""
     pool = PretendedPool(size=4, memory_bytes=220)

@@ -6,10 +6,16 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from heclstm.service.database.connection import Database
+from heclstm.service.database.key_sets import READY, KeySetRow, KeySets
+from heclstm.service.database.migrate import _settings, newest, upgrade
 from service.kit import Running, expect, free_port, wait_until, write_config
 
 
@@ -66,6 +72,53 @@ def postgresql(tmp_path_factory):
     with contextlib.suppress(subprocess.CalledProcessError):
         found.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_servers_that_start_together_migrate_once(postgresql):
+    """From the tables of the first release: one alters them, the other finds them altered."""
+    from alembic import command
+
+    subprocess.run(
+        ["createdb", "-h", postgresql.folder, "-p", str(postgresql.port), "-U", "heclstm", "older"], check=True
+    )
+    databases = [Database(postgresql.url.replace("/heclstm?", "/older?")) for _ in range(4)]
+    settings = _settings()
+    with databases[0].write() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+    at_once = threading.Barrier(len(databases))
+
+    def start(database):
+        at_once.wait()
+        upgrade(database)
+
+    with ThreadPoolExecutor(len(databases)) as pool:
+        for each in [pool.submit(start, database) for database in databases]:
+            each.result()
+    with databases[0].read() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest()
+    for database in databases:
+        database.close()
+
+
+def test_keys_that_two_remove_at_once_are_told_of_once(postgresql):
+    database = Database(postgresql.url)
+    upgrade(database)
+    keys, told, begun = KeySets(database), [], threading.Event()
+    keys.begin(KeySetRow("twice", "label", "program", READY, "upload", 5, 6, 1.0, 2.0), 1 << 40)
+
+    def tell(row):
+        told.append(row.upload)
+        begun.set()
+        time.sleep(0.3)  # the other one asks meanwhile
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(keys.remove, "twice", "label", tell=tell)
+        begun.wait()
+        second = pool.submit(keys.remove, "twice", "label", tell=tell)
+        assert [first.result().upload, second.result()] == ["upload", None]
+    assert told == ["upload"]
+    database.close()
 
 
 def test_the_whole_way_on_postgresql(launch, postgresql, hospital):

@@ -1,11 +1,12 @@
 """A worker's key sets, with an engine that only pretends: opened, closed and erased while it evaluates."""
 
+import os
 import threading
 from types import SimpleNamespace
 
 import pytest
 
-from heclstm.errors import HandleError
+from heclstm.errors import FileFormatError, HandleError
 from heclstm.service.blobs import FsspecBlobs
 from heclstm.service.workers import evaluating
 from heclstm.service.workers.evaluating import EvaluatingWorker
@@ -32,7 +33,8 @@ class Engine:
         self.opened, self.meanwhile = [], lambda: None
 
     def open_keys(self, path):
-        assert path.read_bytes() == b"keys"
+        if path.read_bytes() != b"keys":
+            raise FileFormatError(f"{path}: is no heclstm file")
         self.meanwhile()
         self.opened.append(Keys())
         return self.opened[-1]
@@ -79,6 +81,27 @@ def test_keys_that_are_erased_while_they_are_brought_here(worker):
     (opened,) = worker.engine.opened
     assert opened.closed
     assert worker.blobs.copies() == []
+
+
+def test_a_copy_that_is_damaged_is_brought_anew_once(worker):
+    """After a power cut: all queries of that tenant failed there, for good."""
+    worker.blobs.local("keys/a").write_bytes(b"\0\0\0\0")
+    assert isinstance(worker.evaluate("a"), Result)
+    assert worker.blobs.local("keys/a").read_bytes() == b"keys"
+    worker.blobs.put("keys/b", b"\0\0\0\0")
+    answer = worker.evaluate("b")
+    assert (type(answer), answer.code, answer.again) == (Failed, "damaged", False)
+
+
+def test_a_copy_is_on_disk_before_it_has_its_name(worker, monkeypatch):
+    synced = []
+
+    def sync(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        assert worker.blobs.copies() == []
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert [worker.blobs.local("keys/a").stat().st_ino] == synced
 
 
 class Raced(dict):

@@ -22,7 +22,7 @@ def test_the_intake_hears_of_an_upload_now_and_then_and_at_its_end(tmp_path, mon
     uploads = Uploads(SimpleNamespace(folder=tmp_path), None, blobs, programs, None)
     monkeypatch.setattr(uploads, "_send", told.append)
     row = SimpleNamespace(upload="upload", upload_bytes=12 * WRITE_BYTES, program="program", label="label")
-    upload = Upload(row, tmp_path / "keys")
+    upload = uploads._uploads["upload"] = Upload(row, tmp_path / "keys")
 
     async def pieces():
         for sent in range(2, arriving + 1):

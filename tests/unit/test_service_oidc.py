@@ -3,6 +3,8 @@
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,26 @@ def test_nobody_waits_for_a_provider_that_hangs_while_there_are_keys(serving, tl
     assert thread.is_alive()
     ended.set()
     thread.join(30)
+
+
+def test_a_provider_that_hangs_from_the_beginning_holds_one_thread(serving, tls, later):
+    """After the first look, for which all wait: each token waited, and took a thread of the server."""
+    here = provider(serving, tls)
+    assert here.tenant(token(FIRST)) is None
+    ended, text = threading.Event(), token(FIRST)
+
+    def hang():
+        ended.wait(30)
+        return 503, {}, b""
+
+    serving.answer = hang
+    later(AGAIN_SECONDS + 1)
+    with ThreadPoolExecutor(40) as threads:
+        calls = [threads.submit(here.tenant, text) for _ in range(40)]
+        done = [call.result() for call in islice(as_completed(calls, timeout=5), 39)]
+        assert [call for call in calls if not call.done()]
+        ended.set()
+    assert done == [None] * 39
 
 
 def test_keys_of_a_kind_that_nobody_knows_take_no_others_with_them(serving, tls):

@@ -5,8 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as some
 
-from heclstm.service import uploads
-from heclstm.service.pieces import SMALL_BYTES, Pieces
+from heclstm.service.pieces import PIECES_MAX, SMALL_BYTES, Pieces, write_pieces
 
 SIZES = some.sampled_from([0, 1, 2, 100, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES + 1, 20_000])
 
@@ -45,8 +44,8 @@ def test_more_pieces_than_the_system_writes_at_once_are_written_once_each(tmp_pa
         return real(descriptor, [*buffers[:-1], buffers[-1][:1]])
 
     monkeypatch.setattr(os, "writev", writev)
-    with uploads._open(tmp_path / "file") as file:
-        uploads._write(file, sent, 0)
+    with (tmp_path / "file").open("ab", buffering=0) as file:
+        write_pieces(file, sent, 0)
     assert (tmp_path / "file").read_bytes() == b"".join(sent)
-    assert max(calls) == uploads.PIECES_MAX
+    assert max(calls) == PIECES_MAX
     assert len(calls) < 10

@@ -156,7 +156,12 @@ class FsspecBlobs:
     def adopt(self, name: str) -> None:
         staged = self.staging(name)
         self._write(name, lambda place: self._system.put_file(str(staged), place, **self._put_options))
-        give_name(staged, self._copy(name))  # so that workers of this machine need not bring it back
+        self._trim()
+        try:
+            give_name(staged, self._copy(name))  # so that workers of this machine need not bring it back
+        except FileNotFoundError:  # erased while it was on its way
+            self.delete(name)
+            raise
 
     def local(self, name: str) -> Path:
         path, partial = self._copy(name), self._cache / f"{PARTIAL}{secrets.token_hex(6)}"
@@ -169,6 +174,8 @@ class FsspecBlobs:
             os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with _answering(name):
                 self._system.get_file(self._at(name), str(partial))
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())  # or after a power cut there may be zeros under its name
             give_name(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -176,7 +183,7 @@ class FsspecBlobs:
 
     def delete(self, name: str) -> None:
         self.forget(name)
-        with _answering(name), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _answering(name):
             self._system.rm_file(self._at(name))
 
     def names(self, folder: str, older_than_seconds: float) -> Iterator[str]:
@@ -190,7 +197,7 @@ class FsspecBlobs:
         return [path.name.replace("-", "/", 1) for path in files]
 
     def forget(self, name: str) -> None:
-        for path in (self._copy(name), self.staging(name)):
+        for path in (self.staging(name), self._copy(name)):  # in this order: `adopt` makes the one the other
             path.unlink(missing_ok=True)
 
     def forget_erased(self) -> None:
@@ -200,7 +207,7 @@ class FsspecBlobs:
             for name in copies:
                 if name.startswith(f"{folder}/") and name not in there:
                     self._copy(name).unlink(missing_ok=True)
-        for path in (*self._cache.glob(f"{PARTIAL}*"), *self._staged.glob(".*")):
+        for path in (*self._cache.glob(".*"), *self._staged.glob(".*")):
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > PARTIAL_SECONDS:
                     path.unlink()
@@ -222,11 +229,20 @@ class FsspecBlobs:
             partial = f"{folder}/{PARTIAL}{secrets.token_hex(6)}"
             try:
                 write(partial)
-                self._system.mv(partial, self._at(name))
+                self._rename(partial, self._at(name))
             except BaseException:
                 with suppress(Exception):  # the first one is told; what stays is collected
                     self._system.rm_file(partial)
                 raise
+
+    def _rename(self, partial: str, place: str) -> None:
+        try:
+            self._system.mv(partial, place)
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            self._system.rm_file(place)  # of an earlier attempt: SMB renames over nothing
+            self._system.mv(partial, place)
 
     def _entries(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """(name, what the store tells of it), as it is now: other servers write there, too."""
@@ -262,10 +278,12 @@ class FsspecBlobs:
 
 @contextmanager
 def _answering(name: str) -> Iterator[None]:
-    """Whatever the library of a store raises is an OSError."""
+    """Whatever the library of a store raises is an OSError, and of what is not there a FileNotFoundError."""
     try:
         yield
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENOENT and not isinstance(error, FileNotFoundError):  # as over SMB
+            raise FileNotFoundError(error.errno, f"blob {name}: is not there") from error
         raise
     except Exception as error:
         raise OSError(errno.EIO, f"blob {name}: the store does not answer ({type(error).__name__})") from error
@@ -273,11 +291,12 @@ def _answering(name: str) -> Iterator[None]:
 
 def open_blobs(where: str, state: Path) -> Blobs:
     """where: "folder", or a URL."""
-    if where == "folder":
-        return FolderBlobs(state / "blobs")
-    if where.startswith("file://"):
-        return FolderBlobs(Path(where.removeprefix("file://")))
-    return FsspecBlobs(where, state / "cache")
+    if where != "folder" and not where.startswith("file://"):
+        return FsspecBlobs(where, state / "cache")
+    for pattern in ("*keys-*", f"{PARTIAL}*"):  # of when blobs lay elsewhere: nobody would ever look there again
+        for path in (state / "cache").rglob(pattern):
+            path.unlink(missing_ok=True)
+    return FolderBlobs(state / "blobs" if where == "folder" else Path(where.removeprefix("file://")))
 
 
 def _sync_folder(folder: Path) -> None:

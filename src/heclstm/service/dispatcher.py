@@ -63,8 +63,8 @@ class Dispatcher:
         self._turn, self._turns = 0, dict[str, int]()
         self._later: dict[int, float] = {}  # evaluation → not before this moment
         self._restart_at, self._deaths = 0.0, 0
-        # Programs that fit into the memory never, and not beside the workers that there are: no worker is started.
-        self._too_large, self._no_room = set[str](), set[str]()
+        # Programs that fit into no machine (their bytes), and not beside the workers that there are: none is started.
+        self._too_large, self._no_room = dict[str, int](), set[str]()
         self._beaten = self._assigned = float("-inf")
         self.pace: dict[str, float] = {}  # program → seconds of an evaluation, a running mean
         self._draining, self._stop = threading.Event(), threading.Event()
@@ -264,19 +264,19 @@ class Dispatcher:
     def _admit(self, slot: Slot, program_bytes: int, key_bytes: int) -> None:
         """May it prepare its program?"""
         shared = admission.shared_with(self._slots, slot)
-        needed, free = (
-            program_bytes - shared + key_bytes,
-            self._pool.memory_bytes - admission.program_bytes(self._slots),
-        )
-        alone = program_bytes + key_bytes > self._pool.largest_bytes
-        if alone or needed > free:
-            (self._too_large if alone else self._no_room).add(slot.program)
-            _LOG.warning("no memory for a worker", program=slot.program[:12], needed_bytes=needed, free_bytes=free)
-            self._end(slot)
+        needed = program_bytes - shared + key_bytes
+        free = self._pool.memory_bytes - admission.program_bytes(self._slots)
+        if program_bytes + key_bytes > self._pool.largest_bytes:
+            self._too_large[slot.program] = program_bytes + key_bytes
+        elif needed > free:
+            self._no_room.add(slot.program)
+        else:
+            slot.program_bytes, slot.shared_bytes, slot.key_bytes = program_bytes, shared, key_bytes
+            slot.state = "preparing"
+            slot.worker.send(Prepare())
             return
-        slot.program_bytes, slot.shared_bytes, slot.key_bytes = program_bytes, shared, key_bytes
-        slot.state = "preparing"
-        slot.worker.send(Prepare())
+        _LOG.warning("no memory for a worker", program=slot.program[:12], needed_bytes=needed, free_bytes=free)
+        self._end(slot)
 
     def _end(self, slot: Slot) -> None:
         slot.state = "stopping"
@@ -286,7 +286,7 @@ class Dispatcher:
         """On start and after deaths: programs in turn, as many workers as there may be."""
         if clock.steady() < self._restart_at:
             return
-        programs = [each for each in self._programs.active() if each not in self._too_large | self._no_room]
+        programs = [each for each in self._programs.active() if each not in self._too_large.keys() | self._no_room]
         while programs and len(self._slots) < self._pool.size:
             counts = {each: sum(slot.program == each for slot in self._slots) for each in programs}
             self._start(min(programs, key=lambda each: counts[each]))
@@ -390,6 +390,7 @@ class Dispatcher:
                 slot.worker.kill()
         self._beaten = now
         self._no_room.clear()
+        self._too_large = {each: size for each, size in self._too_large.items() if size > self._pool.largest_bytes}
 
     def _count(self) -> None:
         states = [slot.state for slot in self._slots]

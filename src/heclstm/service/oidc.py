@@ -68,8 +68,10 @@ class Provider:
         return self._jwt.decode(text, self._current_keys(seconds), algorithms=list(self._settings.algorithms))
 
     def _current_keys(self, seconds: float) -> Any:
-        """Who comes while another looks takes those that there are. Raises ValueError if there are none."""
-        if self._due(seconds) and self._lock.acquire(blocking=self._keys is None):
+        """Who comes while another looks takes those that there are, and waits for the very first look alone: later ones
+        would take all threads of a server whose provider is away. Raises ValueError if there are none.
+        """
+        if self._due(seconds) and self._lock.acquire(blocking=self._looked_at == float("-inf")):
             try:
                 if self._due(seconds):  # still, after waiting
                     self._look()

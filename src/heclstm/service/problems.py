@@ -143,7 +143,8 @@ def storage_full(error: BaseException) -> Problem | None:
     """The problem, if it is a full disk or quota that is behind an error."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, OSError) and found.errno in (errno.ENOSPC, errno.EDQUOT):
+        full = isinstance(found, OSError) and found.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or getattr(found, "sqlite_errorname", "") == "SQLITE_FULL":  # also where the database is a file
             return Problem(
                 "storage-full",
                 "the server has no disk space left; nothing of this request was kept; try again later",

@@ -25,6 +25,8 @@ async def keep_sweeping(app: App) -> None:
             await sweep(app)
         except (OSError, *Unavailable) as error:
             _LOG.warning("sweeping failed; it is tried again", error=type(error).__name__)
+        except Exception:
+            _LOG.exception("a mistake of ours; sweeping goes on")
         await asyncio.sleep(app.config.retention.sweep_seconds)
 
 

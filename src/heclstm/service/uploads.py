@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -22,10 +20,11 @@ from heclstm.service import clock
 from heclstm.service.audit import Audit
 from heclstm.service.blobs import Blobs
 from heclstm.service.config import Config
+from heclstm.service.database.connection import Unavailable
 from heclstm.service.database.key_sets import READY, RECEIVING, KeySetRow, KeySets
 from heclstm.service.heads import read_head, require_keys_of, without_secret
 from heclstm.service.logs import log
-from heclstm.service.pieces import Pieces
+from heclstm.service.pieces import Pieces, write_pieces
 from heclstm.service.problems import Problem, storage_full
 from heclstm.service.programs import Programs
 from heclstm.service.workers.channel import Child
@@ -33,7 +32,6 @@ from heclstm.service.workers.messages import Any, Begin, Drop, Expanded, More, P
 from heclstm.storage.container import TRAILER_BYTES, Kind
 
 WRITE_BYTES = 1 << 20
-PIECES_MAX = 512  # of one write; systems take 1024
 HELD_BYTES_MAX = 8 << 20  # in memory, while the disk is slower than the network
 NICENESS = 10  # of the intake, more than the server has: receiving and evaluating come first
 TOLD_SECONDS = 0.5  # between what the intake hears of an upload: it takes a core, and lines are slower than that core
@@ -113,8 +111,8 @@ class Uploads:
         upload.active = True
         try:
             if upload.by != by:
-                upload.by = by
                 await asyncio.to_thread(self._key_sets.sent, row, by)
+                upload.by = by
             await self._append(upload, start, body)
         finally:
             upload.active = False
@@ -126,7 +124,7 @@ class Uploads:
         ready = await asyncio.to_thread(self._key_sets.get, tenant, label)
         if ready is None:
             raise Problem("not-found", "keys: were deleted while they arrived")
-        return ready, ready.upload_bytes, True
+        return ready, ready.upload_bytes, ready.state == READY
 
     async def drop(self, row: KeySetRow) -> None:
         """Forget an upload and its files."""
@@ -176,7 +174,13 @@ class Uploads:
         return row, start
 
     async def _append(self, upload: Upload, start: bytes, body: AsyncIterator[bytes]) -> None:
-        file = await asyncio.to_thread(_open, upload.path)
+        file = await asyncio.to_thread(lambda: upload.path.open("ab", buffering=0))
+        if self._uploads.get(upload.row.upload) is not upload:  # it ended meanwhile, and its file is made anew
+            await asyncio.to_thread(file.close)
+            await asyncio.to_thread(upload.path.unlink, missing_ok=True)
+            if upload.problem:
+                raise upload.problem
+            return
         writing: asyncio.Task[None] | None = None
         pieces = Pieces()
         pieces.add(start)
@@ -218,7 +222,7 @@ class Uploads:
             raise upload.problem or Problem("internal", "keys: refused")
 
         async def write() -> None:
-            await asyncio.to_thread(_write, file, taken, upload.size)
+            await asyncio.to_thread(write_pieces, file, taken, upload.size)
             upload.size += size
             if upload.whole or clock.steady() >= upload.told + TOLD_SECONDS:
                 self._tell(upload)
@@ -255,7 +259,8 @@ class Uploads:
         for row in rows:
             upload = await self._known(row)
             if upload.whole:
-                self._ensure_begun(upload)
+                with suppress(Problem):  # its program is not served any more
+                    self._ensure_begun(upload)
 
     # the intake
 
@@ -282,35 +287,45 @@ class Uploads:
         match message:
             case None:
                 await self._child_died()
-            case Expanded(name) if name in self._uploads:
-                await self._expanded(self._uploads[name])
-            case Refused(name, code, detail) if name in self._uploads:
+            case Expanded(name) if upload := self._running(name):
+                await self._expanded(upload)
+            case Refused(name, code, detail) if upload := self._running(name):
                 full = code == "storage-full"
                 problem = Problem(code, detail, retry_after_seconds=60) if full else Problem(code, detail)
-                await self._refuse(self._uploads[name], problem, keep=full)
-            case Paused(name) if name in self._uploads:
-                upload = self._uploads[name]
+                await self._refuse(upload, problem, keep=full)
+            case Paused(name) if upload := self._running(name):
                 upload.begun = False
                 if upload.active or upload.whole:
-                    self._ensure_begun(upload)
+                    await self._begin_again(upload)
+
+    def _running(self, name: str) -> Upload | None:
+        """Nothing is heard any more of one that is being refused."""
+        upload = self._uploads.get(name)
+        return upload if upload and not upload.problem else None
+
+    async def _begin_again(self, upload: Upload) -> None:
+        """If it cannot be, who waits for it hears so."""
+        try:
+            self._ensure_begun(upload)
+        except (OSError, Problem) as error:  # no process or file more for now; or its program is not served any more
+            cannot = Problem("internal", "keys: cannot be taken in now; try again later")
+            await self._refuse(upload, error if isinstance(error, Problem) else cannot, keep=True)
 
     async def _child_died(self) -> None:
         if self._stopping:
             return
         _LOG.error("the intake died; the next upload starts it anew")
         self._child = None
-        begun = [upload for upload in self._uploads.values() if upload.begun and not upload.ended.is_set()]
+        begun = [each for each in self._uploads.values() if each.begun and not (each.problem or each.ended.is_set())]
         for upload in begun:
             upload.begun, upload.deaths = False, upload.deaths + 1
         for upload in begun:
+            if upload.ended.is_set():
+                continue  # while another was refused
             if upload.deaths >= DEATHS_MAX:
                 await self._refuse(upload, Problem("internal", "keys: could not be taken in; make them again"))
             elif upload.active or upload.whole:
-                try:
-                    self._ensure_begun(upload)
-                except OSError:  # no process or file more for now
-                    problem = Problem("internal", "keys: cannot be taken in now; try again later")
-                    await self._refuse(upload, problem, keep=True)
+                await self._begin_again(upload)
 
     async def _expanded(self, upload: Upload) -> None:
         row, name = upload.row, f"keys/{upload.row.upload}"
@@ -324,7 +339,8 @@ class Uploads:
             await asyncio.to_thread(self._key_sets.ready, row, tell)
         except Exception as error:
             if storage_full(error):
-                await asyncio.to_thread(self._blobs.delete, name)
+                with suppress(OSError):  # it is written over, or collected
+                    await asyncio.to_thread(self._blobs.delete, name)
                 detail = "keys: arrived, but the server has no disk space to note it; try again later"
                 await self._refuse(upload, Problem("storage-full", detail, retry_after_seconds=60), keep=True)
                 return
@@ -335,24 +351,30 @@ class Uploads:
             upload.ended.set()
             return
         self._uploads.pop(row.upload, None)
-        await asyncio.to_thread(upload.path.unlink, missing_ok=True)
-        upload.ended.set()
+        try:
+            await asyncio.to_thread(upload.path.unlink, missing_ok=True)
+        finally:
+            upload.ended.set()
 
     async def _refuse(self, upload: Upload, problem: Problem, *, keep: bool = False) -> None:
         """Erase an upload that is no good. keep: it is, but there is no place for it now."""
         row = upload.row
-        upload.problem = problem
-        upload.begun = False
-        if not keep:
-            self._uploads.pop(row.upload, None)
-            self._send(Drop(row.upload))
-        told = await asyncio.to_thread(self._tell_refused, upload, problem.code)
-        if not keep:
-            await asyncio.to_thread(self._key_sets.remove, row.tenant, row.label, upload=row.upload)
-            await asyncio.to_thread(upload.path.unlink, missing_ok=True)
-            if not told:  # now there may be room
-                await asyncio.to_thread(self._tell_refused, upload, problem.code)
-        upload.ended.set()
+        upload.problem, upload.begun = problem, True  # nobody begins it anew before this has ended
+        try:
+            if not keep:
+                self._send(Drop(row.upload))
+            told = await asyncio.to_thread(self._tell_refused, upload, problem.code)
+            if not keep:
+                await asyncio.to_thread(self._key_sets.remove, row.tenant, row.label, upload=row.upload)
+                self._uploads.pop(row.upload, None)
+                await asyncio.to_thread(upload.path.unlink, missing_ok=True)
+                if not told:  # now there may be room
+                    await asyncio.to_thread(self._tell_refused, upload, problem.code)
+        except (OSError, *Unavailable) as error:
+            _LOG.error("a refused upload cannot be erased now", upload=row.upload, error=type(error).__name__)
+        finally:
+            upload.begun = False
+            upload.ended.set()
 
     def _tell_refused(self, upload: Upload, code: str) -> bool:
         """Whether it stands in the audit. What is no good is erased in any case."""
@@ -376,22 +398,3 @@ def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(-TRAILER_BYTES, os.SEEK_END)
         return file.read().hex()
-
-
-def _open(path: Path) -> IO[bytes]:
-    return path.open("ab", buffering=0)
-
-
-def _write(file: IO[bytes], pieces: list[bytes], size: int) -> None:
-    """All of them, or nothing: size is what the file had before. In few calls, since the event loop waits at each."""
-    left = deque(memoryview(piece) for piece in pieces)
-    try:
-        while left:
-            written = os.writev(file.fileno(), list(islice(left, PIECES_MAX)))
-            while left and written >= len(left[0]):
-                written -= len(left.popleft())
-            if left:
-                left[0] = left[0][written:]
-    except OSError:
-        file.truncate(size)
-        raise

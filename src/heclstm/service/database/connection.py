@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from heclstm.errors import ConfigError
+from heclstm.service.problems import storage_full
 
 T = TypeVar("T")
 BUSY_SECONDS = 30
@@ -69,7 +70,7 @@ class Database:
             try:
                 return action()
             except DBAPIError as error:
-                if not isinstance(error, Unavailable) or time.monotonic() > end:
+                if not isinstance(error, Unavailable) or storage_full(error) or time.monotonic() > end:
                     raise
             time.sleep(pause)
             pause = min(2 * pause, 1.0)

@@ -103,7 +103,8 @@ class KeySets:
             condition = _is(tenant, label)
             if upload is not None:
                 condition = and_(condition, key_sets.c.upload == upload)
-            found = connection.execute(select(key_sets).where(condition)).mappings().first()
+            # Locked, so that what is told of is what goes: two may ask at once, or keys be begun anew between the two.
+            found = connection.execute(select(key_sets).where(condition).with_for_update()).mappings().first()
             if found is None:
                 return None
             row = KeySetRow(**found)

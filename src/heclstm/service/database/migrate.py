@@ -24,6 +24,8 @@ def newest() -> str:
 def upgrade(database: Database) -> None:
     """Raises ConfigError where a newer release has been at work."""
     with database.write() as connection:
+        if not database.sqlite:  # servers that start together go one after the other; SQLite has locked already
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('heclstm migrations'))"))
         there = inspect(connection).has_table("alembic_version")
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if there else None
         if found == newest():

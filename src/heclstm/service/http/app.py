@@ -112,6 +112,8 @@ def _typed(request: Asked, error: Exception) -> Response[Any]:
 
 
 def _unavailable(_: Asked, error: Exception) -> Response[Any]:
+    if (full := storage_full(error)) is not None:
+        return problem_response(full)
     _LOG.error("the database does not answer", error=type(error).__name__)
     detail = "the database of the server does not answer; send the same request again in a moment"
     return problem_response(Problem("database-unavailable", detail, retry_after_seconds=2))

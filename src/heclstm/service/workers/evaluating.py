@@ -101,12 +101,19 @@ class EvaluatingWorker:
                     keys.rest()
         opened = self._keys.get(name)
         if opened is None:
-            opened = self._keys[name] = self._evaluator.open_keys(self._blobs.local(f"keys/{name}"))
+            opened = self._keys[name] = self._open(f"keys/{name}")
             with self._lock:
                 erased = name in self._erased
             if erased:  # while they were brought here
                 self.close_keys((name,), erased=True)
         return opened  # not what is kept now: another thread may have closed it
+
+    def _open(self, blob: str) -> TenantKeys:
+        try:
+            return self._evaluator.open_keys(self._blobs.local(blob))
+        except (FileFormatError, DigestError):  # of this machine's copy, perhaps; without one it fails again
+            self._blobs.forget(blob)
+            return self._evaluator.open_keys(self._blobs.local(blob))
 
 
 def _failed(task: Task, error: Exception) -> Failed:

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +32,29 @@ _DECODER: msgspec.msgpack.Decoder[messages.Any] = msgspec.msgpack.Decoder(messag
 
 
 class Actor:
-    """On a node of the cluster. Messages travel as bytes, so that nothing of ours is pickled but those."""
+    """On a node of the cluster. Messages travel as bytes, so that nothing of ours is pickled but those.
+
+    It is there as soon as a node has room for it, and loads its program when it is told to prepare.
+    """
 
     def __init__(self, folder: str, threads: int, blobs: str, state: str, sweep_seconds: float) -> None:
         self._blobs, self._sweep_seconds = open_blobs(blobs, Path(state)), sweep_seconds
-        self._worker = EvaluatingWorker(Path(folder), threads, self._blobs)
+        self._folder, self._threads = Path(folder), threads
+        self._worker: EvaluatingWorker | None = None
         self._progress: Progress | None = None
         threading.Thread(target=self._keep_sweeping, name="sweeps", daemon=True).start()
 
-    def loaded(self) -> bytes:
-        return _ENCODE(self._worker.loaded())
+    def placed(self) -> None:
+        """A node has room for it."""
 
     def prepare(self) -> bytes:
+        self._worker = EvaluatingWorker(self._folder, self._threads, self._blobs)
         return _ENCODE(structs.replace(self._worker.prepare(), shared_bytes=0))  # actors may be on several machines
 
     def evaluate(self, task: bytes) -> bytes:
         message = _DECODER.decode(task)
         assert isinstance(message, Task)
+        assert self._worker
         return _ENCODE(self._worker.evaluate(message, self._tell))
 
     def progress(self) -> bytes | None:
@@ -55,10 +62,15 @@ class Actor:
         return _ENCODE(told) if told else None
 
     def cancel(self, evaluation: int) -> None:
-        self._worker.cancel(evaluation)
+        if self._worker:
+            self._worker.cancel(evaluation)
 
     def close_keys(self, names: tuple[str, ...], erased: bool) -> None:
-        self._worker.close_keys(names, erased=erased)
+        if self._worker:
+            self._worker.close_keys(names, erased=erased)
+        elif erased:  # it has opened none
+            for name in names:
+                self._blobs.forget(f"keys/{name}")
 
     def _tell(self, progress: Progress) -> None:
         self._progress = progress
@@ -94,6 +106,12 @@ class RayWorker:
         self._watch(needs)
 
     def send(self, message: messages.Message) -> None:
+        try:
+            self._send(message)
+        except Exception as error:  # Ray itself is gone; who sends need not know
+            self._end(error)
+
+    def _send(self, message: messages.Message) -> None:
         match message:
             case Prepare():
                 self._actor = self._start(self._bytes)
@@ -109,13 +127,14 @@ class RayWorker:
 
     def kill(self) -> None:
         if self._actor is not None:
-            self._ray.kill(self._actor)
+            with suppress(Exception):  # it ends with Ray
+                self._ray.kill(self._actor)
         self._end()
 
     def _place(self) -> None:
         """Ray waits for a node with room as long as it takes; whoever waits for us does not."""
         try:
-            if self._ray.wait([self._actor.loaded.remote()], timeout=PLACE_SECONDS)[0]:
+            if self._ray.wait([self._actor.placed.remote()], timeout=PLACE_SECONDS)[0]:
                 self._watch(self._actor.prepare.remote())
                 return
         except Exception as error:
@@ -177,6 +196,7 @@ class RayPool:
         self._arguments = (self._threads, config.blobs, config.state, config.retention.sweep_seconds)
         self._count = 0
         self._memory = config.evaluation.memory_bytes
+        self._largest = 0
 
     @property
     def size(self) -> int:
@@ -189,9 +209,10 @@ class RayPool:
 
     @property
     def largest_bytes(self) -> int:
-        """Of the largest node."""
+        """Of the largest node that there was: one that restarts comes back, and what needs it waits meanwhile."""
         nodes = [node["Resources"].get("memory", 0) for node in self._ray.nodes() if node["Alive"]]
-        return min(self.memory_bytes, int(max(nodes, default=0)) or self.memory_bytes)
+        self._largest = max(self._largest, int(max(nodes, default=0)))
+        return min(self._memory or self._largest, self._largest) or self.memory_bytes
 
     def warm(self, events: Events) -> None:
         """Nothing to begin: an actor starts where Ray has room, with its program."""
