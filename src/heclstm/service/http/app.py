@@ -22,7 +22,6 @@ from heclstm.service.logs import log
 from heclstm.service.problems import Problem, problem_of, storage_full
 
 _LOG = log("http")
-_BODY_BYTES_MAX = 64 << 10  # of routes that take none
 # Answers are for programs: nothing of them is a page, is kept by proxies, or may be framed.
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -52,7 +51,6 @@ def make_routes(app: App) -> Litestar:
             **dict.fromkeys(Unavailable, _unavailable),
         },
         openapi_config=openapi.config(version("heclstm")),
-        request_max_body_size=_BODY_BYTES_MAX,
         logging_config=None,
         pdb_on_exception=False,
         debug=False,
@@ -133,7 +131,6 @@ def _http(_: Asked, error: HTTPException) -> Response[Any]:
     codes = {
         404: ("no-such-route", "GET /v1/openapi.json lists all routes"),
         405: ("method-not-allowed", "GET /v1/openapi.json lists the methods of all routes"),
-        413: ("too-large", f"body: expected at most {_BODY_BYTES_MAX} bytes here"),
     }
     code, detail = codes.get(error.status_code, ("bad-request", _reason(error)))
     if error.status_code >= 500:

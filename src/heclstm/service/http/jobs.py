@@ -61,7 +61,6 @@ async def list_jobs(
 
 @post(
     "/",
-    request_max_body_size=None,
     status_code=202,
     response_description="A new job, which is on disk and will be done",
     **described(

@@ -64,7 +64,6 @@ async def get_keys(request: Asked, key: KeyPath) -> Response[KeyStatus]:
 
 @put(
     "/{key:str}",
-    request_max_body_size=None,
     status_code=201,
     response_description="All of them have arrived, and are ready",
     **described(
