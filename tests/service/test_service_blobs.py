@@ -321,3 +321,12 @@ def files(server, folder):
 def mapped(server, keys):
     """Processes of a server that have this key set in their address space."""
     return mapping(psutil.Process(server.process.pid).children(recursive=True), keys)
+
+
+def test_what_is_being_written_outlives_a_clock_that_jumps_ahead(tmp_path):
+    """All looks old then. What a killed process left is told by the second look."""
+    blobs = FolderBlobs(tmp_path)
+    (tmp_path / "results" / ".heclstm-0123").touch()
+    blobs.put("results/whole-0", b"whole")
+    assert list(blobs.names("results", -1)) == ["results/whole-0"]
+    assert sorted(blobs.names("results", -1)) == ["results/.heclstm-0123", "results/whole-0"]

@@ -217,7 +217,7 @@ def test_server_killed_while_it_sends_a_result(launch, hospital):
 def test_the_clock_of_a_running_server_is_set_back_an_hour_and_on_a_day(launch, hospital):
     """Leases, turns and results as before; tokens, keys and what is stored stay, and nothing is swept early."""
     with launch(
-        workers=1, evaluation={"lease_seconds": 1}, retention={"sweep_seconds": 0.1}, faults=("stop-2",)
+        workers=1, evaluation={"lease_seconds": 1}, retention={"sweep_seconds": 0.5}, faults=("stop-2",)
     ) as server:
         tenant = server.tenant(days=2)
         expect(tenant.put_keys(hospital), 201)

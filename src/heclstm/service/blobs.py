@@ -70,6 +70,7 @@ class FolderBlobs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._unfinished: dict[str, set[str]] = {}  # by folder, at the last look
         for name in ("queries", "results", "keys"):
             (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -96,13 +97,19 @@ class FolderBlobs:
         (self.folder / name).unlink(missing_ok=True)
 
     def names(self, folder: str, older_than_seconds: float) -> Iterator[str]:
-        now = time.time()
+        """What is not whole is told when it was so at the last look, too: a clock that jumps ahead makes all look old,
+        also what is being written.
+        """
+        now, before = time.time(), self._unfinished.get(folder, set())
+        unfinished = self._unfinished[folder] = set[str]()
         for entry in os.scandir(self.folder / folder):
+            if entry.name.startswith(PARTIAL):
+                unfinished.add(entry.name)
             try:
                 age = now - entry.stat().st_mtime
             except FileNotFoundError:
                 continue  # erased meanwhile
-            if age >= older_than_seconds:
+            if age >= older_than_seconds and (entry.name not in unfinished or entry.name in before):
                 yield f"{folder}/{entry.name}"
 
     def copies(self) -> list[str]:
