@@ -61,9 +61,10 @@ def main() -> None:
         folder = Path(place)
         hospital = hospital_of(folder, PROGRAM, IMAGES)
         tls, authority = certificates(folder)
+        tree = commit()  # before the first result is written into it
         for part in arguments.only:
             # load, of others: above 0, seconds are too many and rates too low
-            when = {"date": time.strftime("%Y-%m-%d"), "commit": commit(), "load": os.getloadavg()[1]}
+            when = {"date": time.strftime("%Y-%m-%d"), "commit": tree, "load": os.getloadavg()[1]}
             report[part] = {**globals()[part](folder, hospital, tls, authority, arguments), **when}
             print(part, json.dumps(report[part]), flush=True)
             arguments.output.write_text(json.dumps(report, indent=1) + "\n")  # after each: it may be stopped

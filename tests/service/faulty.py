@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 from sqlalchemy import select
@@ -16,7 +17,7 @@ class Faulty(Running):
 
     def __init__(self, config, authority, faults) -> None:
         super().__init__(config, authority)
-        self.faults = config.parent / "faults"
+        self.faults, self._stopped = config.parent / "faults", []
         self.faults.mkdir()
         for name in faults:
             (self.faults / name).touch()
@@ -35,7 +36,15 @@ class Faulty(Running):
 
         wait_until(look, 60, self.text)
         (worker,) = found
+        self._stopped.append(worker)
         return worker
+
+    def close(self) -> None:
+        """One that is stopped does not hear that its server has ended."""
+        super().close()
+        for worker in self._stopped:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 def children(server, module):
