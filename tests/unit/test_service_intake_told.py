@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from heclstm.service import uploads as module
+from heclstm.service.problems import Problem
 from heclstm.service.uploads import TOLD_SECONDS, WRITE_BYTES, Upload, Uploads
 from heclstm.service.workers.messages import Begin, More
 
@@ -41,3 +42,15 @@ def test_the_intake_hears_of_an_upload_now_and_then_and_at_its_end(tmp_path, mon
         assert len(rest) == 1
     else:  # each look at the clock is a moment later
         assert len(rest) > 1
+
+
+def test_keys_that_became_ready_while_a_slow_header_came_are_not_begun_anew(tmp_path, monkeypatch):
+    """What that sender has may be damaged, and its refusal would take the ready ones away."""
+    ready = SimpleNamespace(state="ready", upload="upload", upload_bytes=9)
+    key_sets = SimpleNamespace(begin=lambda row, quota: ready)
+    config = SimpleNamespace(folder=tmp_path, quotas_of=lambda tenant: SimpleNamespace(key_bytes=100))
+    monkeypatch.setattr(module, "read_head", lambda start, kind: (SimpleNamespace(program="program"), 9))
+    monkeypatch.setattr(module, "require_keys_of", lambda *_: SimpleNamespace(stored_key_bytes=9))
+    uploads = Uploads(config, key_sets, None, None, None)
+    with pytest.raises(Problem, match="another connection"):
+        asyncio.run(uploads._begin("tenant", "label", b"head", None, "token"))

@@ -169,7 +169,7 @@ class Uploads:
                 f"keys: take {new.stored_bytes} bytes here, and with those that are stored more than the {quota} of "
                 "this tenant; delete old ones first",
             )
-        if row.upload_bytes != total or (await self._known(row)).size:
+        if row.state == READY or row.upload_bytes != total or (await self._known(row)).size:
             raise Problem("upload-in-progress", "keys: another connection has begun to send them; wait until it ends")
         return row, start
 
