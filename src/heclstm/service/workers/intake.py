@@ -96,7 +96,8 @@ class Intake:
     def _work(self, begin: Begin, growing: Growing) -> None:
         with self._slots:
             answer = self._answer(begin, growing)
-        del self._growing[begin.upload]
+        if self._growing.get(begin.upload) is growing:  # it may have been begun anew
+            del self._growing[begin.upload]
         growing.close()
         self._tell(answer)
 
